@@ -23,10 +23,10 @@ CREATE TABLE event_log (
     aggregate_type text   NOT NULL,
     aggregate_id   text   NOT NULL,
     sequence       bigint NOT NULL,
-    -- The previous position of the same capability: a filtered subscriber proves by it that it missed nothing.
-    prev           bigint NOT NULL DEFAULT 0,
     UNIQUE (aggregate_type, aggregate_id, sequence)
 );
+-- The publisher looks up the previous position of the same capability (header `prev`).
+CREATE INDEX event_log_by_type ON event_log (aggregate_type, position);
 
 CREATE TABLE sequencer (
     id   int PRIMARY KEY CHECK (id = 1),
