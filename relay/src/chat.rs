@@ -1,0 +1,148 @@
+//! What a caller asks of a model and what it gets back, the same for every provider.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+
+use crate::RelayError;
+
+/// Who said a turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Instructions of the operator.
+    System,
+    /// The person.
+    User,
+    /// The model, in an earlier answer.
+    Assistant,
+}
+
+/// One turn of the conversation that is sent to the model.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Turn {
+    /// Who said it.
+    pub role: Role,
+    /// What was said: the user's own text, therefore absent from `Debug`.
+    pub content: String,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Turn({:?}, {} bytes)", self.role, self.content.len())
+    }
+}
+
+/// One question to a model: the whole conversation, oldest turn first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChatRequest {
+    /// The model id as the provider lists it, not empty: [`crate::Catalogue::resolve`] gives it.
+    pub model: String,
+    /// Oldest first; the last one is normally the user's.
+    pub turns: Vec<Turn>,
+    /// The most tokens that the answer may have; `None` leaves it to the provider.
+    pub max_output_tokens: Option<u32>,
+    /// Sampling temperature, 0 to 2; `None` leaves it to the provider.
+    pub temperature: Option<f32>,
+    /// An opaque tag of the end user that is passed upstream for abuse reports; never an e-mail address or a name.
+    pub user_tag: Option<String>,
+}
+
+/// Why an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// The model said all that it wanted to say.
+    Stop,
+    /// The output bound or the context window was reached.
+    Length,
+    /// The provider withheld the rest.
+    ContentFilter,
+    /// The caller cancelled; what came before is valid text.
+    Cancelled,
+    /// Another reason, in the provider's word.
+    Other(String),
+}
+
+/// Where token counts come from, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// The provider said so.
+    Reported,
+    /// Counted here with the model's own tokenizer.
+    Counted,
+    /// Counted here with the tokenizer of another model, or derived from the length of the text.
+    Estimated,
+}
+
+/// What an answer consumed, in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the whole prompt, the template's own included where they are known.
+    pub input_tokens: u64,
+    /// Tokens of the answer.
+    pub output_tokens: u64,
+    /// How far the two numbers can be trusted.
+    pub basis: Basis,
+}
+
+/// One step of an answer.
+#[derive(Clone, PartialEq, Eq)]
+pub enum ReplyDelta {
+    /// The next piece of text: never empty, always whole code points.
+    Text(String),
+    /// The end, exactly once and last.
+    Done {
+        /// Why it ended.
+        finish: Finish,
+        /// `None` only where nothing can be said at all.
+        usage: Option<Usage>,
+    },
+}
+
+impl fmt::Debug for ReplyDelta {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Done { finish, usage } => {
+                f.debug_struct("Done").field("finish", finish).field("usage", usage).finish()
+            }
+        }
+    }
+}
+
+/// One model as a user may choose it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelInfo {
+    /// The id that a request names.
+    pub id: String,
+    /// [`Provider::name`] of the provider that serves it.
+    pub provider: String,
+    /// A small model that shows that the house works, not one to rely on; the page says so.
+    pub demonstration: bool,
+    /// The context window in tokens, where it is known.
+    pub context_tokens: Option<u32>,
+}
+
+/// The answer as it is generated. Dropping it stops the generation and closes the upstream connection.
+pub type ReplyStream = BoxStream<'static, Result<ReplyDelta, RelayError>>;
+
+/// A source of answers: an upstream account, or a model in this process.
+#[async_trait]
+pub trait Provider: Send + Sync {
+    /// A short stable name such as `local` or `openai`.
+    fn name(&self) -> &str;
+
+    /// The models that it serves, the preferred one first.
+    fn models(&self) -> Vec<ModelInfo>;
+
+    /// Starts an answer. An error here means that no text was produced, so a retry costs nobody a half answer.
+    ///
+    /// The stream yields text and then one `Done`, or ends with one error. Once `cancel` fires it ends within moments
+    /// with `Done { finish: Finish::Cancelled, .. }` whose usage covers what was generated; if it fires before the
+    /// stream exists, the error is [`RelayError::Cancelled`].
+    async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError>;
+}

@@ -1,0 +1,101 @@
+//! Everything that can go wrong between a question and its answer, and whether asking again could help.
+
+use std::time::Duration;
+
+/// A failed or broken answer. Its text is fit for users and logs: it never contains keys, message text or full URLs.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RelayError {
+    /// No provider serves that model.
+    #[error("the model `{0}` is not available here")]
+    UnknownModel(String),
+    /// The provider cannot be reached, or answers that it cannot serve now. The text says which.
+    #[error("the model provider is unavailable: {0}")]
+    UpstreamUnavailable(String),
+    /// The provider asks us to slow down.
+    #[error("the model provider limits the rate of requests")]
+    UpstreamRateLimited {
+        /// How long it asks us to wait, if it says so.
+        retry_after: Option<Duration>,
+    },
+    /// The provider understood the request and will not serve it, today or later.
+    #[error("the model provider refused the request with status {status}: {message}")]
+    UpstreamRefused {
+        /// HTTP status of the answer; 200 where the refusal came as a frame within the stream.
+        status: u16,
+        /// The provider's own sentence, shortened.
+        message: String,
+    },
+    /// The provider's bytes are not what the protocol says. The text says what was wrong, not what was read.
+    #[error("the model provider sent an answer that cannot be read: {0}")]
+    UpstreamGarbage(String),
+    /// The answer stopped without an end.
+    #[error("the model provider broke off in the middle of the answer")]
+    UpstreamCut,
+    /// The conversation does not fit into the model's context window.
+    #[error("the conversation is too long for the model")]
+    ContextTooLong,
+    /// Nothing came for longer than the stated limit; the text names the limit.
+    #[error("the model provider took too long: {0}")]
+    TimedOut(String),
+    /// The local model's files are absent or unreadable. The text says what to do.
+    #[error("the local model cannot be loaded: {0}")]
+    ModelMissing(String),
+    /// The local model's queue is full.
+    #[error("the local model is busy; try again shortly")]
+    Busy,
+    /// The local computation failed. A defect, not the user's fault.
+    #[error("the local model failed: {0}")]
+    LocalFailure(String),
+    /// The caller cancelled before the answer began.
+    #[error("cancelled before the answer began")]
+    Cancelled,
+}
+
+impl RelayError {
+    /// The stable name of the kind, for clients, metrics and stored failures.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownModel(_) => "unknown_model",
+            Self::UpstreamUnavailable(_) => "upstream_unavailable",
+            Self::UpstreamRateLimited { .. } => "upstream_rate_limited",
+            Self::UpstreamRefused { .. } => "upstream_refused",
+            Self::UpstreamGarbage(_) => "upstream_garbage",
+            Self::UpstreamCut => "upstream_cut",
+            Self::ContextTooLong => "context_too_long",
+            Self::TimedOut(_) => "timed_out",
+            Self::ModelMissing(_) => "model_missing",
+            Self::Busy => "model_busy",
+            Self::LocalFailure(_) => "local_failure",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// True where the same request could succeed later without anybody changing anything.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::UpstreamUnavailable(_)
+            | Self::UpstreamRateLimited { .. }
+            | Self::UpstreamGarbage(_)
+            | Self::UpstreamCut
+            | Self::TimedOut(_)
+            | Self::Busy => true,
+            Self::UnknownModel(_)
+            | Self::UpstreamRefused { .. }
+            | Self::ContextTooLong
+            | Self::ModelMissing(_)
+            | Self::LocalFailure(_)
+            | Self::Cancelled => false,
+        }
+    }
+
+    /// How long to wait at least before another attempt, where the provider said so.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::UpstreamRateLimited { retry_after } => *retry_after,
+            _ => None,
+        }
+    }
+}
