@@ -1,0 +1,17 @@
+//! The rules of Oblivious, and nothing else.
+//!
+//! Promise: every rule about who may do what, and what then happened, is in this crate as a pure function. No I/O, no
+//! clock, no randomness: time, ids, prices and hashes arrive inside the command. Same events in, same state out, for ever.
+//!
+//! One folder a capability, one file an aggregate; each file reads like a specification: commands, events, refusals,
+//! state, `decide`, `apply`, specs.
+
+pub mod chat;
+pub mod decider;
+pub mod id;
+pub mod sealed;
+pub mod users;
+
+pub use decider::{Decided, Decider, Refusal};
+pub use id::{DeviceId, MessageId, RunId, SessionId, UserId};
+pub use sealed::Sealed;

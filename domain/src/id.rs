@@ -1,0 +1,99 @@
+//! Typed identifiers: a `SessionId` cannot be passed where a `UserId` is wanted.
+//!
+//! All are UUID version 7 minted by the caller (RFC 9562), so that they sort by creation.
+
+use std::{cmp::Ordering, fmt, hash, marker::PhantomData, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+/// The id of one thing of `Kind`; written as a plain UUID everywhere outside.
+pub struct Id<Kind>(Uuid, PhantomData<fn() -> Kind>);
+
+/// Marker types of [`Id`].
+pub mod kind {
+    /// An account.
+    pub struct User;
+    /// A signed-in browser or API client.
+    pub struct Device;
+    /// A conversation.
+    pub struct Session;
+    /// A message of a conversation.
+    pub struct Message;
+    /// One reply being generated.
+    pub struct Run;
+}
+
+pub type UserId = Id<kind::User>;
+pub type DeviceId = Id<kind::Device>;
+pub type SessionId = Id<kind::Session>;
+pub type MessageId = Id<kind::Message>;
+pub type RunId = Id<kind::Run>;
+
+impl<K> Id<K> {
+    /// Gives a UUID its meaning.
+    #[must_use]
+    pub const fn new(uuid: Uuid) -> Self {
+        Self(uuid, PhantomData)
+    }
+
+    /// The bare UUID, for rows and subjects.
+    #[must_use]
+    pub const fn uuid(self) -> Uuid {
+        self.0
+    }
+}
+
+impl<K> Clone for Id<K> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<K> Copy for Id<K> {}
+impl<K> PartialEq for Id<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+impl<K> Eq for Id<K> {}
+impl<K> PartialOrd for Id<K> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl<K> Ord for Id<K> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.cmp(&other.0)
+    }
+}
+impl<K> hash::Hash for Id<K> {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+impl<K> fmt::Debug for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl<K> fmt::Display for Id<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+impl<K> FromStr for Id<K> {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self::new)
+    }
+}
+impl<K> Serialize for Id<K> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+impl<'de, K> Deserialize<'de> for Id<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Uuid::deserialize(deserializer).map(Self::new)
+    }
+}
