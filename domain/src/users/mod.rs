@@ -2,10 +2,12 @@
 
 pub mod device;
 pub mod names;
+pub mod registration;
 pub mod reservation;
 pub mod user;
 
 pub use device::{Device, DeviceCommand, DeviceEvent, DeviceRefusal};
 pub use names::{EmailAddress, InvalidName, UserName, WeakPassword, check_password};
+pub use registration::RegisterUser;
 pub use reservation::{NameKind, Reservation, ReservationCommand, ReservationEvent, ReservationRefusal};
 pub use user::{Role, User, UserCommand, UserEvent, UserRefusal};
