@@ -1,0 +1,24 @@
+//! The read side: events become rows, rows become answers.
+//!
+//! Promise: a row is written by exactly one projector, from events alone, so any read model can be dropped and rebuilt;
+//! an event is applied exactly once, or its aggregate is parked and says so. The rows here *are* what the HTTP API
+//! answers; a query of somebody's things takes the owner and finds nothing of anybody else's.
+//!
+//! A capability adds one module with its rows, queries and projector, and one migration; nothing else here changes.
+
+pub mod chat;
+pub mod page;
+pub mod users;
+
+pub use page::{InvalidCursor, Page};
+
+/// Why a read could not be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The cursor was not made by this query: the caller's mistake.
+    #[error(transparent)]
+    Cursor(#[from] InvalidCursor),
+    /// The database is away, or a bug.
+    #[error("a read model could not be read")]
+    Database(#[from] sqlx::Error),
+}
