@@ -1,0 +1,20 @@
+//! The bus: how commands, events and live text travel between the roles of Oblivious, over NATS JetStream.
+//!
+//! Promises: a command is never lost once its stream acknowledged it; every event gets one dense position and reaches
+//! every feed once, in order; a stream that was wiped is refilled from Postgres and nobody notices. Bodies are JSON and
+//! opaque here: this crate knows no capability, so a new one changes nothing in it.
+
+pub mod client;
+pub mod command;
+pub mod consumer;
+pub mod event_ref;
+pub mod streams;
+
+mod ack;
+mod headers;
+
+pub use client::{CommandClient, CommandOptions, SendError, Sent};
+pub use command::{CommandMessage, Outcome};
+pub use consumer::{CommandHandler, ConsumerOptions, Handled, run_commands};
+pub use event_ref::EventRef;
+pub use streams::StreamOptions;

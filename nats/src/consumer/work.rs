@@ -1,0 +1,253 @@
+//! Handling deliveries: one aggregate's commands in order, different aggregates at once, within a bound.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_nats::{
+    Client, HeaderMap,
+    jetstream::{AckKind, Message},
+};
+use futures::FutureExt;
+use tokio::{
+    sync::Semaphore,
+    time::{interval, sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+use super::{CommandHandler, ConsumerOptions, Handled};
+use crate::{
+    command::{CommandMessage, Outcome},
+    headers,
+};
+
+/// The type and the id of an aggregate; for a message that is no command, its subject.
+type Key = (String, String);
+
+/// One failed attempt, and whether another can help.
+struct Failed {
+    error: String,
+    again: bool,
+}
+
+pub(super) struct Work {
+    client: Client,
+    handler: Arc<dyn CommandHandler>,
+    options: Arc<ConsumerOptions>,
+    cancel: CancellationToken,
+    /// Commands waiting behind one of the same aggregate that is in hand.
+    queues: Mutex<HashMap<Key, VecDeque<Message>>>,
+    /// Acknowledgement subjects of everything taken and not settled.
+    in_hand: Mutex<HashSet<String>>,
+    permits: Semaphore,
+    tasks: TaskTracker,
+}
+
+impl Work {
+    pub(super) fn new(
+        client: Client,
+        handler: Arc<dyn CommandHandler>,
+        options: Arc<ConsumerOptions>,
+        cancel: CancellationToken,
+    ) -> Arc<Self> {
+        let work = Arc::new(Self {
+            client,
+            handler,
+            cancel,
+            queues: Mutex::default(),
+            in_hand: Mutex::default(),
+            permits: Semaphore::new(options.concurrency),
+            tasks: TaskTracker::new(),
+            options,
+        });
+        tokio::spawn(Arc::clone(&work).keep_alive());
+        work
+    }
+
+    pub(super) fn stopping(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
+    /// Takes a delivery; returns at once.
+    pub(super) fn submit(self: &Arc<Self>, message: Message) {
+        if let Some(ack) = &message.reply {
+            lock(&self.in_hand).insert(ack.to_string());
+        }
+        let key = key_of(&message);
+        let mut queues = lock(&self.queues);
+        if let Some(queue) = queues.get_mut(&key) {
+            queue.push_back(message);
+            return;
+        }
+        queues.insert(key.clone(), VecDeque::new());
+        drop(queues);
+        let work = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let mut next = Some(message);
+            while let Some(message) = next {
+                work.settle(&message).await;
+                if let Some(ack) = &message.reply {
+                    lock(&work.in_hand).remove(ack.as_str());
+                }
+                let mut queues = lock(&work.queues);
+                next = queues.get_mut(&key).and_then(VecDeque::pop_front);
+                if next.is_none() {
+                    queues.remove(&key);
+                }
+            }
+        });
+    }
+
+    /// Returns a delivery to the queue untouched, for another process.
+    pub(super) async fn give_back(&self, message: &Message) {
+        acknowledge(message, AckKind::Nak(None)).await;
+    }
+
+    /// Waits for what is in hand, up to the drain time.
+    pub(super) async fn drain(&self) {
+        self.tasks.close();
+        if timeout(self.options.drain_timeout, self.tasks.wait()).await.is_err() {
+            tracing::warn!("commands still in hand are left to redelivery");
+        }
+    }
+
+    /// Tells the server that deliveries in hand are alive, else it would deliver them again elsewhere.
+    async fn keep_alive(self: Arc<Self>) {
+        let mut beat = interval(self.options.ack_wait / 4);
+        while !self.tasks.is_closed() || !self.tasks.is_empty() {
+            beat.tick().await;
+            let acks: Vec<String> = lock(&self.in_hand).iter().cloned().collect();
+            for ack in acks {
+                if let Err(error) = self.client.publish(ack, AckKind::Progress.into()).await {
+                    tracing::debug!(%error, "no sign of progress sent");
+                }
+            }
+        }
+    }
+
+    async fn settle(&self, delivery: &Message) {
+        let Ok(_permit) = self.permits.acquire().await else { return };
+        let attempt = delivery.info().ok().and_then(|info| u32::try_from(info.delivered).ok()).unwrap_or(1);
+        let none = HeaderMap::new();
+        let map = delivery.headers.as_ref().unwrap_or(&none);
+        let reply_to = headers::text(map, headers::REPLY_TO);
+        let (command, unreadable) = match CommandMessage::from_parts(&delivery.subject, map, &delivery.payload) {
+            Ok(command) => (command, None),
+            Err(error) => {
+                let salvaged = CommandMessage::salvage(&delivery.subject, map, &delivery.payload);
+                (salvaged, Some(format!("unreadable command: {error}")))
+            }
+        };
+        let span = tracing::info_span!(
+            "command", command_id = %command.command_id, aggregate = %command.aggregate, verb = %command.verb,
+            correlation_id = %command.correlation_id, attempt
+        );
+        let settled = self.settle_command(delivery, &command, unreadable, attempt).instrument(span);
+        if let (Some(outcome), Some(inbox)) = (settled.await, reply_to) {
+            self.reply(inbox, &outcome).await;
+        }
+    }
+
+    /// Ends with the delivery acknowledged, sent back or terminated; the outcome if there is one.
+    async fn settle_command(
+        &self,
+        delivery: &Message,
+        command: &CommandMessage,
+        unreadable: Option<String>,
+        attempt: u32,
+    ) -> Option<Outcome> {
+        let mut error = match unreadable {
+            Some(error) => error,
+            // Redelivered over and over without ever ending: it probably takes its process with it.
+            None if attempt > self.options.max_attempts.saturating_mul(3) => {
+                format!("never ended in {attempt} deliveries")
+            }
+            None => match self.handle(command, attempt).await {
+                Ok(outcome) => {
+                    acknowledge(delivery, AckKind::Ack).await;
+                    return Some(outcome);
+                }
+                Err(Failed { error, again: true }) if attempt < self.options.max_attempts => {
+                    let delay = self.delay(attempt);
+                    tracing::warn!(error, delay_ms = delay.as_millis(), "command will be retried");
+                    metrics::counter!("command_retries_total").increment(1);
+                    acknowledge(delivery, AckKind::Nak(Some(delay))).await;
+                    return None;
+                }
+                Err(failed) => failed.error,
+            },
+        };
+        loop {
+            let Err(failure) = self.handler.bury(command, &error, attempt).await else {
+                tracing::error!(error, "command is dead");
+                metrics::counter!("commands_dead_total").increment(1);
+                acknowledge(delivery, AckKind::Term).await;
+                return Some(Outcome::Dead);
+            };
+            // Nothing works just now, most likely Postgres is away. The command is kept here, alive, without using up
+            // deliveries, and may well succeed when everything is back.
+            let delay = self.delay(attempt);
+            tracing::warn!(%failure, error, "command cannot be buried; kept");
+            tokio::select! {
+                () = self.cancel.cancelled() => {
+                    acknowledge(delivery, AckKind::Nak(Some(delay))).await;
+                    return None;
+                }
+                () = sleep(delay) => {}
+            }
+            match self.handle(command, attempt).await {
+                Ok(outcome) => {
+                    acknowledge(delivery, AckKind::Ack).await;
+                    return Some(outcome);
+                }
+                Err(failed) => error = failed.error,
+            }
+        }
+    }
+
+    /// A panic of the handler is a failure like any other.
+    async fn handle(&self, command: &CommandMessage, attempt: u32) -> Result<Outcome, Failed> {
+        match AssertUnwindSafe(self.handler.handle(command, attempt)).catch_unwind().await {
+            Ok(Handled::Reply(outcome)) => Ok(outcome),
+            Ok(Handled::Retry { error }) => Err(Failed { error, again: true }),
+            Ok(Handled::GiveUp { error }) => Err(Failed { error, again: false }),
+            Err(_) => Err(Failed { error: "the handler panicked".into(), again: true }),
+        }
+    }
+
+    /// Doubles per attempt, plus up to half of it at random so that what failed together does not return together.
+    fn delay(&self, attempt: u32) -> Duration {
+        let doubled = self.options.retry_base.saturating_mul(1 << (attempt.saturating_sub(1)).min(16));
+        doubled.min(self.options.retry_max).mul_f64(1.0 + fastrand::f64() / 2.0)
+    }
+
+    async fn reply(&self, inbox: String, outcome: &Outcome) {
+        let Ok(payload) = serde_json::to_vec(outcome) else { return };
+        if let Err(error) = self.client.publish(inbox, payload.into()).await {
+            tracing::debug!(%error, "reply not sent; the stored outcome answers");
+        }
+    }
+}
+
+fn key_of(message: &Message) -> Key {
+    let id = message.headers.as_ref().and_then(|map| headers::text(map, headers::AGGREGATE_ID));
+    match (message.subject.split('.').nth(3), id) {
+        (Some(aggregate), Some(id)) => (aggregate.to_owned(), id),
+        _ => (message.subject.to_string(), String::new()),
+    }
+}
+
+/// A lost acknowledgement means a redelivery, which handlers bear.
+async fn acknowledge(message: &Message, kind: AckKind) {
+    if let Err(error) = message.ack_with(kind).await {
+        tracing::debug!(%error, "not acknowledged; it will be delivered again");
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
