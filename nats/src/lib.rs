@@ -8,13 +8,16 @@ pub mod client;
 pub mod command;
 pub mod consumer;
 pub mod event_ref;
+pub mod live;
 pub mod streams;
 
 mod ack;
 mod headers;
+mod tail;
 
 pub use client::{CommandClient, CommandOptions, SendError, Sent};
 pub use command::{CommandMessage, Outcome};
 pub use consumer::{CommandHandler, ConsumerOptions, Handled, run_commands};
 pub use event_ref::EventRef;
+pub use live::{Hint, LiveError, LiveFrame, LiveKind, LiveReader, LiveWriteError, LiveWriter};
 pub use streams::StreamOptions;
