@@ -46,6 +46,9 @@ pub enum RelayError {
     /// The local computation failed. A defect, not the user's fault.
     #[error("the local model failed: {0}")]
     LocalFailure(String),
+    /// The provider's configuration cannot work; the text says what is wrong with it, never its values.
+    #[error("the model provider is misconfigured: {0}")]
+    Misconfigured(String),
     /// The caller cancelled before the answer began.
     #[error("cancelled before the answer began")]
     Cancelled,
@@ -67,6 +70,7 @@ impl RelayError {
             Self::ModelMissing(_) => "model_missing",
             Self::Busy => "model_busy",
             Self::LocalFailure(_) => "local_failure",
+            Self::Misconfigured(_) => "misconfigured",
             Self::Cancelled => "cancelled",
         }
     }
@@ -86,6 +90,7 @@ impl RelayError {
             | Self::ContextTooLong
             | Self::ModelMissing(_)
             | Self::LocalFailure(_)
+            | Self::Misconfigured(_)
             | Self::Cancelled => false,
         }
     }

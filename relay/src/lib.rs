@@ -9,7 +9,10 @@
 
 mod catalogue;
 mod chat;
+mod count;
 mod error;
+pub mod openai;
+mod sse;
 
 pub use catalogue::Catalogue;
 pub use chat::{Basis, ChatRequest, Finish, ModelInfo, Provider, ReplyDelta, ReplyStream, Role, Turn, Usage};

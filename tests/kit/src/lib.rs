@@ -13,12 +13,14 @@
 
 mod database;
 mod nats;
+pub mod provider;
 
 // The supervisor of the executable starts the test servers too: one implementation, exercised by every test.
 #[path = "../../../src/embedded/child.rs"]
 mod child;
 #[path = "../../../src/embedded/files.rs"]
 mod files;
+#[expect(dead_code, reason = "the executable uses the rest of it")]
 #[path = "../../../src/embedded/kit.rs"]
 mod kit;
 #[path = "../../../src/embedded/nats.rs"]

@@ -1,0 +1,237 @@
+//! A model provider for tests: a real HTTP server that speaks OpenAI's chat completions and misbehaves on demand.
+//!
+//! What it answers is decided per request: first the queue of [`Script`]s, else the closure given to
+//! [`MockProvider::answer_with`], else the directives in the last user message (see [`Script::from_prompt`]), so that a
+//! browser or a benchmark can script it without any other channel. It records what it was asked and whether the
+//! client stayed to the end.
+
+mod script;
+mod text;
+mod wire;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::serve::ListenerExt;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use script::Script;
+
+/// Older requests are forgotten beyond this many.
+const MAX_RECORDED: usize = 1_000;
+
+/// How a request went, seen from the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The answer is being sent.
+    InFlight,
+    /// Everything that the script holds was taken by the client.
+    Finished,
+    /// The client closed the connection before the script's end.
+    Aborted,
+}
+
+/// One request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The body; `null` if it was not JSON.
+    pub body: Value,
+    /// The `Authorization` header.
+    pub authorization: Option<String>,
+    /// How it went so far.
+    pub outcome: Outcome,
+}
+
+impl Recorded {
+    /// The text of the last message.
+    #[must_use]
+    pub fn last_message(&self) -> &str {
+        wire::last_user_message(&self.body)
+    }
+}
+
+type Answerer = Box<dyn Fn(&str) -> Script + Send + Sync>;
+
+struct Shared {
+    queue: Mutex<VecDeque<Script>>,
+    answerer: Mutex<Option<Answerer>>,
+    recorded: Mutex<VecDeque<Recorded>>,
+    /// Requests ever received; the index of `recorded[0]` is this minus its length. Also wakes those who wait.
+    received: watch::Sender<u64>,
+}
+
+/// A running provider. Dropping it closes its port.
+pub struct MockProvider {
+    base_url: String,
+    shared: Arc<Shared>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl MockProvider {
+    /// A provider on a free loopback port.
+    pub async fn start() -> Self {
+        Self::start_on(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// A provider on that address.
+    ///
+    /// # Panics
+    /// If the address cannot be bound.
+    pub async fn start_on(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("the mock provider binds its address");
+        let address = listener.local_addr().expect("a bound listener has an address");
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            answerer: Mutex::default(),
+            recorded: Mutex::default(),
+            received: watch::Sender::new(0),
+        });
+        let router = Router::new()
+            .route("/v1/chat/completions", post(chat_completions))
+            .route("/v1/models", get(models))
+            .with_state(Arc::clone(&shared));
+        // Without it small frames wait for the client's acknowledgement, and every test measures that.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let server = tokio::spawn(async move {
+            axum::serve(listener, router).await.expect("the mock provider serves until it is dropped");
+        });
+        Self { base_url: format!("http://{address}/v1"), shared, server }
+    }
+
+    /// What a client is configured with, `/v1` included.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// Answers the next request that has no earlier script with this one.
+    pub fn enqueue(&self, script: Script) {
+        lock(&self.shared.queue).push_back(script);
+    }
+
+    /// Answers every request without a queued script by what the closure makes of the last user message.
+    pub fn answer_with(&self, answer: impl Fn(&str) -> Script + Send + Sync + 'static) {
+        *lock(&self.shared.answerer) = Some(Box::new(answer));
+    }
+
+    /// The last requests, oldest first.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Recorded> {
+        lock(&self.shared.recorded).iter().cloned().collect()
+    }
+
+    /// How many requests have arrived ever.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        *self.shared.received.borrow()
+    }
+
+    /// Waits until `count` requests have arrived and `accept` holds for the newest one.
+    ///
+    /// # Panics
+    /// If that does not happen within `patience`.
+    pub async fn wait_until(&self, count: u64, patience: Duration, accept: impl Fn(&Recorded) -> bool) -> Recorded {
+        let mut changes = self.shared.received.subscribe();
+        let waiting = async {
+            loop {
+                let received = *changes.borrow_and_update();
+                let newest = lock(&self.shared.recorded).back().cloned();
+                match newest {
+                    Some(newest) if received >= count && accept(&newest) => return newest,
+                    _ => changes.changed().await.expect("the provider outlives the wait"),
+                }
+            }
+        };
+        tokio::time::timeout(patience, waiting).await.expect("the mock provider saw what the test waits for")
+    }
+
+    /// Serves until the process ends; for the executable.
+    pub async fn run_forever(mut self) {
+        let server = &mut self.server;
+        drop(server.await);
+    }
+}
+
+impl Drop for MockProvider {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+impl Shared {
+    fn script_for(&self, prompt: &str) -> Script {
+        if let Some(script) = lock(&self.queue).pop_front() {
+            return script;
+        }
+        match &*lock(&self.answerer) {
+            Some(answer) => answer(prompt),
+            None => Script::from_prompt(prompt),
+        }
+    }
+
+    /// Notes a request; the watch gives what follows its place.
+    fn record(self: &Arc<Self>, body: Value, authorization: Option<String>) -> Watch {
+        let mut recorded = lock(&self.recorded);
+        recorded.push_back(Recorded { body, authorization, outcome: Outcome::InFlight });
+        if recorded.len() > MAX_RECORDED {
+            recorded.pop_front();
+        }
+        let mut index = 0;
+        self.received.send_modify(|received| {
+            index = *received;
+            *received += 1;
+        });
+        Watch { shared: Arc::clone(self), index, finished: false }
+    }
+
+    fn set_outcome(&self, index: u64, outcome: Outcome) {
+        let mut recorded = lock(&self.recorded);
+        let oldest = *self.received.borrow() - recorded.len() as u64;
+        if let Some(entry) = index.checked_sub(oldest).and_then(|at| recorded.get_mut(at as usize)) {
+            entry.outcome = outcome;
+        }
+        drop(recorded);
+        self.received.send_modify(|_| {});
+    }
+}
+
+/// Belongs to the body of one answer: dropped early, the client has gone.
+struct Watch {
+    shared: Arc<Shared>,
+    index: u64,
+    finished: bool,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let outcome = if self.finished { Outcome::Finished } else { Outcome::Aborted };
+        self.shared.set_outcome(self.index, outcome);
+    }
+}
+
+async fn chat_completions(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
+    let body: Value = serde_json::from_str(&body).unwrap_or_default();
+    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let script = shared.script_for(wire::last_user_message(&body));
+    let watch = shared.record(body.clone(), authorization);
+    wire::answer(script, &body, watch).await
+}
+
+async fn models() -> Response {
+    let model = |id: &str| json!({"id": id, "object": "model", "created": 0, "owned_by": "mock"});
+    Json(json!({"object": "list", "data": [model("mock-1"), model("mock-2")]})).into_response()
+}
+
+/// A test that panicked elsewhere must not hide its own message behind a poisoned lock.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
