@@ -1,1 +1,44 @@
-fn main() {}
+//! The executable: command line, configuration, private servers, and which roles run here.
+//!
+//! Read `cli.rs` for the commands, `config/keys.rs` for every setting, `embedded/` for the private servers.
+
+mod cli;
+mod config;
+mod connect;
+mod doctor;
+mod embedded;
+mod logging;
+mod master_key;
+mod secret;
+mod signals;
+mod up;
+mod with_services;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    // Two providers are compiled in by different libraries: without this each connection would panic.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cli = cli::Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(cli.run()));
+    outcome.unwrap_or_else(|error| {
+        console(&format!("oblivious: {error:#}"));
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints a line for the person at the terminal; logs go the same way.
+fn console(line: &str) {
+    use std::io::Write as _;
+    // Nobody reads: not a reason to end.
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Prints what a command was asked for, so that it can be piped.
+fn answer(text: &str) {
+    use std::io::Write as _;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

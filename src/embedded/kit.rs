@@ -8,6 +8,9 @@ use serde::Deserialize;
 /// The servers and the model of the kit, all as absolute paths.
 #[derive(Clone, Debug)]
 pub(crate) struct Kit {
+    pub(crate) directory: PathBuf,
+    /// Changes whenever another kit was fetched.
+    pub(crate) fingerprint: String,
     /// The directory that holds `postgres` and `initdb`.
     pub(crate) postgres_bin: PathBuf,
     pub(crate) nats_server: PathBuf,
@@ -17,6 +20,7 @@ pub(crate) struct Kit {
 
 #[derive(Deserialize)]
 struct Manifest {
+    fingerprint: String,
     postgres_bin: PathBuf,
     nats_server: PathBuf,
     chat_model: PathBuf,
@@ -55,9 +59,11 @@ impl Kit {
             .with_context(|| format!("{} is damaged; delete it and fetch the kit again", path.display()))?;
         // `join` keeps a path that is absolute already: a server on PATH that the kit fell back to.
         let kit = Self {
+            fingerprint: manifest.fingerprint,
             postgres_bin: directory.join(manifest.postgres_bin),
             nats_server: directory.join(manifest.nats_server),
             chat_model: directory.join(manifest.chat_model),
+            directory,
         };
         for part in [&kit.postgres_bin.join("postgres"), &kit.nats_server, &kit.chat_model] {
             if !part.exists() {

@@ -79,17 +79,6 @@ impl Nats {
         Ok(Self { child, port, url: format!("nats://{credentials}127.0.0.1:{port}") })
     }
 
-    /// Ends the server without a chance to flush, and waits until it has ended.
-    pub(crate) async fn kill(&self) {
-        self.kill_now();
-        self.child.ended().await;
-    }
-
-    /// As `kill`, without waiting.
-    pub(crate) fn kill_now(&self) {
-        self.child.signal(Signal::SIGKILL);
-    }
-
     /// Flushes and ends the server.
     pub(crate) async fn stop(&self) {
         self.child.stop(STOP).await;

@@ -1,5 +1,6 @@
 //! An own NATS server with JetStream for one test, which the test may stop, kill and start again.
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::nats_server::{Nats, Options};
@@ -45,7 +46,8 @@ impl TestNats {
 
     /// Ends the server like a crash: nothing is flushed or said good-bye to.
     pub async fn kill(&mut self) {
-        self.server.kill().await;
+        self.server.child.signal(Signal::SIGKILL);
+        self.server.child.ended().await;
     }
 
     /// Starts the server on the same port and streams.
@@ -60,7 +62,7 @@ impl TestNats {
 
 impl Drop for TestNats {
     fn drop(&mut self) {
-        self.server.kill_now();
+        self.server.child.signal(Signal::SIGKILL);
     }
 }
 

@@ -1,0 +1,208 @@
+//! The configuration: one typed struct from a TOML file and the environment.
+//!
+//! Promise: a value comes from the environment, else from the file, else from the default; a name that is not known, in
+//! the file or as `OBLIVIOUS_…`, is refused with the nearest one that is; a value that does not fit is refused with where
+//! it came from and what was expected. Nothing here is a secret unless its type is [`Secret`].
+//!
+//! A new setting is a row in `keys.rs`, a field of [`Config`] and a line in `Config::from_values`.
+
+mod keys;
+mod values;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+
+use crate::secret::Secret;
+pub(crate) use values::Values;
+
+/// What is done with a reply whose process died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AfterDeath {
+    /// Generate it again as a new attempt; the lost one is on the house.
+    Again,
+    /// Complete it with the text that there was.
+    Interrupted,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) http_addr: SocketAddr,
+    /// Holds private servers, the master secret and prepared models.
+    pub(crate) data_dir: PathBuf,
+    pub(crate) admin_email: Option<String>,
+    pub(crate) admin_password: Option<Secret>,
+    /// 32 bytes in base64; absent: generated into the data directory at the first start.
+    pub(crate) secret_key: Option<Secret>,
+    /// Filter directives such as `info,sqlx=warn`.
+    pub(crate) log: String,
+    pub(crate) log_format: LogFormat,
+    /// Of the command stream; the same on every node.
+    pub(crate) partitions: u16,
+    pub(crate) max_body_bytes: usize,
+    pub(crate) max_message_chars: usize,
+    /// Replies generated at the same time by one process.
+    pub(crate) job_concurrency: usize,
+    pub(crate) after_death: AfterDeath,
+    /// Absent: a private Postgres is started.
+    pub(crate) database_url: Option<Secret>,
+    /// Of this process, all roles together.
+    pub(crate) database_connections: u32,
+    /// Absent: a private nats-server is started.
+    pub(crate) nats_url: Option<Secret>,
+    pub(crate) openai_api_key: Option<Secret>,
+    pub(crate) openai_base_url: Option<String>,
+    /// Empty: the server is asked for its list.
+    pub(crate) openai_models: Vec<String>,
+}
+
+impl Config {
+    /// Reads the file (`--config`, else `OBLIVIOUS_CONFIG`, else `oblivious.toml` if it is there) and the environment.
+    ///
+    /// # Errors
+    /// The file cannot be read, a name is unknown, or a value does not fit.
+    pub(crate) fn load(file: Option<&Path>) -> anyhow::Result<(Self, Values)> {
+        let environment = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect::<Vec<_>>();
+        let named = file.map(Path::to_owned).or_else(|| std::env::var_os("OBLIVIOUS_CONFIG").map(PathBuf::from));
+        let file = match named {
+            Some(path) => Some(path),
+            None => Some(PathBuf::from("oblivious.toml")).filter(|path| path.exists()),
+        };
+        let text = file
+            .map(|path| {
+                let text = std::fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read the configuration file {}", path.display()))?;
+                anyhow::Ok((path, text))
+            })
+            .transpose()?;
+        let values = Values::collect(text.as_ref().map(|(path, text)| (path.as_path(), text.as_str())), &environment)?;
+        Ok((Self::from_values(&values)?, values))
+    }
+
+    fn from_values(values: &Values) -> anyhow::Result<Self> {
+        Ok(Self {
+            http_addr: values.parse("http_addr", "an address and port such as 127.0.0.1:8080")?,
+            data_dir: values.parse("data_dir", "a directory")?,
+            admin_email: values.text("admin_email"),
+            admin_password: values.secret("admin_password"),
+            secret_key: values.secret("secret_key"),
+            log: values.parse("log", "filter directives such as info,sqlx=warn")?,
+            log_format: values.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
+            partitions: values.within("partitions", 1, 1024)?,
+            max_body_bytes: values.within("max_body_bytes", 1024, 64 * 1024 * 1024)?,
+            max_message_chars: values.within("max_message_chars", 1, 100_000)?,
+            job_concurrency: values.within("job_concurrency", 1, 1024)?,
+            after_death: values
+                .one_of("after_death", &[("again", AfterDeath::Again), ("interrupted", AfterDeath::Interrupted)])?,
+            database_url: values.secret("database_url"),
+            database_connections: values.within("database_connections", 5, 1000)?,
+            nats_url: values.secret("nats_url"),
+            openai_api_key: values.secret("openai_api_key"),
+            openai_base_url: values.text("openai_base_url"),
+            openai_models: values.list("openai_models"),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(file: &str, environment: &[(&str, &str)]) -> anyhow::Result<(Config, Values)> {
+        let environment: Vec<_> = environment.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        let values = Values::collect(Some((Path::new("test.toml"), file)), &environment)?;
+        Ok((Config::from_values(&values)?, values))
+    }
+
+    fn refusal(file: &str, environment: &[(&str, &str)]) -> String {
+        format!("{:#}", load(file, environment).expect_err("refused"))
+    }
+
+    #[test]
+    fn without_anything_set_the_defaults_are_complete() {
+        let (config, _) = load("", &[]).expect("the defaults fit");
+        assert_eq!(config.http_addr.to_string(), "127.0.0.1:8080");
+        assert_eq!(config.data_dir, Path::new(".oblivious"));
+        assert_eq!((config.partitions, config.max_message_chars), (32, 32_000));
+        assert_eq!(config.after_death, AfterDeath::Again);
+        assert!(config.database_url.is_none() && config.openai_models.is_empty());
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
+        let file = "http_addr = \"0.0.0.0:1\"\npartitions = 8\nopenai_models = [\"a\", \"b\"]";
+        let (config, _) =
+            load(file, &[("OBLIVIOUS_HTTP_ADDR", "[::1]:2"), ("OBLIVIOUS_LOG_FORMAT", "json")]).expect("fits");
+        assert_eq!(config.http_addr.to_string(), "[::1]:2");
+        assert_eq!(config.partitions, 8);
+        assert_eq!(config.log_format, LogFormat::Json);
+        assert_eq!(config.openai_models, ["a", "b"]);
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_nearest_known_one() {
+        let in_file = refusal("http_adr = \"0.0.0.0:1\"", &[]);
+        assert!(in_file.contains("`http_adr`") && in_file.contains("`http_addr`"), "{in_file}");
+        let in_environment = refusal("", &[("OBLIVIOUS_DATADIR", "x")]);
+        assert!(
+            in_environment.contains("OBLIVIOUS_DATADIR") && in_environment.contains("OBLIVIOUS_DATA_DIR"),
+            "{in_environment}"
+        );
+        assert!(load("", &[("OBLIVIOUS_TEST_DATABASE_URL", "x"), ("OBLIVIOUS_KIT_DIR", "x"), ("OTHER", "x")]).is_ok());
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_is_refused_with_its_origin_and_what_is_expected() {
+        let address = refusal("", &[("OBLIVIOUS_HTTP_ADDR", "nine")]);
+        assert!(address.contains("OBLIVIOUS_HTTP_ADDR") && address.contains("127.0.0.1:8080"), "{address}");
+        let range = refusal("partitions = 0", &[]);
+        assert!(range.contains("test.toml") && range.contains("1 to 1024"), "{range}");
+        let choice = refusal("", &[("OBLIVIOUS_AFTER_DEATH", "never")]);
+        assert!(choice.contains("again") && choice.contains("interrupted"), "{choice}");
+        let kind = refusal("http_addr = { host = \"x\" }", &[]);
+        assert!(kind.contains("http_addr"), "{kind}");
+    }
+
+    #[test]
+    fn a_refused_secret_is_not_repeated_in_the_message() {
+        let message = refusal("openai_api_key = { a = \"sk-very-secret\" }", &[]);
+        assert!(!message.contains("sk-very-secret"), "{message}");
+        let broken = refusal("openai_api_key = \"sk-very-secret", &[]);
+        assert!(!broken.contains("sk-very-secret"), "{broken}");
+    }
+
+    #[test]
+    fn an_empty_variable_counts_as_not_set() {
+        let (config, _) = load("", &[("DATABASE_URL", ""), ("OBLIVIOUS_PARTITIONS", "")]).expect("fits");
+        assert!(config.database_url.is_none());
+        assert_eq!(config.partitions, 32);
+    }
+
+    #[test]
+    fn the_printed_configuration_masks_secrets_names_origins_and_can_be_read_again() {
+        let environment = [
+            ("DATABASE_URL", "postgres://app:hunter2@db:5432/app"),
+            ("NATS_URL", "nats://bus:hunter2@bus"),
+            ("OPENAI_API_KEY", "hunter2"),
+            ("OBLIVIOUS_ADMIN_PASSWORD", "hunter2"),
+            ("OPENAI_MODELS", "one, two"),
+        ];
+        let (_, values) = load("partitions = 8", &environment).expect("fits");
+        let printed = values.to_toml();
+        assert!(!printed.contains("hunter2"), "{printed}");
+        assert!(printed.contains("postgres://app:********@db:5432/app"), "{printed}");
+        assert!(printed.contains("from OPENAI_API_KEY") && printed.contains("from test.toml"), "{printed}");
+        let again = Values::collect(Some((Path::new("again.toml"), &printed)), &[]).expect("it is valid TOML");
+        assert_eq!(Config::from_values(&again).expect("it fits").openai_models, ["one", "two"]);
+    }
+}

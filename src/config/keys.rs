@@ -1,0 +1,44 @@
+//! Every name that can be set, in the order in which `oblivious config` prints them.
+
+use super::values::Kind::{self, List, Number, SecretText, Text, Url};
+
+/// One setting.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// In the file.
+    pub(super) name: &'static str,
+    /// In the environment.
+    pub(super) variable: &'static str,
+    pub(super) kind: Kind,
+    pub(super) default: Option<&'static str>,
+}
+
+const fn key(name: &'static str, variable: &'static str, kind: Kind, default: Option<&'static str>) -> Key {
+    Key { name, variable, kind, default }
+}
+
+pub(super) const KEYS: &[Key] = &[
+    key("http_addr", "OBLIVIOUS_HTTP_ADDR", Text, Some("127.0.0.1:8080")),
+    key("data_dir", "OBLIVIOUS_DATA_DIR", Text, Some(".oblivious")),
+    key("admin_email", "OBLIVIOUS_ADMIN_EMAIL", Text, None),
+    key("admin_password", "OBLIVIOUS_ADMIN_PASSWORD", SecretText, None),
+    key("secret_key", "OBLIVIOUS_SECRET_KEY", SecretText, None),
+    key("log", "OBLIVIOUS_LOG", Text, Some("info,sqlx=warn,async_nats=warn")),
+    key("log_format", "OBLIVIOUS_LOG_FORMAT", Text, Some("text")),
+    key("partitions", "OBLIVIOUS_PARTITIONS", Number, Some("32")),
+    key("max_body_bytes", "OBLIVIOUS_MAX_BODY_BYTES", Number, Some("1048576")),
+    key("max_message_chars", "OBLIVIOUS_MAX_MESSAGE_CHARS", Number, Some("32000")),
+    key("job_concurrency", "OBLIVIOUS_JOB_CONCURRENCY", Number, Some("8")),
+    key("after_death", "OBLIVIOUS_AFTER_DEATH", Text, Some("again")),
+    key("database_url", "DATABASE_URL", Url, None),
+    key("database_connections", "OBLIVIOUS_DATABASE_CONNECTIONS", Number, Some("40")),
+    key("nats_url", "NATS_URL", Url, None),
+    key("openai_api_key", "OPENAI_API_KEY", SecretText, None),
+    key("openai_base_url", "OPENAI_BASE_URL", Text, None),
+    key("openai_models", "OPENAI_MODELS", List, None),
+];
+
+/// Our own variables that are no settings: they say where to look, or belong to the tests.
+pub(super) fn is_other_variable(name: &str) -> bool {
+    matches!(name, "OBLIVIOUS_CONFIG" | "OBLIVIOUS_KIT_DIR") || name.starts_with("OBLIVIOUS_TEST_")
+}
