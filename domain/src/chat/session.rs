@@ -65,7 +65,11 @@ pub enum SessionCommand {
         at: DateTime<Utc>,
     },
     /// A worker took the run under a lease; `attempt` counts leases from 1.
-    StartReply { run_id: RunId, attempt: u32, at: DateTime<Utc> },
+    StartReply {
+        run_id: RunId,
+        attempt: u32,
+        at: DateTime<Utc>,
+    },
     CompleteReply {
         run_id: RunId,
         attempt: u32,
@@ -83,11 +87,25 @@ pub enum SessionCommand {
         message: String,
         at: DateTime<Utc>,
     },
-    StopReply { by: UserId, run_id: RunId, at: DateTime<Utc> },
-    RenameSession { by: UserId, title: Sealed<String>, at: DateTime<Utc> },
+    StopReply {
+        by: UserId,
+        run_id: RunId,
+        at: DateTime<Utc>,
+    },
+    RenameSession {
+        by: UserId,
+        title: Sealed<String>,
+        at: DateTime<Utc>,
+    },
     /// Put the session into the bin; open replies are stopped.
-    DeleteSession { by: UserId, at: DateTime<Utc> },
-    RestoreSession { by: UserId, at: DateTime<Utc> },
+    DeleteSession {
+        by: UserId,
+        at: DateTime<Utc>,
+    },
+    RestoreSession {
+        by: UserId,
+        at: DateTime<Utc>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,8 +130,15 @@ pub enum SessionEvent {
         model: String,
         at: DateTime<Utc>,
     },
-    ReplyStarted { run_id: RunId, attempt: u32, at: DateTime<Utc> },
-    StopRequested { run_id: RunId, at: DateTime<Utc> },
+    ReplyStarted {
+        run_id: RunId,
+        attempt: u32,
+        at: DateTime<Utc>,
+    },
+    StopRequested {
+        run_id: RunId,
+        at: DateTime<Utc>,
+    },
     ReplyCompleted {
         run_id: RunId,
         attempt: u32,
@@ -130,9 +155,16 @@ pub enum SessionEvent {
         message: String,
         at: DateTime<Utc>,
     },
-    Renamed { title: Sealed<String>, at: DateTime<Utc> },
-    Deleted { at: DateTime<Utc> },
-    Restored { at: DateTime<Utc> },
+    Renamed {
+        title: Sealed<String>,
+        at: DateTime<Utc>,
+    },
+    Deleted {
+        at: DateTime<Utc>,
+    },
+    Restored {
+        at: DateTime<Utc>,
+    },
 }
 
 /// Why a reply ended well.
@@ -385,8 +417,7 @@ impl Session {
 }
 
 fn stop(run_id: RunId, run: &Run, at: DateTime<Utc>) -> Option<SessionEvent> {
-    matches!(run.stage, RunStage::Requested | RunStage::Answering)
-        .then_some(SessionEvent::StopRequested { run_id, at })
+    matches!(run.stage, RunStage::Requested | RunStage::Answering).then_some(SessionEvent::StopRequested { run_id, at })
 }
 
 fn parent_of_question(tree: &Tree, parent: Parent) -> Result<Option<MessageId>, SessionRefusal> {

@@ -81,7 +81,8 @@ impl<'e> Collected<'e> {
                 self.tree.add(*reply_id, Some(*parent_id), Author::Assistant);
                 self.requests.insert(*run_id, Request { question: *parent_id, reply_id: *reply_id, model });
             }
-            SessionEvent::ReplyCompleted { run_id, content, .. } | SessionEvent::ReplyFailed { run_id, content, .. } => {
+            SessionEvent::ReplyCompleted { run_id, content, .. }
+            | SessionEvent::ReplyFailed { run_id, content, .. } => {
                 if let (Some(request), Some(text)) = (self.requests.get(run_id), content.open()) {
                     self.texts.insert(request.reply_id, text);
                 }

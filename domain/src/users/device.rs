@@ -33,12 +33,23 @@ pub enum DeviceCommand {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceEvent {
-    SignedIn { user: UserId, at: DateTime<Utc> },
+    SignedIn {
+        user: UserId,
+        at: DateTime<Utc>,
+    },
     /// `generation` is the one that is valid from now on.
-    Rotated { generation: u32, at: DateTime<Utc> },
+    Rotated {
+        generation: u32,
+        at: DateTime<Utc>,
+    },
     /// A spent token came back: whoever has its successor may be a thief, so the device is ended.
-    ReuseDetected { generation: u32, at: DateTime<Utc> },
-    SignedOut { at: DateTime<Utc> },
+    ReuseDetected {
+        generation: u32,
+        at: DateTime<Utc>,
+    },
+    SignedOut {
+        at: DateTime<Utc>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -66,7 +77,11 @@ impl Refusal for DeviceRefusal {
 pub enum Device {
     #[default]
     Unknown,
-    SignedIn { user: UserId, generation: u32, since: DateTime<Utc> },
+    SignedIn {
+        user: UserId,
+        generation: u32,
+        since: DateTime<Utc>,
+    },
     Ended,
 }
 

@@ -107,13 +107,67 @@ impl UserName {
 
 /// The most used passwords of eight and more characters in public breach corpora (after the pattern rule).
 const COMMON_PASSWORDS: &[&str] = &[
-    "password", "password1", "password12", "password123", "passw0rd", "p@ssw0rd", "p@ssword", "qwertyuiop", "qwerty123",
-    "qwerty12", "1q2w3e4r", "1q2w3e4r5t", "1qaz2wsx", "q1w2e3r4", "zaq12wsx", "iloveyou", "iloveyou1", "sunshine",
-    "princess", "football", "football1", "baseball", "baseball1", "superman", "trustno1", "starwars", "welcome1",
-    "welcome123", "whatever", "computer", "internet", "michelle", "jennifer", "samsung1", "asdfghjkl", "asdf1234",
-    "letmein1", "letmein123", "admin123", "administrator", "changeme", "changeme123", "qwer1234", "abcd1234",
-    "abc12345", "a1234567", "a12345678", "woaini1314", "5201314a", "woaini520", "qq123456", "aa123456", "q1234567",
-    "password!", "password1!", "monkey123", "dragon123", "master123", "killer123", "liverpool", "chocolate",
+    "password",
+    "password1",
+    "password12",
+    "password123",
+    "passw0rd",
+    "p@ssw0rd",
+    "p@ssword",
+    "qwertyuiop",
+    "qwerty123",
+    "qwerty12",
+    "1q2w3e4r",
+    "1q2w3e4r5t",
+    "1qaz2wsx",
+    "q1w2e3r4",
+    "zaq12wsx",
+    "iloveyou",
+    "iloveyou1",
+    "sunshine",
+    "princess",
+    "football",
+    "football1",
+    "baseball",
+    "baseball1",
+    "superman",
+    "trustno1",
+    "starwars",
+    "welcome1",
+    "welcome123",
+    "whatever",
+    "computer",
+    "internet",
+    "michelle",
+    "jennifer",
+    "samsung1",
+    "asdfghjkl",
+    "asdf1234",
+    "letmein1",
+    "letmein123",
+    "admin123",
+    "administrator",
+    "changeme",
+    "changeme123",
+    "qwer1234",
+    "abcd1234",
+    "abc12345",
+    "a1234567",
+    "a12345678",
+    "woaini1314",
+    "5201314a",
+    "woaini520",
+    "qq123456",
+    "aa123456",
+    "q1234567",
+    "password!",
+    "password1!",
+    "monkey123",
+    "dragon123",
+    "master123",
+    "killer123",
+    "liverpool",
+    "chocolate",
 ];
 
 /// Whether `password` may protect the account of `email` and `user_name`.
@@ -172,7 +226,8 @@ mod spec {
 
     #[test]
     fn addresses_that_differ_in_case_are_the_same_address() {
-        let (a, b) = (EmailAddress::parse("Ann@Example.ORG").unwrap(), EmailAddress::parse(" ann@example.org ").unwrap());
+        let (a, b) =
+            (EmailAddress::parse("Ann@Example.ORG").unwrap(), EmailAddress::parse(" ann@example.org ").unwrap());
         assert_eq!(a.canonical(), b.canonical());
     }
 

@@ -60,7 +60,9 @@ impl Refusal for ReservationRefusal {
 pub enum Reservation {
     #[default]
     Free,
-    Held { holder: UserId },
+    Held {
+        holder: UserId,
+    },
 }
 
 impl Decider for Reservation {

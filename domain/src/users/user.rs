@@ -75,7 +75,9 @@ impl Refusal for UserRefusal {
 pub enum User {
     #[default]
     Unknown,
-    Registered { role: Role },
+    Registered {
+        role: Role,
+    },
 }
 
 impl Decider for User {

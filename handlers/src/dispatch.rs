@@ -1,0 +1,120 @@
+//! From a message on the bus to the plan that executes it.
+
+use std::{collections::HashMap, marker::PhantomData, sync::Arc};
+
+use async_trait::async_trait;
+use domain::Decider;
+use nats::{CommandHandler, CommandMessage, Handled};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    bus::{Bus, BusError, Stop, Unit},
+    dead_letters::DeadLetters,
+};
+
+/// Which aggregates a command decides on. A plan holds no rule: rules are in `domain`.
+#[async_trait]
+pub trait Plan: Send + Sync {
+    /// Lets the aggregates decide. May run several times for one command.
+    ///
+    /// # Errors
+    /// The first refusal or failure.
+    async fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop>;
+}
+
+/// The plan of almost every command: the aggregate that the message names decides the command in its body.
+pub struct One<D>(PhantomData<fn() -> D>);
+
+impl<D> Default for One<D> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+#[async_trait]
+impl<D: Decider> Plan for One<D> {
+    async fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
+        unit.decide::<D>(&message.aggregate_id, body(message)?).await
+    }
+}
+
+/// The body of `message` as the command it claims to be.
+///
+/// # Errors
+/// [`Stop::Malformed`], without the body's content.
+pub fn body<C: DeserializeOwned>(message: &CommandMessage) -> Result<C, Stop> {
+    serde_json::from_value(message.body.clone())
+        .map_err(|error| Stop::Malformed(format!("the body is no {}.{}: {error}", message.aggregate, message.verb)))
+}
+
+/// Plans by aggregate, and by aggregate and verb where one differs.
+#[derive(Default, Clone)]
+pub struct Plans {
+    by_aggregate: HashMap<&'static str, Arc<dyn Plan>>,
+    by_verb: HashMap<(&'static str, &'static str), Arc<dyn Plan>>,
+}
+
+impl Plans {
+    /// Every command of `D` decides on `D` alone.
+    #[must_use]
+    pub fn aggregate<D: Decider>(mut self) -> Self {
+        self.by_aggregate.insert(D::TYPE, Arc::new(One::<D>::default()));
+        self
+    }
+
+    /// The command `verb` of `D` has a plan of its own.
+    #[must_use]
+    pub fn verb<D: Decider>(mut self, verb: &'static str, plan: impl Plan + 'static) -> Self {
+        self.by_verb.insert((D::TYPE, verb), Arc::new(plan));
+        self
+    }
+
+    /// Both sets of plans.
+    #[must_use]
+    pub fn with(mut self, other: Self) -> Self {
+        self.by_aggregate.extend(other.by_aggregate);
+        self.by_verb.extend(other.by_verb);
+        self
+    }
+
+    fn of<'p>(&'p self, message: &CommandMessage) -> Option<&'p dyn Plan> {
+        let (aggregate, verb) = (message.aggregate.as_str(), message.verb.as_str());
+        self.by_verb.get(&(aggregate, verb)).or_else(|| self.by_aggregate.get(aggregate)).map(AsRef::as_ref)
+    }
+}
+
+/// Executes every command that the bus delivers.
+pub struct Dispatcher {
+    bus: Bus,
+    plans: Plans,
+    dead_letters: DeadLetters,
+}
+
+impl Dispatcher {
+    #[must_use]
+    pub const fn new(bus: Bus, plans: Plans, dead_letters: DeadLetters) -> Self {
+        Self { bus, plans, dead_letters }
+    }
+}
+
+#[async_trait]
+impl CommandHandler for Dispatcher {
+    #[tracing::instrument(
+        skip_all,
+        fields(command_id = %message.command_id, aggregate = %message.aggregate, verb = %message.verb)
+    )]
+    async fn handle(&self, message: &CommandMessage, _attempt: u32) -> Handled {
+        let Some(plan) = self.plans.of(message) else {
+            return Handled::GiveUp { error: format!("nobody handles {}.{}", message.aggregate, message.verb) };
+        };
+        match self.bus.execute(plan, message).await {
+            Ok(outcome) => Handled::Reply(outcome),
+            Err(error @ (BusError::Conflict | BusError::Unavailable(_))) => Handled::Retry { error: error.to_string() },
+            Err(BusError::Bug(error)) => Handled::Retry { error },
+        }
+    }
+
+    async fn bury(&self, message: &CommandMessage, error: &str, attempts: u32) -> anyhow::Result<()> {
+        self.dead_letters.bury(message, error, attempts).await
+    }
+}

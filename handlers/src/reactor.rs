@@ -1,0 +1,163 @@
+//! Reactions: what must happen because something happened.
+//!
+//! Promise: an event leads to its job exactly once, also when the bus was wiped, replayed or away: the record is a cursor
+//! in Postgres that moves in the same transaction as the jobs it makes, and a job is unique by reactor and position. A
+//! reactor is not a projector: its cursor never goes back.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::ensure;
+use async_nats::Client;
+use nats::{EventFeed, LoggedEvent};
+use serde_json::Value;
+use sqlx::{PgConnection, PgPool};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::jobs::WAKE_JOBS;
+
+/// Events looked at per transaction, at most.
+const BATCH: usize = 500;
+const WAIT: Duration = Duration::from_secs(1);
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
+
+/// What an event asks for.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Intent {
+    /// A new job; `payload` holds ids, never texts.
+    Enqueue { kind: &'static str, key: String, payload: Value },
+    /// The job of this key should end early.
+    Cancel { kind: &'static str, key: String },
+}
+
+/// A pure function from an event to at most one intent.
+pub trait Reactor: Send + Sync {
+    /// The name of its cursor: `reaction-chat-reply`.
+    fn name(&self) -> &'static str;
+
+    /// What `event` asks for.
+    ///
+    /// # Errors
+    /// The event cannot be read; the cursor stays before it and an alarm rises.
+    fn react(&self, event: &LoggedEvent) -> anyhow::Result<Option<Intent>>;
+}
+
+/// Runs `reactor` until `cancel`; of several runners on one database one is active.
+///
+/// # Errors
+/// None at present; failures are logged, counted and waited out.
+pub async fn run_reactor(
+    pool: PgPool,
+    client: Client,
+    reactor: Arc<dyn Reactor>,
+    cancel: CancellationToken,
+) -> anyhow::Result<()> {
+    while !cancel.is_cancelled() {
+        let run = tokio::select! {
+            () = cancel.cancelled() => break,
+            run = follow(&pool, &client, reactor.as_ref()) => run,
+        };
+        if let Err(error) = run {
+            metrics::counter!("reactor_errors_total", "reactor" => reactor.name()).increment(1);
+            tracing::warn!(reactor = reactor.name(), error = format!("{error:#}"), "a reactor starts again");
+        }
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            () = tokio::time::sleep(PAUSE_AFTER_ERROR) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Follows the log from the cursor; returns when it cannot, or when another runner moved the cursor.
+async fn follow(pool: &PgPool, client: &Client, reactor: &dyn Reactor) -> anyhow::Result<()> {
+    let start = cursor(pool, reactor.name()).await?;
+    let mut feed = EventFeed::open(pool.clone(), client.clone(), start).await;
+    let mut expected = start;
+    loop {
+        let events = feed.next_batch(BATCH, WAIT).await?;
+        let Some(last) = events.last() else { continue };
+        let reached = last.position;
+        let mut transaction = pool.begin().await?;
+        let made = step(&mut transaction, reactor, expected, &events).await?;
+        transaction.commit().await?;
+        expected = reached;
+        metrics::gauge!("reactor_position", "reactor" => reactor.name()).set(reached as f64);
+        if made {
+            drop(client.publish(WAKE_JOBS, Vec::new().into()).await);
+        }
+    }
+}
+
+async fn cursor(pool: &PgPool, name: &str) -> Result<i64, sqlx::Error> {
+    sqlx::query("INSERT INTO checkpoints (name) VALUES ($1) ON CONFLICT DO NOTHING").bind(name).execute(pool).await?;
+    sqlx::query_scalar("SELECT position FROM checkpoints WHERE name = $1").bind(name).fetch_one(pool).await
+}
+
+/// Jobs and cursor in one transaction; tells whether there is anything to wake workers for.
+async fn step(
+    transaction: &mut PgConnection,
+    reactor: &dyn Reactor,
+    expected: i64,
+    events: &[LoggedEvent],
+) -> anyhow::Result<bool> {
+    let at: i64 = sqlx::query_scalar("SELECT position FROM checkpoints WHERE name = $1 FOR UPDATE")
+        .bind(reactor.name())
+        .fetch_one(&mut *transaction)
+        .await?;
+    ensure!(at == expected, "another runner moved the cursor from {expected} to {at}");
+    let mut made = false;
+    for event in events {
+        if let Some(intent) = reactor.react(event)? {
+            carry_out(transaction, reactor.name(), event.position, intent).await?;
+            made = true;
+        }
+    }
+    let last = events.last().map_or(expected, |event| event.position);
+    let epoch = events.last().map_or(1, |event| event.epoch);
+    sqlx::query(
+        "UPDATE checkpoints SET position = $2, epoch = $3, last_error = NULL, updated_at = clock_timestamp() \
+         WHERE name = $1",
+    )
+    .bind(reactor.name())
+    .bind(last)
+    .bind(epoch)
+    .execute(transaction)
+    .await?;
+    Ok(made)
+}
+
+async fn carry_out(
+    transaction: &mut PgConnection,
+    reactor: &str,
+    position: i64,
+    intent: Intent,
+) -> Result<(), sqlx::Error> {
+    match intent {
+        Intent::Enqueue { kind, key, payload } => {
+            sqlx::query(
+                "INSERT INTO jobs (id, kind, reactor, position, key, payload) VALUES ($1, $2, $3, $4, $5, $6) \
+                 ON CONFLICT (reactor, position) DO NOTHING",
+            )
+            .bind(Uuid::now_v7())
+            .bind(kind)
+            .bind(reactor)
+            .bind(position)
+            .bind(key)
+            .bind(payload)
+            .execute(transaction)
+            .await?;
+        }
+        Intent::Cancel { kind, key } => {
+            sqlx::query(
+                "UPDATE jobs SET cancel_requested = true WHERE kind = $1 AND key = $2 \
+                 AND state IN ('queued', 'running')",
+            )
+            .bind(kind)
+            .bind(key)
+            .execute(transaction)
+            .await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Commands on accounts and devices.
+
+use async_trait::async_trait;
+use domain::{
+    UserId,
+    users::{Device, NameKind, RegisterUser, Reservation, ReservationCommand, User},
+};
+use nats::CommandMessage;
+
+use crate::{
+    bus::{Stop, Unit},
+    dispatch::{Plan, Plans, body},
+};
+
+pub(crate) fn plans() -> Plans {
+    Plans::default()
+        .aggregate::<User>()
+        .aggregate::<Device>()
+        .aggregate::<Reservation>()
+        .verb::<User>("register_user", Registration)
+}
+
+/// Claims both names and opens the account, in one transaction.
+struct Registration;
+
+#[async_trait]
+impl Plan for Registration {
+    async fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
+        let RegisterUser { email_key, username_key, command } = body(message)?;
+        let holder: UserId = message
+            .aggregate_id
+            .parse()
+            .map_err(|_| Stop::Malformed("the id of an account must be a UUID".to_owned()))?;
+        for (key, kind) in [(email_key, NameKind::Email), (username_key, NameKind::Username)] {
+            unit.decide::<Reservation>(&key, ReservationCommand::ClaimName { kind, holder }).await?;
+        }
+        unit.decide::<User>(&message.aggregate_id, command).await
+    }
+}
