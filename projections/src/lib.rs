@@ -4,13 +4,25 @@
 //! an event is applied exactly once, or its aggregate is parked and says so. The rows here *are* what the HTTP API
 //! answers; a query of somebody's things takes the owner and finds nothing of anybody else's.
 //!
-//! A capability adds one module with its rows, queries and projector, and one migration; nothing else here changes.
+//! A capability adds one module with its rows, queries and projector, one migration, and one line in [`all`].
 
 pub mod chat;
 pub mod page;
+pub mod projector;
+pub mod read_your_writes;
 pub mod users;
 
+use std::sync::Arc;
+
 pub use page::{InvalidCursor, Page};
+pub use projector::{ProjectedEvent, ProjectionError, Projector, Topic, Touch, Touched};
+pub use read_your_writes::{Freshness, Lag, lag, positions, wait_for};
+
+/// Every projection of this release: what `serve` runs and `rebuild` knows by name.
+#[must_use]
+pub fn all() -> Vec<Arc<dyn Projector>> {
+    vec![Arc::new(chat::ChatProjector), Arc::new(users::UsersProjector)]
+}
 
 /// Why a read could not be answered.
 #[derive(Debug, thiserror::Error)]

@@ -4,9 +4,11 @@
 //! belongs to somebody else is as absent as what never was.
 
 mod messages;
+mod projector;
 mod rows;
 mod sessions;
 
 pub use messages::{Branch, MessageQuery, Order, active_runs, message, messages, run, run_anywhere};
+pub use projector::ChatProjector;
 pub use rows::{FinishReason, Message, MessageError, MessageRole, MessageStatus, MessageUsage, Run, Session};
 pub use sessions::{session, sessions};

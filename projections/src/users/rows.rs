@@ -97,3 +97,17 @@ pub async fn device_ended(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<bool>>
         .fetch_optional(pool)
         .await
 }
+
+/// The account that signed in on the device `id`, ended or not.
+///
+/// # Errors
+/// The database is away.
+pub async fn user_of_device(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<User>> {
+    sqlx::query_as(
+        "SELECT u.id, u.email, u.username, u.role, u.created_at \
+         FROM users_v1.devices d JOIN users_v1.users u ON u.id = d.user_id WHERE d.id = $1",
+    )
+    .bind(id)
+    .fetch_optional(pool)
+    .await
+}

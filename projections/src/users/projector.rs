@@ -1,0 +1,127 @@
+//! Events of accounts, names and devices as rows of `users_v1`.
+
+use async_trait::async_trait;
+use domain::users::{DeviceEvent, NameKind, ReservationEvent, UserEvent};
+use domain::{Decider as _, Sealed, users};
+use sqlx::PgConnection;
+
+use crate::projector::{ProjectedEvent, ProjectionError, Projector, Topic, Touched, storable};
+
+/// Writes `users_v1`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct UsersProjector;
+
+#[async_trait]
+impl Projector for UsersProjector {
+    fn name(&self) -> &'static str {
+        "users_v1"
+    }
+
+    fn handles(&self, aggregate_type: &str) -> bool {
+        [users::User::TYPE, users::Reservation::TYPE, users::Device::TYPE].contains(&aggregate_type)
+    }
+
+    async fn apply(&self, tx: &mut PgConnection, events: &[&ProjectedEvent]) -> Result<Touched, ProjectionError> {
+        let mut touched = Touched::default();
+        for event in events {
+            match event.aggregate_type.as_str() {
+                users::User::TYPE => account(tx, event, &mut touched).await?,
+                users::Reservation::TYPE => name(tx, event).await?,
+                users::Device::TYPE => device(tx, event).await?,
+                _ => {}
+            }
+        }
+        Ok(touched)
+    }
+
+    async fn reset(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query("TRUNCATE users_v1.users, users_v1.names, users_v1.devices").execute(tx).await?;
+        Ok(())
+    }
+}
+
+async fn account(tx: &mut PgConnection, event: &ProjectedEvent, touched: &mut Touched) -> Result<(), ProjectionError> {
+    let id = event.uuid()?;
+    let UserEvent::Registered { email, username, password_hash, role, at } = event.decode()?;
+    sqlx::query(
+        "INSERT INTO users_v1.users (id, email, username, password_hash, role, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(id)
+    .bind(open(&email))
+    .bind(open(&username))
+    .bind(open(&password_hash))
+    .bind(role.as_str())
+    .bind(at)
+    .execute(tx)
+    .await?;
+    touched.add(id, Topic::Me, None);
+    Ok(())
+}
+
+/// Erased fields read as empty.
+fn open(field: &Sealed<String>) -> std::borrow::Cow<'_, str> {
+    storable(field.open().map_or("", String::as_str))
+}
+
+async fn name(tx: &mut PgConnection, event: &ProjectedEvent) -> Result<(), ProjectionError> {
+    match event.decode()? {
+        ReservationEvent::Claimed { kind, holder } => {
+            let kind = match kind {
+                NameKind::Email => "email",
+                NameKind::Username => "username",
+            };
+            sqlx::query(
+                "INSERT INTO users_v1.names (name_hash, kind, user_id) VALUES ($1, $2, $3) \
+                 ON CONFLICT (name_hash) DO UPDATE SET kind = EXCLUDED.kind, user_id = EXCLUDED.user_id",
+            )
+            .bind(&event.aggregate_id)
+            .bind(kind)
+            .bind(holder.uuid())
+            .execute(tx)
+            .await?;
+        }
+        ReservationEvent::Released { holder } => {
+            sqlx::query("DELETE FROM users_v1.names WHERE name_hash = $1 AND user_id = $2")
+                .bind(&event.aggregate_id)
+                .bind(holder.uuid())
+                .execute(tx)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+async fn device(tx: &mut PgConnection, event: &ProjectedEvent) -> Result<(), ProjectionError> {
+    let id = event.uuid()?;
+    let (at, end_reason) = match event.decode()? {
+        DeviceEvent::SignedIn { user, at } => {
+            sqlx::query(
+                "INSERT INTO users_v1.devices (id, user_id, signed_in_at, last_seen_at) VALUES ($1, $2, $3, $3) \
+                 ON CONFLICT (id) DO NOTHING",
+            )
+            .bind(id)
+            .bind(user.uuid())
+            .bind(at)
+            .execute(tx)
+            .await?;
+            return Ok(());
+        }
+        DeviceEvent::Rotated { at, .. } => (at, None),
+        DeviceEvent::ReuseDetected { at, .. } => (at, Some("reuse_detected")),
+        DeviceEvent::SignedOut { at } => (at, Some("signed_out")),
+    };
+    // Whoever presented a spent token was not the device, so that is no sign of life of it.
+    let done = sqlx::query(
+        "UPDATE users_v1.devices SET \
+         last_seen_at = CASE WHEN $3 = 'reuse_detected' THEN last_seen_at ELSE $2 END, \
+         ended_at = CASE WHEN $3 IS NULL THEN ended_at ELSE coalesce(ended_at, $2) END, \
+         end_reason = coalesce(end_reason, $3) WHERE id = $1",
+    )
+    .bind(id)
+    .bind(at)
+    .bind(end_reason)
+    .execute(tx)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(ProjectionError::MissingRow) }
+}
