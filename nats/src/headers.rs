@@ -15,6 +15,14 @@ pub(crate) const CORRELATION_ID: &str = "Correlation-Id";
 pub(crate) const CAUSATION_ID: &str = "Causation-Id";
 pub(crate) const DEADLINE: &str = "Deadline";
 pub(crate) const REPLY_TO: &str = "Reply-To";
+pub(crate) const EPOCH: &str = "Epoch";
+pub(crate) const POSITION: &str = "Position";
+pub(crate) const PREV: &str = "Prev";
+pub(crate) const TYPE: &str = "Type";
+pub(crate) const VERSION: &str = "Version";
+pub(crate) const AGGREGATE: &str = "Aggregate";
+pub(crate) const SEQUENCE: &str = "Sequence";
+pub(crate) const RECORDED_AT: &str = "Recorded-At";
 pub(crate) const TRACEPARENT: &str = "traceparent";
 pub(crate) const FINGERPRINT: &str = "Fingerprint";
 

@@ -7,17 +7,28 @@
 pub mod client;
 pub mod command;
 pub mod consumer;
+pub mod epoch;
 pub mod event_ref;
+pub mod feed;
 pub mod live;
+pub mod log;
+pub mod publisher;
+pub mod sequencer;
 pub mod streams;
 
 mod ack;
 mod headers;
+mod published;
 mod tail;
 
 pub use client::{CommandClient, CommandOptions, SendError, Sent};
 pub use command::{CommandMessage, Outcome};
 pub use consumer::{CommandHandler, ConsumerOptions, Handled, run_commands};
+pub use epoch::{Epoch, open_epoch};
 pub use event_ref::EventRef;
+pub use feed::{EventFeed, FeedError};
 pub use live::{Hint, LiveError, LiveFrame, LiveKind, LiveReader, LiveWriteError, LiveWriter};
+pub use log::{LogError, LoggedEvent, Metadata, last_position, page_log, position_of};
+pub use publisher::{Capabilities, PublisherError, PublisherOptions, PublisherState, PublisherStatus, run_publisher};
+pub use sequencer::{SequencerOptions, run_sequencer, sequence_once, wake_sequencer};
 pub use streams::StreamOptions;
