@@ -1,0 +1,99 @@
+/** Every page and its address. The sign-in pages and the chat are chunks of their own. */
+import {
+  createRootRoute,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
+import { credentials, whenKnown } from "@/api/credentials";
+import { localPath } from "@/lib/local-path";
+import { ErrorPage } from "./ErrorPage";
+import { LoadingPage } from "./LoadingPage";
+import { NotFoundPage } from "./NotFoundPage";
+
+const rootRoute = createRootRoute({ component: Outlet, notFoundComponent: NotFoundPage });
+
+interface NextSearch {
+  /** Where to go after signing in. */
+  next?: string;
+}
+
+function nextOf(search: Record<string, unknown>): NextSearch {
+  const next = localPath(search["next"]);
+  return next === null || next === "/" ? {} : { next };
+}
+
+const guestRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  id: "guest",
+  beforeLoad: async ({ search }) => {
+    await whenKnown().catch(() => undefined);
+    if (credentials.getState().status !== "signed-in") return;
+    throw redirect({ href: localPath((search as NextSearch).next) ?? "/", replace: true });
+  },
+});
+
+const loginRoute = createRoute({
+  getParentRoute: () => guestRoute,
+  path: "/login",
+  validateSearch: nextOf,
+  component: lazyRouteComponent(() => import("@/features/users/LoginPage"), "LoginPage"),
+});
+
+const registerRoute = createRoute({
+  getParentRoute: () => guestRoute,
+  path: "/register",
+  validateSearch: nextOf,
+  component: lazyRouteComponent(() => import("@/features/users/RegisterPage"), "RegisterPage"),
+});
+
+const signedInRoute = createRoute({
+  getParentRoute: () => rootRoute,
+  id: "signed-in",
+  beforeLoad: async ({ location }) => {
+    await whenKnown();
+    if (credentials.getState().status === "signed-in") return;
+    throw redirect({ to: "/login", search: nextOf({ next: location.href }), replace: true });
+  },
+  component: lazyRouteComponent(() => import("@/features/chat/ChatLayout"), "ChatLayout"),
+});
+
+const newChatRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: "/",
+  component: lazyRouteComponent(() => import("@/features/chat/ChatLayout"), "NewChatPage"),
+});
+
+interface ThreadSearch {
+  /** A message on the branch to show; absent: the newest one. */
+  branch?: string;
+}
+
+const threadRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: "/c/$sessionId",
+  validateSearch: (search: Record<string, unknown>): ThreadSearch =>
+    typeof search["branch"] === "string" ? { branch: search["branch"] } : {},
+  component: lazyRouteComponent(() => import("@/features/chat/ChatLayout"), "ThreadPage"),
+});
+
+const routeTree = rootRoute.addChildren([
+  guestRoute.addChildren([loginRoute, registerRoute]),
+  signedInRoute.addChildren([newChatRoute, threadRoute]),
+]);
+
+export const router = createRouter({
+  routeTree,
+  defaultPendingComponent: LoadingPage,
+  defaultErrorComponent: ErrorPage,
+  defaultPendingMs: 300,
+  scrollRestoration: false,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+}

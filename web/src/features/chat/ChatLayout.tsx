@@ -1,0 +1,75 @@
+/** The frame of the signed-in page: conversations on the left (a drawer on phones), the open one beside them. */
+import type { ReactNode } from "react";
+import { Outlet } from "@tanstack/react-router";
+import { PanelLeftClose, X } from "lucide-react";
+import { Dialog, Tooltip } from "radix-ui";
+import { useTranslation } from "react-i18next";
+import { Toaster } from "sonner";
+import { IconButton } from "@/components/ui/IconButton";
+import { useTheme } from "@/lib/theme";
+import { setDrawer, toggleSidebar, useLayout } from "./layout-state";
+import { useEventStream } from "./live/use-event-stream";
+import { Shortcuts } from "./Shortcuts";
+import { Sidebar } from "./sidebar/Sidebar";
+import { useShortcuts } from "./use-shortcuts";
+
+export { NewChatPage } from "./thread/NewChatPage";
+export { ThreadPage } from "./thread/ThreadPage";
+
+export function ChatLayout(): ReactNode {
+  const { t } = useTranslation();
+  const theme = useTheme((state) => state.theme);
+  const sidebarOpen = useLayout((state) => state.sidebarOpen);
+  useEventStream();
+  useShortcuts();
+  return (
+    <Tooltip.Provider delayDuration={400}>
+      <a href="#message" className="skip-link">
+        {t("common.skip")}
+      </a>
+      <div className="flex h-dvh overflow-hidden">
+        {sidebarOpen && (
+          <aside aria-label={t("sessions.sidebar")} className="border-line bg-sunken hidden w-[17.5rem] shrink-0 border-r md:block">
+            <Sidebar
+              tools={
+                <IconButton label={t("sessions.closeSidebar")} onClick={toggleSidebar}>
+                  <PanelLeftClose aria-hidden />
+                </IconButton>
+              }
+            />
+          </aside>
+        )}
+        <main className="relative flex min-w-0 flex-1 flex-col">
+          <Outlet />
+        </main>
+      </div>
+      <Drawer />
+      <Shortcuts />
+      <Toaster theme={theme} position="bottom-center" offset={120} toastOptions={{ className: "toast" }} />
+    </Tooltip.Provider>
+  );
+}
+
+function Drawer(): ReactNode {
+  const { t } = useTranslation();
+  const open = useLayout((state) => state.drawerOpen);
+  return (
+    <Dialog.Root open={open} onOpenChange={setDrawer}>
+      <Dialog.Portal>
+        <Dialog.Overlay className="overlay md:hidden" />
+        <Dialog.Content className="drawer md:hidden" aria-describedby={undefined}>
+          <Dialog.Title className="sr-only">{t("sessions.label")}</Dialog.Title>
+          <Sidebar
+            tools={
+              <Dialog.Close asChild>
+                <IconButton label={t("common.close")}>
+                  <X aria-hidden />
+                </IconButton>
+              </Dialog.Close>
+            }
+          />
+        </Dialog.Content>
+      </Dialog.Portal>
+    </Dialog.Root>
+  );
+}

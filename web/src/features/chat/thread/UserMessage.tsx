@@ -1,0 +1,19 @@
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import type { Message } from "@/api/types";
+import { CopyButton } from "@/components/ui/CopyButton";
+import { SiblingSwitcher } from "./SiblingSwitcher";
+
+/** What was asked, exactly as it was typed. */
+export function UserMessage({ message, onBranch }: { message: Message; onBranch: (id: string) => void }): ReactNode {
+  const { t } = useTranslation();
+  return (
+    <article aria-label={t("thread.you")} className="group flex flex-col items-end pt-6" data-role="user">
+      <div className="bubble">{message.content}</div>
+      <div className="message-tools">
+        <SiblingSwitcher message={message} onBranch={onBranch} />
+        <CopyButton text={message.content} label={t("thread.copy")} />
+      </div>
+    </article>
+  );
+}

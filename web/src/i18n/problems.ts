@@ -1,0 +1,39 @@
+/** Failures in the reader's language: by stable code where we know it, else in the server's own words. */
+import type { TFunction } from "i18next";
+import { ApiError } from "@/api/problem";
+
+export const KNOWN_PROBLEMS = [
+  "email_taken",
+  "username_taken",
+  "weak_password",
+  "invalid_email",
+  "invalid_username",
+  "invalid_credentials",
+  "message_too_long",
+  "reply_in_progress",
+  "unknown_model",
+  "queue_full",
+  "not_found",
+  "idempotency_key_reused",
+  "network",
+  "upstream_unavailable",
+  "upstream_timeout",
+  "upstream_rejected",
+  "interrupted",
+] as const;
+
+type KnownProblem = (typeof KNOWN_PROBLEMS)[number];
+
+function isKnown(code: string): code is KnownProblem {
+  return (KNOWN_PROBLEMS as readonly string[]).includes(code);
+}
+
+/** The sentence for a code; `detail` for codes that this page does not know. */
+export function problemText(t: TFunction, code: string, detail: string): string {
+  if (isKnown(code)) return t(`problem.${code}`);
+  return detail === "" ? t("problem.unknown") : detail;
+}
+
+export function errorText(t: TFunction, error: unknown): string {
+  return error instanceof ApiError ? problemText(t, error.code, error.detail) : t("problem.unknown");
+}
