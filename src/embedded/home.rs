@@ -19,6 +19,8 @@ use super::kit::Kit;
 
 /// Used by root when the unprivileged user cannot reach the data directory.
 const FALLBACK: &str = "/var/lib/oblivious";
+/// In the data directory: names the one under [`FALLBACK`] that is used instead.
+const POINTER: &str = "services";
 /// The first that exists takes over from root.
 const UNPRIVILEGED: [&str; 2] = ["oblivious", "nobody"];
 
@@ -69,8 +71,9 @@ impl Home {
         }
         // Others may pass through, not list; what is secret in there is readable by its owner alone.
         fs::set_permissions(data_dir, fs::Permissions::from_mode(0o711))?;
-        if !can_enter(data_dir, run_as) {
-            self.directory = fallback_directory(data_dir)?;
+        let pointer = data_dir.join(POINTER);
+        if pointer.exists() || !can_enter(data_dir, run_as) {
+            self.directory = fallback_directory(&pointer)?;
             self.notes.push(format!(
                 "`{name}` cannot reach {}: the database and the streams are in {} instead.",
                 data_dir.display(),
@@ -166,16 +169,15 @@ pub(crate) fn unprivileged_user(postgres: &Path) -> anyhow::Result<(RunAs, Strin
 }
 
 /// A directory that belongs to this data directory alone; a file in there remembers which.
-fn fallback_directory(data_dir: &Path) -> anyhow::Result<PathBuf> {
-    let pointer = data_dir.join("services");
-    let directory = match fs::read_to_string(&pointer) {
+fn fallback_directory(pointer: &Path) -> anyhow::Result<PathBuf> {
+    let directory = match fs::read_to_string(pointer) {
         Ok(text) => PathBuf::from(text.trim()),
         // A new name each time: whoever deleted the data directory, and the key in it, means to start afresh.
         Err(_) => Path::new(FALLBACK).join(uuid::Uuid::new_v4().simple().to_string()),
     };
     passable_directory(Path::new(FALLBACK))?;
     passable_directory(&directory)?;
-    fs::write(&pointer, format!("{}\n", directory.display()))?;
+    fs::write(pointer, format!("{}\n", directory.display()))?;
     Ok(directory)
 }
 

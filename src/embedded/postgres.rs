@@ -27,6 +27,8 @@ const ATTEMPTS: u32 = 4;
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 /// The kernel's limit for the path of a Unix socket is 104 to 108 bytes, `/.s.PGSQL.5432` included.
 const LONGEST_SOCKET_DIRECTORY: usize = 85;
+/// A cluster in the making; each attempt has its own, so that it does not meet an earlier one that is still ending.
+const UNFINISHED: &str = "unfinished-";
 /// SIGINT is Postgres' fast shutdown: transactions roll back, everything is flushed. SIGQUIT leaves recovery to the next
 /// start and is still safe.
 const STOP: &[(Signal, Duration)] = &[
@@ -157,10 +159,13 @@ async fn same_major_version(data: &Path, bin: &Path) -> anyhow::Result<()> {
 
 /// Runs `initdb` beside the final place and renames it there: a cluster that exists is whole.
 async fn create_cluster(options: &Options, layout: &Layout) -> anyhow::Result<()> {
-    let unfinished = options.directory.join("data.unfinished");
-    if unfinished.exists() {
-        fs::remove_dir_all(&unfinished).with_context(|| format!("cannot remove {}", unfinished.display()))?;
+    for entry in fs::read_dir(&options.directory)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            // The killed initdb may still be cleaning up itself; what remains goes next time.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
+    let unfinished = options.directory.join(format!("{UNFINISHED}{}", uuid::Uuid::new_v4().simple()));
     let mut file = private_file(&layout.password, options.run_as)?;
     file.write_all(super::new_password()?.as_bytes())?;
     file.sync_all()?;
