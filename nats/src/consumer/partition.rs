@@ -75,14 +75,14 @@ impl Readers {
     }
 
     /// Lets go of everything.
-    pub(super) async fn stop(self, wait_for_others: bool) {
+    pub(super) async fn stop(mut self, wait_for_others: bool) {
         if wait_for_others {
             sleep(LET_THE_NEXT_QUEUE).await;
         }
         for reader in self.running.values() {
             reader.stop.cancel();
         }
-        for reader in self.running.into_values() {
+        for (_, reader) in std::mem::take(&mut self.running) {
             if let Err(error) = reader.task.await {
                 tracing::warn!(%error, "a reader ended badly");
             }
