@@ -135,6 +135,13 @@ impl Bus {
         message: &CommandMessage,
         outcome: &Outcome,
     ) -> Result<Committed, StoreError> {
+        let mut parts = Vec::with_capacity(unit.decided.len());
+        for one in &unit.decided {
+            let stream = (one.aggregate_type, one.aggregate_id.as_str());
+            parts.push((stream, one.base, self.store.seal(stream, one.base, &one.events).await?));
+        }
+        // Everybody locks in the same order.
+        parts.sort_by_key(|(stream, ..)| *stream);
         let mut transaction = self.store.pool().begin().await?;
         if !outcomes::record(&mut transaction, message, outcome).await? {
             transaction.rollback().await?;
@@ -143,14 +150,11 @@ impl Bus {
             return earlier.map(Committed::Before).ok_or(StoreError::Conflict);
         }
         let metadata = metadata(message);
-        let mut sorted: Vec<_> = unit.decided.iter().collect();
-        sorted.sort_by_key(|one| (one.aggregate_type, one.aggregate_id.as_str()));
-        for one in sorted {
-            let stream = (one.aggregate_type, one.aggregate_id.as_str());
-            if one.events.is_empty() {
-                self.store.verify(&mut transaction, stream, one.base).await?;
+        for (stream, base, rows) in &parts {
+            if rows.is_empty() {
+                self.store.verify(&mut transaction, *stream, *base).await?;
             } else {
-                self.store.append(&mut transaction, stream, one.base, &one.events, &metadata).await?;
+                self.store.append(&mut transaction, *stream, rows, &metadata).await?;
             }
         }
         transaction.commit().await?;

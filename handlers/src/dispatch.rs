@@ -51,7 +51,7 @@ pub fn body<C: DeserializeOwned>(message: &CommandMessage) -> Result<C, Stop> {
 #[derive(Default, Clone)]
 pub struct Plans {
     by_aggregate: HashMap<&'static str, Arc<dyn Plan>>,
-    by_verb: HashMap<(&'static str, &'static str), Arc<dyn Plan>>,
+    by_verb: HashMap<String, Arc<dyn Plan>>,
 }
 
 impl Plans {
@@ -65,7 +65,7 @@ impl Plans {
     /// The command `verb` of `D` has a plan of its own.
     #[must_use]
     pub fn verb<D: Decider>(mut self, verb: &'static str, plan: impl Plan + 'static) -> Self {
-        self.by_verb.insert((D::TYPE, verb), Arc::new(plan));
+        self.by_verb.insert(format!("{}.{verb}", D::TYPE), Arc::new(plan));
         self
     }
 
@@ -77,9 +77,10 @@ impl Plans {
         self
     }
 
-    fn of<'p>(&'p self, message: &CommandMessage) -> Option<&'p dyn Plan> {
-        let (aggregate, verb) = (message.aggregate.as_str(), message.verb.as_str());
-        self.by_verb.get(&(aggregate, verb)).or_else(|| self.by_aggregate.get(aggregate)).map(AsRef::as_ref)
+    fn of(&self, message: &CommandMessage) -> Option<&dyn Plan> {
+        let name = format!("{}.{}", message.aggregate, message.verb);
+        let plan = self.by_verb.get(&name).or_else(|| self.by_aggregate.get(message.aggregate.as_str()));
+        plan.map(AsRef::as_ref)
     }
 }
 

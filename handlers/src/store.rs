@@ -17,6 +17,8 @@ use vault::{Place, Vault, VaultError};
 /// Bytes of one encoded event, at most; larger content belongs to object storage. The bus carries 1 MiB.
 pub const MAX_EVENT_BYTES: usize = 512 * 1024;
 
+const SEALING_OVERHEAD_BYTES: usize = 1024;
+
 /// Why events could not be read or appended.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -64,9 +66,15 @@ impl NewEvent {
     /// Encodes a domain event.
     ///
     /// # Errors
-    /// [`StoreError::Unreadable`] if it has no JSON form, which is a fault of its type.
+    /// [`StoreError::EventTooLarge`] if it would be once it is sealed, [`StoreError::Unreadable`] if it has no JSON form,
+    /// which is a fault of its type.
     pub fn encode(event: &impl cqrs_es::DomainEvent) -> Result<Self, StoreError> {
         let payload = serde_json::to_value(event).map_err(|error| StoreError::Unreadable(error.to_string()))?;
+        // Sealing turns three bytes into four and adds key id, nonce and tag.
+        let size_bytes = payload.to_string().len() / 3 * 4 + SEALING_OVERHEAD_BYTES;
+        if size_bytes > MAX_EVENT_BYTES {
+            return Err(StoreError::EventTooLarge { size_bytes });
+        }
         Ok(Self { event_type: event.event_type(), event_version: event.event_version(), payload })
     }
 }
@@ -131,25 +139,33 @@ impl PgEventStore {
         Ok(loaded)
     }
 
-    /// Appends `events` after sequence `base`, in the caller's transaction.
+    /// Seals `events` for the places after sequence `base`. Before the transaction: a key that must be fetched or made
+    /// takes a connection of its own, and whoever waits for a second connection while holding one waits for ever.
     ///
     /// # Errors
-    /// [`StoreError::Conflict`] unless `base` is the stream's last sequence.
+    /// The vault is away or refuses, or an event is too large.
+    pub async fn seal(&self, stream: (&str, &str), base: i64, events: &[NewEvent]) -> Result<Rows, StoreError> {
+        let (aggregate_type, aggregate_id) = stream;
+        let mut rows = Rows { base, ..Rows::default() };
+        for (sequence, event) in (base + 1..).zip(events) {
+            let mut payload = event.payload.clone();
+            self.vault.seal(&Place { aggregate_type, aggregate_id, sequence }, &mut payload).await?;
+            rows.push(sequence, event, &payload)?;
+        }
+        Ok(rows)
+    }
+
+    /// Appends `rows` to `stream`, in the caller's transaction.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] unless their base is the stream's last sequence.
     pub async fn append(
         &self,
         transaction: &mut PgConnection,
         stream: (&str, &str),
-        base: i64,
-        events: &[NewEvent],
+        rows: &Rows,
         metadata: &Value,
     ) -> Result<(), StoreError> {
-        let (aggregate_type, aggregate_id) = stream;
-        let mut columns = Columns::default();
-        for (sequence, event) in (base + 1..).zip(events) {
-            let mut payload = event.payload.clone();
-            self.vault.seal(&Place { aggregate_type, aggregate_id, sequence }, &mut payload).await?;
-            columns.push(sequence, event, &payload)?;
-        }
         // The primary key keeps two writers apart; the look at `base` keeps holes out.
         let inserted = sqlx::query(
             "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata) \
@@ -160,18 +176,18 @@ impl PgEventStore {
                    WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $8) \
              ORDER BY e.sequence",
         )
-        .bind(aggregate_type)
-        .bind(aggregate_id)
-        .bind(&columns.sequences)
-        .bind(&columns.types)
-        .bind(&columns.versions)
-        .bind(&columns.payloads)
+        .bind(stream.0)
+        .bind(stream.1)
+        .bind(&rows.sequences)
+        .bind(&rows.types)
+        .bind(&rows.versions)
+        .bind(&rows.payloads)
         .bind(metadata)
-        .bind(base)
+        .bind(rows.base)
         .execute(transaction)
         .await?
         .rows_affected();
-        if inserted == events.len() as u64 { Ok(()) } else { Err(StoreError::Conflict) }
+        if inserted == rows.sequences.len() as u64 { Ok(()) } else { Err(StoreError::Conflict) }
     }
 
     /// Whether `base` is still the last sequence of the stream.
@@ -194,15 +210,23 @@ impl PgEventStore {
     }
 }
 
+/// Events sealed for one place in one stream, column by column.
 #[derive(Default)]
-struct Columns {
+pub struct Rows {
+    base: i64,
     sequences: Vec<i64>,
     types: Vec<String>,
     versions: Vec<String>,
     payloads: Vec<String>,
 }
 
-impl Columns {
+impl Rows {
+    /// Whether there is nothing to append.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sequences.is_empty()
+    }
+
     fn push(&mut self, sequence: i64, event: &NewEvent, payload: &Value) -> Result<(), StoreError> {
         let payload = payload.to_string();
         if payload.len() > MAX_EVENT_BYTES {
@@ -258,9 +282,10 @@ impl<D: Decider> cqrs_es::EventStore<Decided<D>> for PgEventStore {
         let new = events.iter().map(NewEvent::encode).collect::<Result<Vec<_>, _>>().map_err(into_aggregate_error)?;
         let stream = (D::TYPE, context.aggregate_id.as_str());
         let attempt = async {
+            let rows = self.seal(stream, context.sequence, &new).await?;
             let mut transaction = self.pool.begin().await?;
             let stored = serde_json::to_value(&metadata).map_err(|error| StoreError::Unreadable(error.to_string()))?;
-            self.append(&mut transaction, stream, context.sequence, &new, &stored).await?;
+            self.append(&mut transaction, stream, &rows, &stored).await?;
             transaction.commit().await.map_err(StoreError::from)
         };
         attempt.await.map_err(into_aggregate_error)?;
