@@ -11,6 +11,7 @@ mod catalogue;
 mod chat;
 mod count;
 mod error;
+pub mod local;
 pub mod openai;
 mod sse;
 
