@@ -6,7 +6,7 @@
   try {
     theme = localStorage.getItem("oblivious.theme");
     language = localStorage.getItem("oblivious.language");
-  } catch (_) {
+  } catch {
     // Storage may be blocked; the system's preference then decides.
   }
   var dark = theme === "dark" || (theme !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);

@@ -24,7 +24,7 @@ export function initialLanguage(): Language {
   return /^zh/i.test(navigator.language) ? "zh-CN" : "en";
 }
 
-async function use(language: Language): Promise<void> {
+async function apply(language: Language): Promise<void> {
   if (!i18next.hasResourceBundle(language, "translation")) {
     i18next.addResourceBundle(language, "translation", (await load[language]()).default);
   }
@@ -34,7 +34,7 @@ async function use(language: Language): Promise<void> {
 
 export async function setLanguage(language: Language): Promise<void> {
   store(KEY, language);
-  await use(language);
+  await apply(language);
 }
 
 export async function startI18n(language: Language = initialLanguage()): Promise<void> {
@@ -45,5 +45,5 @@ export async function startI18n(language: Language = initialLanguage()): Promise
     partialBundledLanguages: true,
     interpolation: { escapeValue: false },
   });
-  await use(language);
+  await apply(language);
 }

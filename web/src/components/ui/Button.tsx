@@ -3,7 +3,7 @@ import { cva, type VariantProps } from "class-variance-authority";
 
 /** The look of buttons, for links that look like one too. Targets are at least 44 px where fingers point. */
 export const buttonClass = cva(
-  "inline-flex cursor-pointer items-center justify-center gap-2 rounded-xl text-sm font-medium whitespace-nowrap transition-colors select-none disabled:cursor-default disabled:opacity-55 aria-disabled:opacity-55 [&_svg]:size-4 [&_svg]:shrink-0",
+  "inline-flex cursor-pointer items-center justify-center gap-2 text-sm font-medium whitespace-nowrap transition-colors select-none disabled:cursor-default disabled:opacity-55 aria-disabled:opacity-55 [&_svg]:size-4 [&_svg]:shrink-0",
   {
     variants: {
       kind: {
@@ -17,14 +17,15 @@ export const buttonClass = cva(
         small: "min-h-11 px-2.5 text-[0.8125rem] md:min-h-8",
         tool: "size-11 md:size-8",
       },
+      shape: { soft: "rounded-xl", round: "rounded-full" },
     },
-    defaultVariants: { kind: "outline", size: "normal" },
+    defaultVariants: { kind: "outline", size: "normal", shape: "soft" },
   },
 );
 
 type Props = ButtonHTMLAttributes<HTMLButtonElement> &
   VariantProps<typeof buttonClass> & { ref?: React.Ref<HTMLButtonElement> };
 
-export function Button({ kind, size, className, type = "button", ...rest }: Props): ReactNode {
-  return <button type={type} className={buttonClass({ kind, size, className })} {...rest} />;
+export function Button({ kind, size, shape, className, type = "button", ...rest }: Props): ReactNode {
+  return <button type={type} className={buttonClass({ kind, size, shape, className })} {...rest} />;
 }

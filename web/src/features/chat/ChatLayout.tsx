@@ -5,6 +5,7 @@ import { PanelLeftClose, X } from "lucide-react";
 import { Dialog, Tooltip } from "radix-ui";
 import { useTranslation } from "react-i18next";
 import { Toaster } from "sonner";
+import { focusSelf } from "@/components/ui/focus-self";
 import { IconButton } from "@/components/ui/IconButton";
 import { useTheme } from "@/lib/theme";
 import { setDrawer, toggleSidebar, useLayout } from "./layout-state";
@@ -45,7 +46,7 @@ export function ChatLayout(): ReactNode {
       </div>
       <Drawer />
       <Shortcuts />
-      <Toaster theme={theme} position="bottom-center" offset={120} toastOptions={{ className: "toast" }} />
+      <Toaster theme={theme} position="top-center" toastOptions={{ className: "toast" }} />
     </Tooltip.Provider>
   );
 }
@@ -57,7 +58,7 @@ function Drawer(): ReactNode {
     <Dialog.Root open={open} onOpenChange={setDrawer}>
       <Dialog.Portal>
         <Dialog.Overlay className="overlay md:hidden" />
-        <Dialog.Content className="drawer md:hidden" aria-describedby={undefined}>
+        <Dialog.Content className="drawer md:hidden" aria-describedby={undefined} onOpenAutoFocus={focusSelf}>
           <Dialog.Title className="sr-only">{t("sessions.label")}</Dialog.Title>
           <Sidebar
             tools={

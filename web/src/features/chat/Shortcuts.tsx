@@ -2,6 +2,7 @@ import type { ReactNode } from "react";
 import { X } from "lucide-react";
 import { Dialog } from "radix-ui";
 import { useTranslation } from "react-i18next";
+import { focusSelf } from "@/components/ui/focus-self";
 import { IconButton } from "@/components/ui/IconButton";
 import { setShortcuts, useLayout } from "./layout-state";
 
@@ -24,7 +25,7 @@ export function Shortcuts(): ReactNode {
     <Dialog.Root open={open} onOpenChange={setShortcuts}>
       <Dialog.Portal>
         <Dialog.Overlay className="overlay" />
-        <Dialog.Content className="dialog" aria-describedby={undefined}>
+        <Dialog.Content className="dialog" aria-describedby={undefined} onOpenAutoFocus={focusSelf}>
           <div className="mb-4 flex items-center justify-between gap-4">
             <Dialog.Title className="font-display text-xl">{t("shortcuts.title")}</Dialog.Title>
             <Dialog.Close asChild>

@@ -103,11 +103,11 @@ export function Composer({ place, parentId, busy, onSend, onStop, ref }: Props):
         <div className="flex items-center justify-between gap-2 px-2 pb-2">
           <ModelPicker />
           {busy ? (
-            <IconButton label={t("composer.stop")} kind="primary" className="rounded-full" onClick={onStop}>
+            <IconButton label={t("composer.stop")} kind="primary" shape="round" onClick={onStop}>
               <Square aria-hidden className="fill-current" />
             </IconButton>
           ) : (
-            <IconButton label={t("composer.send")} kind="primary" className="rounded-full" type="submit" disabled={sending || blank}>
+            <IconButton label={t("composer.send")} kind="primary" shape="round" type="submit" disabled={sending || blank}>
               {sending ? <Spinner /> : <ArrowUp aria-hidden />}
             </IconButton>
           )}

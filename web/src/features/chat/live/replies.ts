@@ -98,7 +98,8 @@ export class LiveReplies {
   }
 
   clear(): void {
-    for (const messageId of [...this.#working.keys()]) this.forget(messageId);
+    this.#working.clear();
+    this.#published.clear();
   }
 
   #put(reply: LiveReply): "applied" {

@@ -106,7 +106,7 @@ export class EventStream {
       const response = await authorised(new Request(url, { headers, signal: connection.signal, cache: "no-store" }));
       if (!response.ok || response.body === null) throw new Error(`stream refused: ${response.status}`);
       this.#events.connection("open");
-      await this.#read(response.body, heard);
+      await this.#read(response.body, connection.signal, heard);
     } finally {
       clearTimeout(watchdog);
       connection.abort(new Error("done"));
@@ -114,8 +114,10 @@ export class EventStream {
     }
   }
 
-  async #read(body: ReadableStream<Uint8Array>, heard: () => void): Promise<void> {
+  async #read(body: ReadableStream<Uint8Array>, signal: AbortSignal, heard: () => void): Promise<void> {
     const reader = body.getReader();
+    // A dead connection may never fail by itself.
+    signal.addEventListener("abort", () => void reader.cancel().catch(() => undefined), { once: true });
     const decoder = new TextDecoder();
     const parser = new SseParser();
     for (;;) {

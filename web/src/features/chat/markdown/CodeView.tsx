@@ -47,7 +47,6 @@ const LineGroup = memo(
         {lines.map((line, index) => {
           const tokens = coloured[index];
           // Lines never move.
-          // oxlint-disable-next-line react/no-array-index-key
           return <Fragment key={index}>{tokens === undefined ? `${line}\n` : [...tokens.map(colour), "\n"]}</Fragment>;
         })}
       </span>

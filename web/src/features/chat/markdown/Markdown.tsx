@@ -14,7 +14,6 @@ export default function Markdown({ text, growing }: { text: string; growing: boo
     <div className="prose">
       {blocks.map((block, index) => (
         // A block never changes its place, so its index is its identity.
-        // oxlint-disable-next-line react/no-array-index-key
         <BlockView key={index} block={block} growing={growing && index === blocks.length - 1} />
       ))}
     </div>
@@ -43,7 +42,7 @@ const BlockView = memo(function BlockView({ block, growing }: Props): ReactNode 
 function MarkdownView({ block, growing }: { block: MarkdownBlock; growing: boolean }): ReactNode {
   return useMemo(() => {
     // Half an emphasis at the end is closed, so that text does not flicker between plain and bold.
-    const text = growing ? remend(block.text, { linkMode: "text-only" }) : block.text;
+    const text = growing ? remend(block.text.trimEnd(), { linkMode: "text-only" }) : block.text;
     return render(parse(text, block.definitions), growing, block.definitions);
   }, [block, growing]);
 }

@@ -76,7 +76,11 @@ export class Splitter {
     this.#consumed = text;
     const { open, done } = this.#line === "" ? { open: this.#open, done: [] } : step(this.#open, this.#line);
     const tail = [...done, ...(open === null ? [] : [finish(open, false)])];
-    return [...this.#finished, ...tail.map((block) => this.#withDefinitions(block))];
+    const definition = this.#definitionIn(this.#line);
+    if (definition === null) return [...this.#finished, ...tail.map((block) => withDefinitions(block, this.#definitions))];
+    // A definition that is still being written counts already, but is not kept.
+    const definitions = new Map([...this.#definitions, definition]);
+    return [...this.#finished, ...tail].map((block) => withDefinitions(block, definitions));
   }
 
   #restart(): void {
@@ -99,30 +103,33 @@ export class Splitter {
   }
 
   #take(line: string): void {
-    const fenced = this.#open !== null && (this.#open.kind !== "markdown" || this.#open.fence !== null);
+    const definition = this.#definitionIn(line);
     const { open, done } = step(this.#open, line);
     this.#open = open;
-    for (const block of done) this.#finished.push(this.#withDefinitions(block));
-    const definition = fenced ? null : DEFINITION.exec(line);
-    if (definition?.[1] !== undefined && definition[2] !== undefined) this.#define(definition[1], definition[2]);
+    for (const block of done) this.#finished.push(withDefinitions(block, this.#definitions));
+    if (definition === null) return;
+    this.#definitions.set(...definition);
+    this.#finished = this.#finished.map((block) => withDefinitions(block, this.#definitions));
   }
 
-  #define(label: string, target: string): void {
+  /** The label and the source of the definition that this line is; null for others and for labels known already. */
+  #definitionIn(line: string): [label: string, source: string] | null {
+    const inCode = this.#open !== null && (this.#open.kind !== "markdown" || this.#open.fence !== null);
+    const [, label, target] = (inCode ? null : DEFINITION.exec(line)) ?? [];
+    if (label === undefined || target === undefined || this.#definitions.has(label.toLowerCase())) return null;
     const key = label.toLowerCase();
-    if (this.#definitions.has(key)) return;
     // A footnote's text is shown where it stands; others only need to know that it exists.
-    this.#definitions.set(key, key.startsWith("^") ? `[${label}]: *` : `[${label}]: ${target}`);
-    this.#finished = this.#finished.map((block) => this.#withDefinitions(block));
+    return [key, key.startsWith("^") ? `[${label}]: *` : `[${label}]: ${target}`];
   }
+}
 
-  /** The same object when nothing changed. */
-  #withDefinitions(block: Block): Block {
-    if (block.kind !== "markdown" || this.#definitions.size === 0 || !block.text.includes("[")) return block;
-    const text = block.text.toLowerCase();
-    const mentioned = [...this.#definitions].filter(([label]) => text.includes(`[${label}]`) && !text.includes(`[${label}]:`));
-    const definitions = mentioned.map(([, source]) => source).join("\n");
-    return definitions === block.definitions ? block : { ...block, definitions };
-  }
+/** The same object when the definitions that it mentions have not changed. */
+function withDefinitions(block: Block, definitions: ReadonlyMap<string, string>): Block {
+  if (block.kind !== "markdown" || definitions.size === 0 || !block.text.includes("[")) return block;
+  const text = block.text.toLowerCase();
+  const mentioned = [...definitions].filter(([label]) => text.includes(`[${label}]`) && !text.includes(`[${label}]:`));
+  const sources = mentioned.map(([, source]) => source).join("\n");
+  return sources === block.definitions ? block : { ...block, definitions: sources };
 }
 
 /** What one more whole line does. */

@@ -42,7 +42,9 @@ export function SessionItem({ session, current }: { session: Session; current: b
       >
         <span className="truncate">{title}</span>
         {session.active_run_id != null && (
-          <span className="running-dot" role="img" aria-label={t("sessions.running")} title={t("sessions.running")} />
+          <span className="running-dot" title={t("sessions.running")}>
+            <span className="sr-only">{t("sessions.running")}</span>
+          </span>
         )}
       </Link>
       <Menu>

@@ -19,7 +19,7 @@ export function SessionList({ currentId }: { currentId: string | null }): ReactN
   const scroller = useRef<HTMLDivElement>(null);
   const list = useRef<VirtualizerHandle>(null);
   const { data, error, refetch, hasNextPage, isFetchingNextPage, fetchNextPage } = useInfiniteQuery(sessionsQuery());
-  const rows = useMemo(() => withHeadings(data?.pages.flatMap((page) => page.items) ?? [], new Date()), [data]);
+  const rows = useMemo(() => withHeadings(data?.pages.flatMap((page) => page.items) ?? []), [data]);
 
   const onScroll = (): void => {
     const box = scroller.current;

@@ -20,7 +20,7 @@ export function dateGroup(iso: string, now: Date): DateGroup {
 export type Row<T> = { readonly kind: "heading"; readonly group: DateGroup } | { readonly kind: "item"; readonly item: T };
 
 /** The list with a heading before each group; the order of `items` stays. */
-export function withHeadings<T extends { updated_at: string }>(items: readonly T[], now: Date): Row<T>[] {
+export function withHeadings<T extends { updated_at: string }>(items: readonly T[], now = new Date()): Row<T>[] {
   const rows: Row<T>[] = [];
   let last: DateGroup | null = null;
   for (const item of items) {

@@ -22,7 +22,7 @@ export function AssistantMessage({ message, latest, onBranch }: Props): ReactNod
   const text = unfinished ? (live?.text ?? message.content) : message.content;
   const growing = unfinished && live?.end == null;
   return (
-    <article aria-label={t("thread.assistant")} aria-busy={growing} className="group pt-6" data-role="assistant" data-status={message.status}>
+    <article aria-label={t("thread.assistant")} aria-busy={growing} className="group pt-1" data-role="assistant" data-status={message.status}>
       {text !== "" && <AnswerText text={text} growing={growing} />}
       {growing && <Progress empty={text === ""} live={live} status={message.status} />}
       {!unfinished && message.status === "stopped" && <p className="text-muted mt-2 text-sm">{t("thread.stopped")}</p>}

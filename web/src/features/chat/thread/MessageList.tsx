@@ -10,7 +10,7 @@ import { MessageRow } from "./MessageRow";
 
 const TAIL = 2;
 /** Height of what stands above the window. */
-const HEAD_PX = 32;
+const HEAD_PX = 24;
 
 interface Props {
   scroller: RefObject<HTMLDivElement | null>;
@@ -46,6 +46,8 @@ function usePrepended(rows: readonly Message[]): boolean {
   const known = useRef<{ first: string | undefined; last: string | undefined }>({ first: undefined, last: undefined });
   const first = rows[0]?.id;
   const last = rows.at(-1)?.id;
+  // Read, not written, in rendering: the window must know in the very render that brings the new rows.
+  // oxlint-disable-next-line react/refs
   const prepended = known.current.first !== undefined && known.current.first !== first && known.current.last === last;
   useEffect(() => {
     known.current = { first, last };

@@ -72,7 +72,7 @@ export function Thread({ sessionId, branch }: { sessionId: string; branch: strin
       <div className="relative">
         {!pinned && (
           <div className="absolute -top-12 left-1/2 z-10 -translate-x-1/2">
-            <IconButton label={t("thread.toLatest")} kind="outline" className="shadow-card rounded-full" onClick={toBottom}>
+            <IconButton label={t("thread.toLatest")} kind="outline" shape="round" className="shadow-card" onClick={toBottom}>
               <ArrowDown aria-hidden />
             </IconButton>
           </div>

@@ -8,7 +8,7 @@ import { SiblingSwitcher } from "./SiblingSwitcher";
 export function UserMessage({ message, onBranch }: { message: Message; onBranch: (id: string) => void }): ReactNode {
   const { t } = useTranslation();
   return (
-    <article aria-label={t("thread.you")} className="group flex flex-col items-end pt-6" data-role="user">
+    <article aria-label={t("thread.you")} className="group flex flex-col items-end pt-4" data-role="user">
       <div className="bubble">{message.content}</div>
       <div className="message-tools">
         <SiblingSwitcher message={message} onBranch={onBranch} />

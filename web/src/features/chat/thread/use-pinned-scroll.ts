@@ -2,7 +2,7 @@
  * The one owner of scrolling. While the reader is at the bottom, growing text keeps them there; as soon as they
  * scroll away, nothing moves them until they come back or ask to.
  */
-import { useCallback, useEffect, useRef, useState, type RefObject } from "react";
+import { useEffect, useRef, useState, type RefObject } from "react";
 
 const TOLERANCE_PX = 1;
 
@@ -20,11 +20,11 @@ export function usePinnedScroll(scroller: RefObject<HTMLElement | null>, content
   const [pinned, setPinned] = useState(true);
   const follows = useRef(true);
 
-  const toBottom = useCallback(() => {
+  const toBottom = (): void => {
     follows.current = true;
     setPinned(true);
-    if (scroller.current !== null) scroller.current.scrollTop = scroller.current.scrollHeight;
-  }, [scroller]);
+    scroller.current?.scrollTo({ top: scroller.current.scrollHeight });
+  };
 
   useEffect(() => {
     const box = scroller.current;
