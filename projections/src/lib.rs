@@ -6,17 +6,27 @@
 //!
 //! A capability adds one module with its rows, queries and projector, one migration, and one line in [`all`].
 
+mod batch;
 pub mod chat;
+mod checkpoint;
+mod election;
+mod error;
 pub mod page;
+mod parking;
 pub mod projector;
 pub mod read_your_writes;
+mod runner;
 pub mod users;
 
 use std::sync::Arc;
 
+pub use checkpoint::Checkpoint;
+pub use error::RunError;
 pub use page::{InvalidCursor, Page};
+pub use parking::Backoff;
 pub use projector::{ProjectedEvent, ProjectionError, Projector, Topic, Touch, Touched};
 pub use read_your_writes::{Freshness, Lag, lag, positions, wait_for};
+pub use runner::{RunnerOptions, reset, run_projection, run_until_caught_up};
 
 /// Every projection of this release: what `serve` runs and `rebuild` knows by name.
 #[must_use]

@@ -48,6 +48,20 @@ pub struct ProjectedEvent {
     pub payload: Value,
 }
 
+impl From<nats::LoggedEvent> for ProjectedEvent {
+    fn from(event: nats::LoggedEvent) -> Self {
+        Self {
+            position: event.position,
+            aggregate_type: event.aggregate_type,
+            aggregate_id: event.aggregate_id,
+            sequence: event.sequence,
+            event_type: event.event_type,
+            event_version: event.event_version,
+            payload: event.payload,
+        }
+    }
+}
+
 /// Never prints the payload, which is open here.
 impl std::fmt::Debug for ProjectedEvent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

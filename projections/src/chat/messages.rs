@@ -114,20 +114,27 @@ enum Anchor {
     Unknown,
 }
 
-/// A page after the first stays on the branch of the last message seen, whatever became the newest since.
+/// A page after the first stays below the last message seen, whatever became the newest since, unless the branch names a
+/// message that is still to come.
 async fn anchor(pool: &PgPool, session: Uuid, branch: Branch, cursor: Option<Cursor>) -> sqlx::Result<Anchor> {
-    let named = match (cursor, branch) {
-        (Some((_, seen)), _) => seen,
-        (None, Branch::Through(id)) => id,
-        (None, Branch::Latest | Branch::All) => {
-            let newest = "SELECT id FROM chat_v1.messages WHERE session_id = $1 ORDER BY sequence DESC LIMIT 1";
-            let newest: Option<Uuid> = sqlx::query_scalar(newest).bind(session).fetch_optional(pool).await?;
-            return Ok(newest.map_or(Anchor::Nothing, Anchor::At));
-        }
+    let sequence_of = async |id: Uuid| -> sqlx::Result<Option<i64>> {
+        let sql = "SELECT sequence FROM chat_v1.messages WHERE id = $1 AND session_id = $2";
+        sqlx::query_scalar(sql).bind(id).bind(session).fetch_optional(pool).await
     };
-    let known = "SELECT EXISTS (SELECT FROM chat_v1.messages WHERE id = $1 AND session_id = $2)";
-    let known = sqlx::query_scalar(known).bind(named).bind(session).fetch_one(pool).await?;
-    Ok(if known { Anchor::At(named) } else { Anchor::Unknown })
+    let named = match branch {
+        Branch::Through(id) => match sequence_of(id).await? {
+            Some(sequence) => Some((sequence, id)),
+            None => return Ok(Anchor::Unknown),
+        },
+        Branch::Latest | Branch::All => None,
+    };
+    // Along a path sequences grow, so the larger one is further down.
+    if let Some((_, lowest)) = named.max(cursor) {
+        return Ok(sequence_of(lowest).await?.map_or(Anchor::Unknown, |_| Anchor::At(lowest)));
+    }
+    let newest = "SELECT id FROM chat_v1.messages WHERE session_id = $1 ORDER BY sequence DESC LIMIT 1";
+    let newest: Option<Uuid> = sqlx::query_scalar(newest).bind(session).fetch_optional(pool).await?;
+    Ok(newest.map_or(Anchor::Nothing, Anchor::At))
 }
 
 /// The newest message at or below `$1`. A message is newer than all before it, so the newest is a leaf.
@@ -179,7 +186,8 @@ async fn branch_backward(
          SELECT {COLUMNS} FROM path JOIN chat_v1.messages m USING (id) \
          WHERE m.session_id = $2 ORDER BY m.sequence DESC"
     );
-    sqlx::query_as(&sql).bind(anchor).bind(session).bind(n).fetch_all(pool).await
+    let from = cursor.map_or(anchor, |(_, seen)| seen);
+    sqlx::query_as(&sql).bind(from).bind(session).bind(n).fetch_all(pool).await
 }
 
 /// The message `id`, if it is in a conversation of `owner`.
