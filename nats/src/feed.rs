@@ -64,6 +64,12 @@ impl EventFeed {
         self.after
     }
 
+    /// Whether the stream is followed just now; else Postgres is paged.
+    #[must_use]
+    pub fn follows_stream(&self) -> bool {
+        self.tail.is_some()
+    }
+
     /// Up to `max` further events; none when `wait` ends first. Events are skipped never, repeated never, also when
     /// the call is dropped while it waits.
     ///

@@ -96,17 +96,17 @@ impl LiveWriter {
                 return Err(LiveWriteError::Fenced);
             }
             opened.expected = last.as_ref().map_or(0, |last| last.sequence);
-            if last.is_none() && attempt <= 1 {
-                return Ok(opened);
+            if last.is_none() {
+                // There may be no stream yet; that is not the loss of one.
+                opened.make_stream().await?;
+                if attempt <= 1 {
+                    return Ok(opened);
+                }
             }
             match opened.try_write(0, LiveKind::Reset).await {
                 Ok(()) => return Ok(opened),
                 // The predecessor wrote in between; its next frame will find us.
-                Err(Refused::WrongPlace) if tries < TRIES => tries += 1,
-                Err(Refused::NoStream) if tries < TRIES => {
-                    tries += 1;
-                    opened.make_stream().await?;
-                }
+                Err(Refused::WrongPlace | Refused::NoStream) if tries < TRIES => tries += 1,
                 Err(refused) => return Err(LiveWriteError::Unavailable(refused.to_string())),
             }
         }
@@ -142,6 +142,7 @@ impl LiveWriter {
                 Ok(()) => return Ok(()),
                 Err(Refused::NoStream) => {
                     self.make_stream().await?;
+                    metrics::counter!("live_stream_lost_total").increment(1);
                     return Err(LiveWriteError::Vanished);
                 }
                 Err(Refused::WrongPlace | Refused::Unknown) => match self.find_place().await? {
@@ -222,7 +223,6 @@ impl LiveWriter {
         let context = jetstream::new(self.client.clone());
         context.get_or_create_stream(StreamOptions::default().live()).await.map_err(unavailable)?;
         self.expected = 0;
-        metrics::counter!("live_stream_made_again_total").increment(1);
         Ok(())
     }
 

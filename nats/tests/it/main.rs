@@ -1,4 +1,8 @@
 //! The bus against real servers: what dies, stalls, is wiped, restored or delivered twice.
 
 mod commands;
+mod epochs;
+mod events;
+mod live;
+mod sequencer;
 mod support;

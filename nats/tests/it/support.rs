@@ -6,7 +6,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use nats::{CommandHandler, CommandMessage, ConsumerOptions, Handled, Outcome};
+use nats::{
+    Capabilities, CommandHandler, CommandMessage, ConsumerOptions, Handled, LoggedEvent, Outcome, PublisherOptions,
+    PublisherState, PublisherStatus, SequencerOptions,
+};
+use sqlx::{PgConnection, PgPool};
 use tokio::{runtime::Runtime, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -155,4 +159,76 @@ pub(crate) fn logs() {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_test_writer()
         .try_init();
+}
+
+/// Appends `count` events to an aggregate, in one transaction, like the event store.
+pub(crate) async fn append(pool: &PgPool, aggregate_type: &str, aggregate_id: &str, count: i64) {
+    let mut transaction = pool.begin().await.unwrap();
+    insert(&mut transaction, aggregate_type, aggregate_id, count).await;
+    transaction.commit().await.unwrap();
+}
+
+pub(crate) async fn insert(connection: &mut PgConnection, aggregate_type: &str, aggregate_id: &str, count: i64) {
+    let query =
+        "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata)
+        SELECT $1, $2, s.last + n, $1 || '.renamed', '1', json_build_object('title', '标题 ' || s.last + n),
+               json_build_object('command_id', gen_random_uuid(), 'actor', 'user:1', 'correlation_id', 'c-1')
+        FROM (SELECT coalesce(max(sequence), -1) AS last FROM events WHERE aggregate_type = $1 AND aggregate_id = $2) s,
+             generate_series(1, $3) n";
+    sqlx::query(query).bind(aggregate_type).bind(aggregate_id).bind(count).execute(connection).await.unwrap();
+}
+
+/// Everything in the log, in order.
+pub(crate) async fn whole_log(pool: &PgPool) -> Vec<LoggedEvent> {
+    let mut all: Vec<LoggedEvent> = Vec::new();
+    loop {
+        let page = nats::page_log(pool, all.last().map_or(0, |event| event.position), 1_000).await.unwrap();
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+/// Sequencer and publisher of a node.
+pub(crate) struct Log {
+    pub(crate) status: PublisherStatus,
+    cancel: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Log {
+    pub(crate) fn start(pool: &PgPool, client: &async_nats::Client) -> Self {
+        let cancel = CancellationToken::new();
+        let status = PublisherStatus::default();
+        let publisher = PublisherOptions {
+            batch_max: 50,
+            retry: Duration::from_millis(200),
+            epoch_retry: Duration::from_millis(300),
+            status: status.clone(),
+            ..PublisherOptions::default()
+        };
+        let capabilities = Capabilities::new([("session", "chat"), ("run", "chat"), ("user", "users")]);
+        let sequencer = SequencerOptions { retry: Duration::from_millis(100), ..SequencerOptions::default() };
+        let tasks = vec![
+            tokio::spawn(nats::run_sequencer(pool.clone(), Some(client.clone()), sequencer, cancel.clone())),
+            tokio::spawn(nats::run_publisher(pool.clone(), client.clone(), capabilities, publisher, cancel.clone())),
+        ];
+        Self { status, cancel, tasks }
+    }
+
+    pub(crate) async fn published(&self, position: i64) {
+        eventually(
+            &format!("position {position} is published; {:?}", self.status.get()),
+            async || matches!(self.status.get(), PublisherState::Publishing { position: at, .. } if at >= position),
+        )
+        .await;
+    }
+
+    pub(crate) async fn stop(self) {
+        self.cancel.cancel();
+        for task in self.tasks {
+            task.await.unwrap();
+        }
+    }
 }
