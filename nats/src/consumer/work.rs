@@ -3,7 +3,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
 };
 
@@ -64,7 +64,7 @@ impl Work {
             tasks: TaskTracker::new(),
             options,
         });
-        tokio::spawn(Arc::clone(&work).keep_alive());
+        tokio::spawn(keep_alive(Arc::downgrade(&work)));
         work
     }
 
@@ -112,20 +112,6 @@ impl Work {
         self.tasks.close();
         if timeout(self.options.drain_timeout, self.tasks.wait()).await.is_err() {
             tracing::warn!("commands still in hand are left to redelivery");
-        }
-    }
-
-    /// Tells the server that deliveries in hand are alive, else it would deliver them again elsewhere.
-    async fn keep_alive(self: Arc<Self>) {
-        let mut beat = interval(self.options.ack_wait / 4);
-        while !self.tasks.is_closed() || !self.tasks.is_empty() {
-            beat.tick().await;
-            let acks: Vec<String> = lock(&self.in_hand).iter().cloned().collect();
-            for ack in acks {
-                if let Err(error) = self.client.publish(ack, AckKind::Progress.into()).await {
-                    tracing::debug!(%error, "no sign of progress sent");
-                }
-            }
         }
     }
 
@@ -211,7 +197,11 @@ impl Work {
 
     /// A panic of the handler is a failure like any other.
     async fn handle(&self, command: &CommandMessage, attempt: u32) -> Result<Outcome, Failed> {
-        match AssertUnwindSafe(self.handler.handle(command, attempt)).catch_unwind().await {
+        let started = tokio::time::Instant::now();
+        let result = AssertUnwindSafe(self.handler.handle(command, attempt)).catch_unwind().await;
+        metrics::histogram!("command_seconds", "aggregate" => command.aggregate.clone(), "verb" => command.verb.clone())
+            .record(started.elapsed().as_secs_f64());
+        match result {
             Ok(Handled::Reply(outcome)) => Ok(outcome),
             Ok(Handled::Retry { error }) => Err(Failed { error, again: true }),
             Ok(Handled::GiveUp { error }) => Err(Failed { error, again: false }),
@@ -229,6 +219,22 @@ impl Work {
         let Ok(payload) = serde_json::to_vec(outcome) else { return };
         if let Err(error) = self.client.publish(inbox, payload.into()).await {
             tracing::debug!(%error, "reply not sent; the stored outcome answers");
+        }
+    }
+}
+
+/// Tells the server that deliveries in hand are alive, else it would deliver them again elsewhere. Ends with the work.
+async fn keep_alive(work: Weak<Work>) {
+    let Some(period) = work.upgrade().map(|work| work.options.ack_wait / 4) else { return };
+    let mut beat = interval(period);
+    loop {
+        beat.tick().await;
+        let Some(work) = work.upgrade() else { return };
+        let acks: Vec<String> = lock(&work.in_hand).iter().cloned().collect();
+        for ack in acks {
+            if let Err(error) = work.client.publish(ack, AckKind::Progress.into()).await {
+                tracing::debug!(%error, "no sign of progress sent");
+            }
         }
     }
 }

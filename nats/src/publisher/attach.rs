@@ -52,6 +52,7 @@ impl Publisher {
                         published.event, published.position
                     )));
                 }
+                self.adjust_limits(&info).await?;
                 Ok(attached(&epoch, published.position, Some(published.event.clone())))
             }
             None if info.state.messages > 0 => Err(required("the stream's last message is not an event".into())),
@@ -100,6 +101,20 @@ impl Publisher {
         tracing::info!(epoch = epoch.epoch, first, "the event stream is made");
         metrics::counter!("events_stream_made_total").increment(1);
         Err(PublisherError::Moved)
+    }
+
+    /// Brings a stream that was made under other options up to date.
+    async fn adjust_limits(&self, info: &Info) -> Result<(), PublisherError> {
+        let wanted = &self.options.streams;
+        let mut config = info.config.clone();
+        if (config.max_bytes, config.num_replicas) == (wanted.events_max_bytes, wanted.replicas) {
+            return Ok(());
+        }
+        config.max_bytes = wanted.events_max_bytes;
+        config.num_replicas = wanted.replicas;
+        let context = jetstream::new(self.client.clone());
+        context.update_stream(config).await.map_err(|error| PublisherError::Bus(error.to_string()))?;
+        Ok(())
     }
 
     /// With nothing to publish: is the stream still there, and the log still the same?

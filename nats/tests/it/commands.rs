@@ -1,12 +1,21 @@
 //! Commands: sent, repeated, refused by a full queue, retried, buried, shared among processes.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use async_nats::jetstream;
 use nats::{
-    CommandClient, CommandOptions, EventRef, Handled, Outcome, SendError, Sent, StreamOptions,
+    CommandClient, CommandOptions, ConsumerOptions, EventRef, Handled, Outcome, SendError, Sent, StreamOptions,
     streams::{self, COMMANDS},
 };
+
+use tokio_util::sync::CancellationToken;
 
 use crate::support::{Recorder, Running, command, done, eventually, logs, quick};
 
@@ -275,4 +284,95 @@ async fn a_restarted_bus_delivers_what_it_had_and_takes_new_commands() {
     })
     .await;
     running.stop().await;
+}
+
+#[tokio::test]
+async fn a_command_in_the_hands_of_a_process_that_dies_is_handled_by_another() {
+    let (database, bus) = tokio::join!(testkit::database(), testkit::nats());
+    streams::ensure(&bus.client, &StreamOptions::default()).await.unwrap();
+    let client = CommandClient::new(bus.client.clone(), database.pool.clone(), options());
+    let dying = Recorder::slow(Duration::from_secs(60), |_, _| Handled::Reply(done()));
+    let first = Running::start(&bus.url, dying.clone(), quick());
+    let orphan = command("a", "rename");
+    let sent = tokio::spawn({
+        let (client, orphan) = (client.clone(), orphan.clone());
+        async move { client.send(orphan, Duration::from_secs(15)).await }
+    });
+    eventually("it is in hand", async || dying.seen().len() == 1).await;
+    drop(first);
+    let heir = Recorder::done();
+    let second = Running::start(&bus.url, heir.clone(), quick());
+    assert_eq!(sent.await.unwrap(), Ok(Sent::Outcome(done())));
+    let seen = heir.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!((seen[0].command_id, seen[0].attempt), (orphan.command_id, 2));
+    second.stop().await;
+}
+
+#[tokio::test]
+async fn while_postgres_is_away_a_command_is_kept_and_succeeds_when_it_is_back() {
+    let (database, bus) = tokio::join!(testkit::database(), testkit::nats());
+    streams::ensure(&bus.client, &StreamOptions::default()).await.unwrap();
+    let back = Arc::new(AtomicBool::new(false));
+    let postgres = Arc::clone(&back);
+    let handler = Recorder::new(move |_, _| match postgres.load(Ordering::Relaxed) {
+        true => Handled::Reply(done()),
+        false => Handled::Retry { error: "the database is away".into() },
+    });
+    handler.away.store(true, Ordering::Relaxed);
+    let running = Running::start(&bus.url, handler.clone(), quick());
+    let client = CommandClient::new(bus.client.clone(), database.pool.clone(), options());
+    let sent = tokio::spawn(async move { client.send(command("a", "rename"), Duration::from_secs(15)).await });
+    eventually("more tries than a failing command gets", async || handler.seen().len() > 4).await;
+    back.store(true, Ordering::Relaxed);
+    assert_eq!(sent.await.unwrap(), Ok(Sent::Outcome(done())));
+    assert!(handler.buried.lock().unwrap().is_empty());
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_processes_come_and_go_in_order_no_command_waits_for_a_redelivery() {
+    logs();
+    let (database, bus) = tokio::join!(testkit::database(), testkit::nats());
+    streams::ensure(&bus.client, &StreamOptions::default()).await.unwrap();
+    // A delivery that is lost on the way would come back after half a minute only.
+    let patient = || ConsumerOptions { ack_wait: Duration::from_secs(30), ..quick() };
+    let handlers: Vec<_> =
+        (0..3).map(|_| Recorder::slow(Duration::from_millis(5), |_, _| Handled::Reply(done()))).collect();
+    let one = Running::start(&bus.url, handlers[0].clone(), patient());
+    let stop = CancellationToken::new();
+    let senders: Vec<_> = (0..6)
+        .map(|sender| {
+            let client = CommandClient::new(bus.client.clone(), database.pool.clone(), options());
+            let stop = stop.clone();
+            tokio::spawn(async move {
+                let mut count = 0;
+                while !stop.is_cancelled() {
+                    let next = command(&format!("{sender}-{}", count % 50), "rename");
+                    assert_eq!(client.send(next, Duration::from_secs(10)).await, Ok(Sent::Outcome(done())));
+                    count += 1;
+                }
+                count
+            })
+        })
+        .collect();
+    let second = Duration::from_secs(1);
+    tokio::time::sleep(second).await;
+    let two = Running::start(&bus.url, handlers[1].clone(), patient());
+    tokio::time::sleep(2 * second).await;
+    let three = Running::start(&bus.url, handlers[2].clone(), patient());
+    tokio::time::sleep(2 * second).await;
+    one.stop().await;
+    tokio::time::sleep(second).await;
+    three.stop().await;
+    tokio::time::sleep(second).await;
+    stop.cancel();
+    let mut sent = 0;
+    for sender in senders {
+        sent += sender.await.unwrap();
+    }
+    two.stop().await;
+    let shares: Vec<_> = handlers.iter().map(|handler| handler.seen().len()).collect();
+    assert_eq!(shares.iter().sum::<usize>(), sent, "{shares:?}");
+    assert!(shares.iter().all(|share| *share > 0), "{shares:?}");
 }

@@ -1,7 +1,10 @@
 //! What the tests share: command envelopes, handlers that write down what they see, a way to wait.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -66,7 +69,9 @@ type Decide = dyn Fn(&CommandMessage, u32) -> Handled + Send + Sync;
 pub(crate) struct Recorder {
     pub(crate) seen: Mutex<Vec<Seen>>,
     pub(crate) buried: Mutex<Vec<(Uuid, String, u32)>>,
-    pub(crate) takes: Duration,
+    /// While set, nothing can be buried.
+    pub(crate) away: AtomicBool,
+    takes: Duration,
     decide: Box<Decide>,
 }
 
@@ -79,7 +84,13 @@ impl Recorder {
         takes: Duration,
         decide: impl Fn(&CommandMessage, u32) -> Handled + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { seen: Mutex::default(), buried: Mutex::default(), takes, decide: Box::new(decide) })
+        Arc::new(Self {
+            seen: Mutex::default(),
+            buried: Mutex::default(),
+            away: AtomicBool::new(false),
+            takes,
+            decide: Box::new(decide),
+        })
     }
 
     pub(crate) fn done() -> Arc<Self> {
@@ -105,6 +116,7 @@ impl CommandHandler for Recorder {
     }
 
     async fn bury(&self, message: &CommandMessage, error: &str, attempts: u32) -> anyhow::Result<()> {
+        anyhow::ensure!(!self.away.load(Ordering::Relaxed), "the database is away");
         self.buried.lock().unwrap().push((message.command_id, error.into(), attempts));
         Ok(())
     }
