@@ -1,0 +1,83 @@
+//! Thin HTTP: parse, authorise, send a command or read a row, answer.
+//!
+//! Promise: no rule lives here. A write becomes a command and is answered by what it came to; a read is a row of a read
+//! model; every error is a problem with a stable code. docs/API.md is the contract, `/openapi.json` its exact form.
+//!
+//! This page mounts every route; each capability's own `routes()` lists them.
+
+mod auth;
+mod chat;
+mod commands;
+mod extract;
+mod health;
+mod idempotency;
+mod observe;
+mod openapi;
+mod page;
+mod problem;
+mod read;
+mod request_id;
+mod state;
+mod users;
+
+use axum::{Router, extract::DefaultBodyLimit, http::HeaderValue, middleware};
+pub use state::{ApiDeps, ApiLimits, ApiOptions};
+use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, timeout::RequestBodyTimeoutLayer};
+pub use users::{PasswordCost, Quota, hash_password};
+use utoipa_axum::router::OpenApiRouter;
+
+/// Every route of the API with its description.
+fn api() -> OpenApiRouter<state::App> {
+    OpenApiRouter::with_openapi(openapi::base())
+        .merge(health::routes())
+        .merge(users::routes())
+        .merge(chat::routes())
+        .merge(commands::routes())
+}
+
+/// The OpenAPI document, as served at `/openapi.json`.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    api().into_openapi()
+}
+
+/// The whole HTTP service: API, page, and the layers around them. Serve it with the peer's address
+/// (`into_make_service_with_connect_info::<SocketAddr>()`), which sign-in limits count by.
+pub fn router(deps: ApiDeps) -> Router {
+    let options = deps.options.clone();
+    let app = state::App::new(deps);
+    let (routes, document) = api().split_for_parts();
+    routes
+        .merge(openapi::route(document))
+        .method_not_allowed_fallback(observe::method_not_allowed)
+        .fallback_service(page::fallback())
+        // From the inside out.
+        .layer(DefaultBodyLimit::max(options.limits.max_body_bytes))
+        .layer(RequestBodyTimeoutLayer::new(options.limits.body_timeout))
+        .layer(cors(&options.cors_origins))
+        .layer(middleware::from_fn_with_state(app.clone(), observe::admit))
+        .layer(CatchPanicLayer::custom(observe::panicked))
+        .layer(middleware::from_fn(observe::observe))
+        .with_state(app)
+}
+
+/// Answers to pages of other hosts: none, unless named. Cookies are never shared with them.
+fn cors(origins: &[String]) -> CorsLayer {
+    use axum::http::{Method, header};
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    if origins.is_empty() {
+        return CorsLayer::new();
+    }
+    let own = ["idempotency-key", "last-event-id", "x-after", "x-request-id"].map(axum::http::HeaderName::from_static);
+    CorsLayer::new()
+        .allow_origin(origins)
+        .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE].into_iter().chain(own).collect::<Vec<_>>())
+        .expose_headers([
+            commands::X_EVENT,
+            commands::X_STALE,
+            request_id::X_REQUEST_ID,
+            header::LOCATION,
+            header::RETRY_AFTER,
+        ])
+}

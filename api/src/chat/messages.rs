@@ -1,0 +1,246 @@
+//! What is said: send, regenerate, list.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use chrono::Utc;
+use domain::Refusal as _;
+use domain::{
+    MessageId, RunId, Sealed, SessionId, UserId,
+    chat::{Parent, Session as Aggregate, SessionCommand, SessionRefusal, session::MAX_MESSAGE_CHARS},
+};
+use projections::{
+    Page,
+    chat::{self as rows, Branch, MessageQuery, Order},
+};
+use relay::Catalogue;
+use serde::{Deserialize, Deserializer, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::{Whereabouts, sessions::no_session};
+use crate::{
+    auth::Caller,
+    commands::{Accepted, Actor, Bus, CommandStatus, Written},
+    extract::{self, Id, OptionalJson, Query},
+    idempotency::{IdempotencyKey, RequiredIdempotencyKey},
+    openapi::{KeyParam, Problems, RequiredKeyParam},
+    problem::Problem,
+    read::{After, Fresh, Model, PageQuery, Reads},
+    request_id::Origin,
+};
+
+/// A question.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct NewMessage {
+    #[schema(min_length = 1, max_length = 32_000)]
+    content: String,
+    /// The default model if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// Absent: after the newest answer. The id of an answer: after it. `null`: a new beginning.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Uuid>)]
+    parent_id: Option<Option<Uuid>>,
+}
+
+/// Tells `null` from absent.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Uuid>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+/// The ids of what was begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Sent {
+    message_id: Uuid,
+    /// The message that will hold the answer.
+    reply_id: Uuid,
+    run_id: Uuid,
+}
+
+/// Another answer, please.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Regenerate {
+    /// The default model if absent.
+    model: Option<String>,
+}
+
+/// The ids of what was begun.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Regenerated {
+    run_id: Uuid,
+    /// The message that will hold the answer.
+    message_id: Uuid,
+}
+
+/// Says something and asks for an answer.
+#[utoipa::path(post, path = "/api/v1/sessions/{id}/messages", tag = "messages",
+    params(("id" = Uuid, Path), RequiredKeyParam), request_body = NewMessage,
+    responses((status = 201, body = Sent), (status = 202, body = CommandStatus), Problems),
+    security(("bearer" = [])))]
+#[expect(clippy::too_many_arguments, reason = "each is one piece of state or of the request")]
+pub(super) async fn send(
+    caller: Caller,
+    State(bus): State<Bus>,
+    State(catalogue): State<Catalogue>,
+    State(whereabouts): State<Whereabouts>,
+    origin: Origin,
+    Id(session): Id,
+    RequiredIdempotencyKey(key): RequiredIdempotencyKey,
+    extract::Json(request): extract::Json<NewMessage>,
+) -> Result<Written<Json<Sent>>, Problem> {
+    let identity = key.identify(caller.user, &request)?;
+    let model = resolve(&catalogue, request.model.as_deref())?;
+    check_length(&request.content)?;
+    let session = SessionId::new(session);
+    let sent = Sent {
+        message_id: identity.new_id("message"),
+        reply_id: identity.new_id("reply"),
+        run_id: identity.new_id("run"),
+    };
+    let command = SessionCommand::SendMessage {
+        by: caller.user,
+        message_id: MessageId::new(sent.message_id),
+        parent: match request.parent_id {
+            None => Parent::NewestLeaf,
+            Some(None) => Parent::Root,
+            Some(Some(id)) => Parent::After(MessageId::new(id)),
+        },
+        content: Sealed::new(caller.user, request.content),
+        model,
+        run_id: RunId::new(sent.run_id),
+        reply_id: MessageId::new(sent.reply_id),
+        at: Utc::now(),
+    };
+    let accepted = bus.send::<Aggregate>(origin, Actor::User(caller.user), identity, session.uuid(), &command).await?;
+    whereabouts.remember(caller.user, session, &[sent.message_id, sent.reply_id, sent.run_id]);
+    Ok(created(accepted, sent))
+}
+
+/// Asks for another answer: a sibling of this answer, or one more to this question.
+#[utoipa::path(post, path = "/api/v1/messages/{id}/regenerate", tag = "messages",
+    params(("id" = Uuid, Path), KeyParam), request_body = Option<Regenerate>,
+    responses((status = 201, body = Regenerated), (status = 202, body = CommandStatus), Problems),
+    security(("bearer" = [])))]
+#[expect(clippy::too_many_arguments, reason = "each is one piece of state or of the request")]
+pub(super) async fn regenerate(
+    caller: Caller,
+    After(after): After,
+    State(bus): State<Bus>,
+    State(catalogue): State<Catalogue>,
+    State(reads): State<Reads>,
+    State(whereabouts): State<Whereabouts>,
+    origin: Origin,
+    Id(message): Id,
+    key: IdempotencyKey,
+    OptionalJson(request): OptionalJson<Regenerate>,
+) -> Result<Written<Json<Regenerated>>, Problem> {
+    let identity = key.identify(caller.user, &request)?;
+    let model = resolve(&catalogue, request.model.as_deref())?;
+    let session = match whereabouts.of(caller.user, message) {
+        Some(session) => session,
+        None => {
+            reads.is_behind(Model::Chat, after.as_ref()).await?;
+            session_of_message(&reads, caller.user, message).await?
+        }
+    };
+    let begun = Regenerated { run_id: identity.new_id("run"), message_id: identity.new_id("reply") };
+    let command = SessionCommand::RegenerateReply {
+        by: caller.user,
+        message_id: MessageId::new(message),
+        model,
+        run_id: RunId::new(begun.run_id),
+        reply_id: MessageId::new(begun.message_id),
+        at: Utc::now(),
+    };
+    let accepted = bus.send::<Aggregate>(origin, Actor::User(caller.user), identity, session.uuid(), &command).await?;
+    whereabouts.remember(caller.user, session, &[begun.message_id, begun.run_id]);
+    Ok(created(accepted, begun))
+}
+
+fn created<T>(accepted: Accepted, body: T) -> Written<Json<T>> {
+    match accepted {
+        Accepted::Pending(command_id) => Written::Pending(command_id),
+        Accepted::Done { event, .. } => {
+            Written::Done { status: StatusCode::CREATED, event, stale: false, body: Json(body) }
+        }
+    }
+}
+
+fn resolve(catalogue: &Catalogue, model: Option<&str>) -> Result<String, Problem> {
+    let resolved = catalogue.resolve(model).map_err(|error| Problem::field("model", error.code(), error.to_string()));
+    resolved.map(|(_, id): (Arc<dyn relay::Provider>, String)| id)
+}
+
+/// The same refusal as the domain's, before a body of hundreds of kilobytes goes over the bus.
+fn check_length(content: &str) -> Result<(), Problem> {
+    let chars = content.chars().count();
+    if chars <= MAX_MESSAGE_CHARS {
+        return Ok(());
+    }
+    let refusal = SessionRefusal::MessageTooLong { chars, limit: MAX_MESSAGE_CHARS };
+    Err(Problem::refused(refusal.code().to_owned(), refusal.to_string(), refusal.details()))
+}
+
+async fn session_of_message(reads: &Reads, owner: UserId, message: Uuid) -> Result<SessionId, Problem> {
+    let row = rows::message(reads.pool(), owner.uuid(), message).await?;
+    row.map(|row| SessionId::new(row.session_id))
+        .ok_or_else(|| Problem::not_found("message_not_found", "there is no such message"))
+}
+
+/// Which messages, in which order.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ListQuery {
+    /// Oldest first, or newest first.
+    #[serde(default)]
+    #[param(inline)]
+    order: OrderParam,
+    /// `latest`, or the id of a message: only the path from the root through it down to its newest leaf.
+    branch: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum OrderParam {
+    #[default]
+    Asc,
+    Desc,
+}
+
+/// The messages of a conversation.
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/messages", tag = "messages",
+    params(("id" = Uuid, Path), PageQuery, ListQuery),
+    responses((status = 200, body = Page<rows::Message>), Problems), security(("bearer" = [])))]
+pub(super) async fn list(
+    caller: Caller,
+    After(after): After,
+    State(reads): State<Reads>,
+    Id(session): Id,
+    Query(page): Query<PageQuery>,
+    Query(query): Query<ListQuery>,
+) -> Result<Fresh<Page<rows::Message>>, Problem> {
+    let query = MessageQuery {
+        order: match query.order {
+            OrderParam::Asc => Order::Asc,
+            OrderParam::Desc => Order::Desc,
+        },
+        branch: branch(query.branch.as_deref())?,
+        cursor: page.cursor.as_deref(),
+        limit: page.limit()?,
+    };
+    let stale = reads.is_behind(Model::Chat, after.as_ref()).await?;
+    let body = rows::messages(reads.pool(), caller.user.uuid(), session, query).await?.ok_or_else(no_session)?;
+    Ok(Fresh { body, stale })
+}
+
+fn branch(text: Option<&str>) -> Result<Branch, Problem> {
+    match text {
+        None => Ok(Branch::All),
+        Some("latest") => Ok(Branch::Latest),
+        Some(id) => id
+            .parse()
+            .map(Branch::Through)
+            .map_err(|_| Problem::field("branch", "invalid_branch", "`branch` is `latest` or the id of a message")),
+    }
+}

@@ -1,0 +1,151 @@
+//! What the executable gives the API, its limits, and the pieces of state that routes take (by `FromRef`).
+
+use std::{sync::Arc, time::Duration};
+
+use axum::extract::FromRef;
+use metrics_exporter_prometheus::PrometheusHandle;
+use nats::CommandClient;
+use relay::Catalogue;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use vault::Vault;
+
+use crate::{
+    auth::Auth,
+    chat::{Streams, Whereabouts},
+    commands::Bus,
+    read::Reads,
+    users::{Cookies, PasswordCost, Passwords, Quota, Throttle},
+};
+
+/// Everything outside that the API talks to.
+#[derive(Clone)]
+pub struct ApiDeps {
+    /// Reads only. Its acquire time-out bounds how long a read waits for a database that is away: keep it near 2 s.
+    pub pool: PgPool,
+    /// Live text, hints, stop requests.
+    pub nats: async_nats::Client,
+    pub commands: CommandClient,
+    pub catalogue: Catalogue,
+    pub vault: Vault,
+    /// What `GET /metrics` shows.
+    pub metrics: PrometheusHandle,
+    /// Open streams end when it is cancelled, so that the server can go.
+    pub shutdown: CancellationToken,
+    pub options: ApiOptions,
+}
+
+/// How this installation is reached, and its limits.
+#[derive(Debug, Clone)]
+pub struct ApiOptions {
+    /// As browsers see it; cookies are `Secure` where it begins with `https:`.
+    pub public_url: String,
+    /// Pages on other hosts that may call the API; none by default.
+    pub cors_origins: Vec<String>,
+    /// Take the client's address from the last `X-Forwarded-For` entry: only behind a proxy that sets it.
+    pub trust_forwarded_for: bool,
+    pub limits: ApiLimits,
+}
+
+impl Default for ApiOptions {
+    fn default() -> Self {
+        Self {
+            public_url: "http://127.0.0.1:8080".to_owned(),
+            cors_origins: vec![],
+            trust_forwarded_for: false,
+            limits: ApiLimits::default(),
+        }
+    }
+}
+
+/// Every limit of the API.
+#[derive(Debug, Clone)]
+pub struct ApiLimits {
+    /// Of a request, in bytes; beyond it 413.
+    pub max_body_bytes: usize,
+    /// How long a body may take to arrive.
+    pub body_timeout: Duration,
+    /// Requests being answered at the same time, open streams not counted; beyond it 503.
+    pub concurrency: usize,
+    /// How long a write waits for its outcome before it becomes a 202.
+    pub command_wait: Duration,
+    /// How long a read waits for the read model to have seen the caller's own write.
+    pub read_your_writes_wait: Duration,
+    /// Event streams of one user on this node; beyond it 429.
+    pub streams_per_user: usize,
+    /// How long a stream outlives its access token; the page reconnects with a new one.
+    pub stream_grace: Duration,
+    /// Sign-ins and registrations from one address.
+    pub auth_per_ip: Quota,
+    /// Sign-ins to one account from one address.
+    pub auth_per_account: Quota,
+    pub password_cost: PasswordCost,
+    /// Passwords being hashed at the same time; each takes the memory of `password_cost`.
+    pub password_workers: usize,
+    /// Passwords waiting for that; beyond it 503.
+    pub password_queue: usize,
+}
+
+impl Default for ApiLimits {
+    fn default() -> Self {
+        Self {
+            max_body_bytes: 1024 * 1024,
+            body_timeout: Duration::from_secs(30),
+            concurrency: 1024,
+            command_wait: Duration::from_secs(5),
+            read_your_writes_wait: Duration::from_secs(2),
+            streams_per_user: 32,
+            stream_grace: Duration::from_secs(15 * 60),
+            auth_per_ip: Quota { burst: 300, per: Duration::from_secs(60) },
+            auth_per_account: Quota { burst: 20, per: Duration::from_secs(60) },
+            password_cost: PasswordCost::default(),
+            password_workers: std::thread::available_parallelism().map_or(2, usize::from),
+            password_queue: 64,
+        }
+    }
+}
+
+/// The state of the router; a handler takes the pieces that it needs.
+#[derive(Clone, FromRef)]
+pub(crate) struct App {
+    pub(crate) auth: Auth,
+    pub(crate) bus: Bus,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) client: async_nats::Client,
+    pub(crate) cookies: Cookies,
+    pub(crate) metrics: PrometheusHandle,
+    pub(crate) passwords: Passwords,
+    pub(crate) reads: Reads,
+    pub(crate) room: Room,
+    pub(crate) streams: Streams,
+    pub(crate) throttle: Throttle,
+    pub(crate) vault: Vault,
+    pub(crate) whereabouts: Whereabouts,
+}
+
+/// The places for requests being answered.
+#[derive(Clone)]
+pub(crate) struct Room(pub(crate) Arc<Semaphore>);
+
+impl App {
+    pub(crate) fn new(deps: ApiDeps) -> Self {
+        let ApiDeps { pool, nats, commands, catalogue, vault, metrics, shutdown, options } = deps;
+        let limits = &options.limits;
+        Self {
+            auth: Auth::new(&vault, pool.clone()),
+            bus: Bus::new(commands, limits.command_wait),
+            catalogue,
+            cookies: Cookies::new(&options.public_url),
+            metrics,
+            passwords: Passwords::new(limits.password_cost, limits.password_workers, limits.password_queue),
+            reads: Reads::new(pool, limits.read_your_writes_wait),
+            room: Room(Arc::new(Semaphore::new(limits.concurrency))),
+            streams: Streams::new(limits.streams_per_user, limits.stream_grace, shutdown),
+            throttle: Throttle::new(&options),
+            client: nats,
+            vault,
+            whereabouts: Whereabouts::default(),
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! How often one address may try to sign in or register.
+//!
+//! The generic cell rate algorithm: one instant per key, in a cache that cannot grow without bound. Per node; an
+//! attacker who spreads over nodes still meets the cost of the password hash.
+
+use std::{
+    convert::Infallible,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::{ConnectInfo, FromRef, FromRequestParts},
+    http::{HeaderMap, request::Parts},
+};
+use moka::sync::Cache;
+
+use crate::{problem::Problem, state::ApiOptions};
+
+/// `burst` at once, and as many again in every `per`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    pub burst: u32,
+    pub per: Duration,
+}
+
+/// Limits sign-ins and registrations.
+#[derive(Clone)]
+pub(crate) struct Throttle {
+    per_ip: Buckets<IpAddr>,
+    per_account: Buckets<(IpAddr, String)>,
+    trust_forwarded_for: bool,
+}
+
+impl Throttle {
+    pub(crate) fn new(options: &ApiOptions) -> Self {
+        Self {
+            per_ip: Buckets::new(options.limits.auth_per_ip),
+            per_account: Buckets::new(options.limits.auth_per_account),
+            trust_forwarded_for: options.trust_forwarded_for,
+        }
+    }
+
+    /// Counts one registration or refresh.
+    pub(crate) fn admit(&self, client: &ClientAddress) -> Result<(), Problem> {
+        self.per_ip.admit(network_of(client.0)).map_err(too_fast)
+    }
+
+    /// Counts one attempt at an account, named by the keyed hash of its address.
+    pub(crate) fn admit_to(&self, client: &ClientAddress, account: &str) -> Result<(), Problem> {
+        self.admit(client)?;
+        self.per_account.admit((network_of(client.0), account.to_owned())).map_err(too_fast)
+    }
+}
+
+fn too_fast(wait: Duration) -> Problem {
+    Problem::too_many("too_many_attempts", "too many attempts from your address; wait a moment", wait)
+}
+
+/// Whoever has one IPv6 address usually has a whole /64.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & (u128::MAX << 64)).into()),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
+
+#[derive(Clone)]
+struct Buckets<K> {
+    quota: Quota,
+    /// For each key the instant at which its bucket would be full again.
+    full_at: Cache<K, Arc<Mutex<Instant>>>,
+}
+
+impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Buckets<K> {
+    const MAX_KEYS: u64 = 100_000;
+
+    fn new(quota: Quota) -> Self {
+        let full_at = Cache::builder().max_capacity(Self::MAX_KEYS).time_to_idle(quota.per * 2).build();
+        Self { quota, full_at }
+    }
+
+    fn admit(&self, key: K) -> Result<(), Duration> {
+        self.admit_at(key, Instant::now())
+    }
+
+    /// # Errors
+    /// How long to wait.
+    fn admit_at(&self, key: K, now: Instant) -> Result<(), Duration> {
+        let cell = self.full_at.get_with(key, || Arc::new(Mutex::new(now)));
+        let mut full_at = cell.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (*full_at).max(now) + self.quota.per / self.quota.burst.max(1);
+        match next.checked_duration_since(now + self.quota.per) {
+            Some(wait) if !wait.is_zero() => Err(wait),
+            _ => {
+                *full_at = next;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ClientAddress(IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for ClientAddress
+where
+    Throttle: FromRef<S>,
+{
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
+        let forwarded =
+            if Throttle::from_ref(state).trust_forwarded_for { forwarded_for(&parts.headers) } else { None };
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        // Without a peer (a Unix socket, a test) all count as one.
+        Ok(Self(forwarded.or(peer).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))))
+    }
+}
+
+/// The last entry is the one that our own proxy wrote; those before it are the client's word.
+fn forwarded_for(headers: &HeaderMap) -> Option<IpAddr> {
+    let last = headers.get_all("x-forwarded-for").iter().next_back()?;
+    last.to_str().ok()?.rsplit(',').next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_admitted_and_then_one_after_each_share_of_the_period() {
+        let buckets = Buckets::new(Quota { burst: 3, per: Duration::from_secs(30) });
+        let start = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(buckets.admit_at("a", start), Ok(()));
+        }
+        assert_eq!(buckets.admit_at("a", start), Err(Duration::from_secs(10)));
+        assert_eq!(buckets.admit_at("b", start), Ok(()), "another key has its own bucket");
+        assert_eq!(buckets.admit_at("a", start + Duration::from_secs(10)), Ok(()));
+        assert!(buckets.admit_at("a", start + Duration::from_secs(10)).is_err());
+    }
+
+    #[test]
+    fn addresses_of_one_ipv6_network_count_as_one() {
+        let (a, b): (IpAddr, IpAddr) = ("2001:db8::1".parse().unwrap(), "2001:db8::ffff:2".parse().unwrap());
+        assert_eq!(network_of(a), network_of(b));
+        assert_eq!(network_of("::ffff:10.0.0.1".parse().unwrap()), "10.0.0.1".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn only_the_entry_of_the_nearest_proxy_is_believed() {
+        let headers = HeaderMap::from_iter([(
+            axum::http::HeaderName::from_static("x-forwarded-for"),
+            axum::http::HeaderValue::from_static("6.6.6.6, 10.1.2.3"),
+        )]);
+        assert_eq!(forwarded_for(&headers), "10.1.2.3".parse().ok());
+    }
+}
