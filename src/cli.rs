@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,7 +9,8 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
-use crate::{answer, connect, doctor, logging, up, with_services};
+use crate::roles::Role;
+use crate::{answer, connect, doctor, logging, node, operator, up, with_services};
 
 /// Self-hosted AI chat: event-sourced, message-driven, one executable.
 ///
@@ -28,8 +30,20 @@ pub(crate) struct Cli {
 enum Command {
     /// Start everything in one process, with private servers where `DATABASE_URL` or `NATS_URL` are not set.
     Up,
+    /// Run some roles as a process of its own, on the servers of `DATABASE_URL` and `NATS_URL`.
+    Serve(Serve),
     /// Bring the schema of the database to this release.
     Migrate,
+    /// Convert the local chat model of the kit into its fast form, once.
+    Prepare,
+    /// Print the OpenAPI document of the HTTP API.
+    Openapi,
+    /// The published event stream.
+    #[command(subcommand)]
+    Events(operator::Events),
+    /// Commands that failed for good.
+    #[command(subcommand)]
+    DeadLetters(operator::DeadLetters),
     /// Print the effective configuration with the origin of each value, secrets masked.
     Config,
     /// Say what was found on this machine and what would block a start.
@@ -37,6 +51,13 @@ enum Command {
     /// Run a command with a private test Postgres; its URL is in `OBLIVIOUS_TEST_DATABASE_URL`.
     #[command(hide = true)]
     WithServices(WithServices),
+}
+
+#[derive(Args, Debug)]
+struct Serve {
+    /// Which roles, separated by commas; all if absent.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "ROLE")]
+    roles: Vec<Role>,
 }
 
 #[derive(Args, Debug)]
@@ -55,6 +76,10 @@ impl Cli {
             Command::WithServices(arguments) => return with_services::run(&arguments.command).await,
             // Reads the configuration itself: a broken one is a finding.
             Command::Doctor => return doctor::run(file).await,
+            Command::Openapi => {
+                answer(&(api::openapi().to_pretty_json().context("the document cannot be written")? + "\n"));
+                return Ok(ExitCode::SUCCESS);
+            }
             _ => {}
         }
         let (config, values) = Config::load(file).context("the configuration is not usable")?;
@@ -67,8 +92,19 @@ impl Cli {
                 logging::start(&config)?;
                 migrate(&config).await?;
             }
+            Command::Serve(arguments) => {
+                logging::start(&config)?;
+                let roles: BTreeSet<Role> = arguments.roles.into_iter().collect();
+                up::serve(&config, if roles.is_empty() { Role::all() } else { roles }).await?;
+            }
+            Command::Prepare => {
+                let path = node::prepare_model(&config.data_dir).await?;
+                answer(&format!("The local model is ready: {}\n", path.display()));
+            }
+            Command::Events(command) => operator::events(&config, command).await?,
+            Command::DeadLetters(command) => operator::dead_letters(&config, command).await?,
             Command::Config => answer(&values.to_toml()),
-            Command::Doctor | Command::WithServices(_) => {}
+            Command::Doctor | Command::WithServices(_) | Command::Openapi => {}
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -36,6 +36,8 @@ pub(crate) enum LogFormat {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) http_addr: SocketAddr,
+    /// As browsers see this installation; absent: the address above.
+    pub(crate) public_url: Option<String>,
     /// Holds private servers, the master secret and prepared models.
     pub(crate) data_dir: PathBuf,
     pub(crate) admin_email: Option<String>,
@@ -48,7 +50,6 @@ pub(crate) struct Config {
     /// Of the command stream; the same on every node.
     pub(crate) partitions: u16,
     pub(crate) max_body_bytes: usize,
-    pub(crate) max_message_chars: usize,
     /// Replies generated at the same time by one process.
     pub(crate) job_concurrency: usize,
     pub(crate) after_death: AfterDeath,
@@ -92,6 +93,7 @@ impl Config {
     fn from_values(values: &Values) -> anyhow::Result<Self> {
         Ok(Self {
             http_addr: values.parse("http_addr", "an address and port such as 127.0.0.1:8080")?,
+            public_url: values.text("public_url"),
             data_dir: values.parse("data_dir", "a directory")?,
             admin_email: values.text("admin_email"),
             admin_password: values.secret("admin_password"),
@@ -100,7 +102,6 @@ impl Config {
             log_format: values.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
             partitions: values.within("partitions", 1, 1024)?,
             max_body_bytes: values.within("max_body_bytes", 1024, 64 * 1024 * 1024)?,
-            max_message_chars: values.within("max_message_chars", 1, 100_000)?,
             job_concurrency: values.within("job_concurrency", 1, 1024)?,
             after_death: values
                 .one_of("after_death", &[("again", AfterDeath::Again), ("interrupted", AfterDeath::Interrupted)])?,
@@ -133,7 +134,7 @@ mod tests {
         let (config, _) = load("", &[]).expect("the defaults fit");
         assert_eq!(config.http_addr.to_string(), "127.0.0.1:8080");
         assert_eq!(config.data_dir, Path::new(".oblivious"));
-        assert_eq!((config.partitions, config.max_message_chars), (32, 32_000));
+        assert_eq!(config.partitions, 32);
         assert_eq!(config.after_death, AfterDeath::Again);
         assert!(config.database_url.is_none() && config.openai_models.is_empty());
     }

@@ -2,6 +2,7 @@
 //!
 //! Read `cli.rs` for the commands, `config/keys.rs` for every setting, `embedded/` for the private servers.
 
+mod admin;
 mod cli;
 mod config;
 mod connect;
@@ -9,6 +10,10 @@ mod doctor;
 mod embedded;
 mod logging;
 mod master_key;
+mod metrics;
+mod node;
+mod operator;
+mod roles;
 mod secret;
 mod signals;
 mod up;

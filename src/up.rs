@@ -1,45 +1,115 @@
-//! `oblivious up`: everything in one process.
+//! `oblivious up`, everything in one process with its private servers, and `oblivious serve`, some roles of many.
 
-use anyhow::Context as _;
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use anyhow::{Context as _, anyhow};
 
 use crate::config::Config;
 use crate::embedded::{self, Embedded};
+use crate::node::Node;
+use crate::roles::{Role, Running};
+use crate::secret::Secret;
 use crate::signals::Stop;
-use crate::{connect, console, master_key};
+use crate::{admin, console, metrics};
 
 /// Starts the servers, brings the schema up to date, runs until asked to end, and ends everything in order.
 ///
 /// # Errors
 /// Something does not start, or is lost for good while running.
 pub(crate) async fn run(config: &Config) -> anyhow::Result<()> {
+    let began = Instant::now();
     let mut stop = Stop::listen().context("cannot listen for signals")?;
     // Asked to end while starting: the servers end because we do.
     let started = tokio::select! {
         started = embedded::start(config) => started,
-        signal = stop.asked() => return Err(anyhow::anyhow!("ended by {signal} while starting")),
+        signal = stop.asked() => return Err(anyhow!("ended by {signal} while starting")),
     };
     let mut servers = started?;
     for note in &servers.notes {
         console(note);
     }
-    let outcome = serve(config, &mut servers, &mut stop).await;
+    let outcome = run_all(config, &mut servers, &mut stop, began).await;
     servers.shutdown().await;
     outcome
 }
 
-async fn serve(config: &Config, servers: &mut Embedded, stop: &mut Stop) -> anyhow::Result<()> {
-    let _master = master_key::load(config)?;
-    let pool = connect::postgres(&servers.database_url, config.database_connections).await?;
-    migrations::run(&pool).await.context("the migrations do not apply")?;
-    let _bus = connect::nats(&servers.nats_url).await?;
-    console("Postgres and NATS are ready.");
+async fn run_all(config: &Config, servers: &mut Embedded, stop: &mut Stop, began: Instant) -> anyhow::Result<()> {
+    // Before anything counts.
+    metrics::recorder()?;
+    let node = Node::connect(config, &servers.database_url, &servers.nats_url, true).await?;
+    let mut running = Running::start(config, &node, &Role::all()).await?;
+    let outcome = tokio::select! {
+        welcomed = welcome(config, &node, began) => match welcomed {
+            Ok(()) => tokio::select! {
+                signal = stop.asked() => {
+                    console(&format!("{}: stopping.", signal.as_str()));
+                    Ok(())
+                }
+                error = servers.failed() => Err(error),
+                error = running.failed() => Err(error),
+            },
+            Err(error) => Err(error),
+        },
+        signal = stop.asked() => Err(anyhow!("ended by {signal} while starting")),
+        error = running.failed() => Err(error),
+    };
+    running.stop().await;
+    node.close().await;
+    outcome
+}
+
+/// Makes the administrator if need be, and says where to go.
+async fn welcome(config: &Config, node: &Node, began: Instant) -> anyhow::Result<()> {
+    if let Some(new) = admin::ensure(config, node).await? {
+        console("");
+        match new.password {
+            Some(password) => console(&format!(
+                "An administrator was made. Sign in as {} with the password {password} (shown only now).",
+                new.email
+            )),
+            None => console(&format!("An administrator was made: {}, with the configured password.", new.email)),
+        }
+    }
+    let address = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.http_addr));
+    console("");
+    console(&format!("Oblivious is ready after {:.1} s: open {address}", began.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Runs `roles` on the configured servers until asked to end.
+///
+/// # Errors
+/// A URL is missing, a server does not answer, or a role fails.
+pub(crate) async fn serve(config: &Config, roles: BTreeSet<Role>) -> anyhow::Result<()> {
+    let mut stop = Stop::listen().context("cannot listen for signals")?;
+    metrics::recorder()?;
+    let missing = |name| format!("{name} is not set: `serve` uses servers that exist (`oblivious up` starts its own)");
+    let url = |url: &Option<Secret>, name| url.clone().with_context(|| missing(name));
+    let (database, bus) = (url(&config.database_url, "DATABASE_URL")?, url(&config.nats_url, "NATS_URL")?);
+    // The migrations take a lock, so that of many processes one applies them.
+    let node = Node::connect(config, &database, &bus, true).await?;
+    let mut running = Running::start(config, &node, &roles).await?;
+    if roles.contains(&Role::Handlers) {
+        let made = tokio::select! {
+            made = admin::ensure(config, &node) => made?,
+            error = running.failed() => return Err(error),
+        };
+        if let Some(new) = made {
+            let password =
+                new.password.map_or_else(|| "the configured one".to_owned(), |one| format!("{one} (shown only now)"));
+            console(&format!("An administrator was made: {}, password: {password}.", new.email));
+        }
+    }
+    console("Ready.");
     let outcome = tokio::select! {
         signal = stop.asked() => {
             console(&format!("{}: stopping.", signal.as_str()));
             Ok(())
         }
-        error = servers.failed() => Err(error),
+        error = running.failed() => Err(error),
     };
-    pool.close().await;
+    running.stop().await;
+    node.close().await;
     outcome
 }

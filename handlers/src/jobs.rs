@@ -275,3 +275,12 @@ impl Runner {
         Ok(())
     }
 }
+
+/// Deletes jobs that finished before `cutoff`; dead ones stay for the operator. Tells how many went.
+///
+/// # Errors
+/// The database is away.
+pub async fn prune(pool: &PgPool, cutoff: DateTime<Utc>) -> Result<u64, sqlx::Error> {
+    let deleted = sqlx::query("DELETE FROM jobs WHERE state = 'done' AND finished_at < $1").bind(cutoff).execute(pool);
+    Ok(deleted.await?.rows_affected())
+}

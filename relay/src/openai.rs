@@ -4,6 +4,7 @@
 //! redirects are not followed, because they would carry the key to an address that nobody configured. Nothing is
 //! retried here: the caller owns attempts.
 
+mod list;
 mod stream;
 mod wire;
 
@@ -15,7 +16,8 @@ use futures::{StreamExt, TryStreamExt};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
 use rustls_platform_verifier::BuilderVerifierExt;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
+pub use secrecy::SecretString;
 use tokio_util::io::StreamReader;
 use tokio_util::sync::CancellationToken;
 

@@ -19,6 +19,7 @@ const fn key(name: &'static str, variable: &'static str, kind: Kind, default: Op
 
 pub(super) const KEYS: &[Key] = &[
     key("http_addr", "OBLIVIOUS_HTTP_ADDR", Text, Some("127.0.0.1:8080")),
+    key("public_url", "OBLIVIOUS_PUBLIC_URL", Text, None),
     key("data_dir", "OBLIVIOUS_DATA_DIR", Text, Some(".oblivious")),
     key("admin_email", "OBLIVIOUS_ADMIN_EMAIL", Text, None),
     key("admin_password", "OBLIVIOUS_ADMIN_PASSWORD", SecretText, None),
@@ -27,8 +28,7 @@ pub(super) const KEYS: &[Key] = &[
     key("log_format", "OBLIVIOUS_LOG_FORMAT", Text, Some("text")),
     key("partitions", "OBLIVIOUS_PARTITIONS", Number, Some("32")),
     key("max_body_bytes", "OBLIVIOUS_MAX_BODY_BYTES", Number, Some("1048576")),
-    key("max_message_chars", "OBLIVIOUS_MAX_MESSAGE_CHARS", Number, Some("32000")),
-    key("job_concurrency", "OBLIVIOUS_JOB_CONCURRENCY", Number, Some("8")),
+    key("job_concurrency", "OBLIVIOUS_JOB_CONCURRENCY", Number, Some("64")),
     key("after_death", "OBLIVIOUS_AFTER_DEATH", Text, Some("again")),
     key("database_url", "DATABASE_URL", Url, None),
     key("database_connections", "OBLIVIOUS_DATABASE_CONNECTIONS", Number, Some("40")),

@@ -11,6 +11,7 @@ mod keep;
 mod kit;
 mod nats;
 mod postgres;
+mod running;
 mod stale;
 
 use tokio::sync::mpsc;
@@ -24,6 +25,7 @@ use postgres::Postgres;
 
 pub(crate) use home::{in_use_by, unprivileged_user};
 pub(crate) use kit::Kit;
+pub(crate) use running::running_services;
 
 const DATABASE: &str = "oblivious";
 /// Enough for all roles in one process and a few tools beside.
@@ -41,6 +43,7 @@ pub(crate) struct Embedded {
     postgres: Option<Kept>,
     nats: Option<Kept>,
     failures: mpsc::Receiver<anyhow::Error>,
+    _announced: Option<running::Announcement>,
     /// Keeps other processes off the data directory.
     _home: Option<Home>,
 }
@@ -53,7 +56,8 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Embedded> {
     let (tell, failures) = mpsc::channel(2);
     if let (Some(database_url), Some(nats_url)) = (config.database_url.clone(), config.nats_url.clone()) {
         let notes = Vec::new();
-        return Ok(Embedded { database_url, nats_url, notes, postgres: None, nats: None, failures, _home: None });
+        let (postgres, nats, _announced, _home) = (None, None, None, None);
+        return Ok(Embedded { database_url, nats_url, notes, postgres, nats, failures, _announced, _home });
     }
     let mut home = Home::prepare(&std::path::absolute(&config.data_dir)?, &Kit::find()?)?;
     let started = tokio::join!(
@@ -65,7 +69,8 @@ pub(crate) async fn start(config: &Config) -> anyhow::Result<Embedded> {
         (postgres, nats) => return Err(stop_the_other(postgres, nats).await),
     };
     let notes = std::mem::take(&mut home.notes);
-    Ok(Embedded { database_url, nats_url, notes, postgres, nats, failures, _home: Some(home) })
+    let _announced = Some(running::Announcement::write(&config.data_dir, &database_url, &nats_url)?);
+    Ok(Embedded { database_url, nats_url, notes, postgres, nats, failures, _announced, _home: Some(home) })
 }
 
 /// One server did not start: the other is not left behind.

@@ -8,6 +8,6 @@ pub mod user;
 
 pub use device::{Device, DeviceCommand, DeviceEvent, DeviceRefusal};
 pub use names::{EmailAddress, InvalidName, UserName, WeakPassword, check_password};
-pub use registration::RegisterUser;
+pub use registration::{Applicant, RegisterUser};
 pub use reservation::{NameKind, Reservation, ReservationCommand, ReservationEvent, ReservationRefusal};
 pub use user::{Role, User, UserCommand, UserEvent, UserRefusal};

@@ -1,0 +1,210 @@
+//! The roles of a process and how they are run together.
+//!
+//! Promise: every role is stateless and may run any number of times, here or elsewhere; when one ends with an error the
+//! process ends with it, and a supervisor starts it again; asked to end, all finish what they have in hand.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::serve::ListenerExt as _;
+use chrono::{TimeDelta, Utc};
+use handlers::cache::AggregateCache;
+use handlers::chat::{ReplyOptions, ReplyReactor, ReplyWorker};
+use handlers::dead_letters::DeadLetters;
+use handlers::jobs::{JobOptions, run_jobs};
+use handlers::reactor::run_reactor;
+use handlers::store::PgEventStore;
+use handlers::{Bus, Dispatcher};
+use relay::Catalogue;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{AfterDeath, Config};
+use crate::node::Node;
+
+/// Memory for hot aggregates, in bytes.
+const AGGREGATE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long open streams may go on after the process was asked to end.
+const HTTP_DRAIN: Duration = Duration::from_secs(3);
+/// How long a command's outcome answers for it; `api` says the same.
+const OUTCOME_RETENTION: TimeDelta = TimeDelta::days(7);
+/// How long a finished job can be looked at.
+const JOB_RETENTION: TimeDelta = TimeDelta::days(30);
+const HOUSEKEEPING: Duration = Duration::from_secs(3600);
+
+/// One kind of work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(crate) enum Role {
+    /// HTTP: the page and the API.
+    Api,
+    /// Decides commands.
+    Handlers,
+    /// Turns events into rows.
+    Projections,
+    /// Turns events into jobs and does them.
+    Reactions,
+    /// Gives events their order and publishes them.
+    Publisher,
+}
+
+impl Role {
+    /// All of them: what `up` runs.
+    pub(crate) fn all() -> BTreeSet<Self> {
+        [Self::Api, Self::Handlers, Self::Projections, Self::Reactions, Self::Publisher].into()
+    }
+}
+
+/// The tasks of this process.
+pub(crate) struct Running {
+    tasks: JoinSet<anyhow::Result<()>>,
+    cancel: CancellationToken,
+}
+
+impl Running {
+    /// Starts `roles` on `node`. With the api role the port is taken before this returns.
+    ///
+    /// # Errors
+    /// The address is in use, or no model can be offered.
+    pub(crate) async fn start(config: &Config, node: &Node, roles: &BTreeSet<Role>) -> anyhow::Result<Self> {
+        let mut running = Self { tasks: JoinSet::new(), cancel: CancellationToken::new() };
+        let wants_models = roles.contains(&Role::Api) || roles.contains(&Role::Reactions);
+        let catalogue = if wants_models { Some(crate::node::catalogue(config).await?) } else { None };
+        for role in roles {
+            match (role, &catalogue) {
+                (Role::Handlers, _) => running.handlers(config, node),
+                (Role::Projections, _) => running.projections(node),
+                (Role::Publisher, _) => running.publisher(node),
+                (Role::Reactions, Some(catalogue)) => running.reactions(config, node, catalogue),
+                (Role::Api, Some(catalogue)) => running.api(config, node, catalogue).await?,
+                (Role::Reactions | Role::Api, None) => {}
+            }
+        }
+        Ok(running)
+    }
+
+    /// Waits until a role ends, which none does by itself.
+    pub(crate) async fn failed(&mut self) -> anyhow::Error {
+        match self.tasks.join_next().await {
+            Some(Ok(Err(error))) => error,
+            Some(Ok(Ok(()))) => anyhow::anyhow!("a role ended by itself"),
+            Some(Err(error)) => anyhow::anyhow!("a role failed: {error}"),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Asks all roles to end and waits until they have.
+    pub(crate) async fn stop(mut self) {
+        self.cancel.cancel();
+        while let Some(ended) = self.tasks.join_next().await {
+            if let Ok(Err(error)) = ended {
+                tracing::warn!("a role ended with an error: {error:#}");
+            }
+        }
+    }
+
+    fn handlers(&mut self, config: &Config, node: &Node) {
+        let store = PgEventStore::new(node.pool.clone(), node.vault.clone());
+        let bus = Bus::new(store, AggregateCache::new(AGGREGATE_CACHE_BYTES), node.nats.clone());
+        let letters = DeadLetters::new(node.pool.clone(), node.vault.clone());
+        let dispatcher = Arc::new(Dispatcher::new(bus, handlers::plans(), letters));
+        let options = nats::ConsumerOptions { partitions: config.partitions, ..nats::ConsumerOptions::default() };
+        self.tasks.spawn(nats::run_commands(node.nats.clone(), dispatcher, options, self.cancel.clone()));
+        self.tasks.spawn(keep_house(node.clone(), self.cancel.clone()));
+    }
+
+    fn projections(&mut self, node: &Node) {
+        for projector in projections::all() {
+            let Node { pool, nats, vault, .. } = node.clone();
+            let (options, cancel) = (projections::RunnerOptions::default(), self.cancel.clone());
+            self.tasks.spawn(async move {
+                projections::run_projection(pool, nats, vault, projector, options, cancel).await;
+                Ok(())
+            });
+        }
+    }
+
+    fn publisher(&mut self, node: &Node) {
+        let Node { pool, nats, .. } = node.clone();
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(async move {
+            let (sequencer, publisher) = (nats::SequencerOptions::default(), nats::PublisherOptions::default());
+            let capabilities = nats::Capabilities(handlers::capabilities());
+            tokio::join!(
+                nats::run_sequencer(pool.clone(), Some(nats.clone()), sequencer, cancel.clone()),
+                nats::run_publisher(pool, nats, capabilities, publisher, cancel),
+            );
+            Ok(())
+        });
+    }
+
+    fn reactions(&mut self, config: &Config, node: &Node, catalogue: &Catalogue) {
+        let Node { pool, nats, vault, .. } = node.clone();
+        self.tasks.spawn(run_reactor(pool.clone(), nats.clone(), Arc::new(ReplyReactor), self.cancel.clone()));
+        let after_death = match config.after_death {
+            AfterDeath::Again => handlers::chat::AfterDeath::Again,
+            AfterDeath::Interrupted => handlers::chat::AfterDeath::Interrupted,
+        };
+        let store = PgEventStore::new(pool.clone(), vault);
+        let options = ReplyOptions { after_death, ..ReplyOptions::default() };
+        let worker = ReplyWorker::new(store, node.commands(config), nats.clone(), catalogue.clone(), options);
+        let options = JobOptions { concurrency: config.job_concurrency, ..JobOptions::default() };
+        self.tasks.spawn(run_jobs(pool, nats, vec![worker.shared()], options, self.cancel.clone()));
+    }
+
+    async fn api(&mut self, config: &Config, node: &Node, catalogue: &Catalogue) -> anyhow::Result<()> {
+        let listener = TcpListener::bind(config.http_addr)
+            .await
+            .with_context(|| format!("cannot listen on {} (OBLIVIOUS_HTTP_ADDR)", config.http_addr))?;
+        // Small frames must not wait for each other.
+        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let router = api::router(api::ApiDeps {
+            pool: node.read_pool.clone(),
+            nats: node.nats.clone(),
+            commands: node.commands(config),
+            catalogue: catalogue.clone(),
+            vault: node.vault.clone(),
+            metrics: crate::metrics::recorder()?,
+            options: api_options(config),
+            shutdown: self.cancel.clone(),
+        });
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(async move {
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let serving = axum::serve(listener, service).with_graceful_shutdown(cancel.clone().cancelled_owned());
+            tokio::select! {
+                served = serving.into_future() => served.context("HTTP cannot be served"),
+                // Event streams would keep us for ever; their readers come back elsewhere.
+                () = async { cancel.cancelled().await; tokio::time::sleep(HTTP_DRAIN).await } => Ok(()),
+            }
+        });
+        Ok(())
+    }
+}
+
+fn api_options(config: &Config) -> api::ApiOptions {
+    let mut options = api::ApiOptions::default();
+    if let Some(public_url) = &config.public_url {
+        options.public_url.clone_from(public_url);
+    }
+    options.limits.max_body_bytes = config.max_body_bytes;
+    options
+}
+
+/// Forgets, every hour, what has been kept for long enough.
+async fn keep_house(node: Node, cancel: CancellationToken) -> anyhow::Result<()> {
+    while !cancel.is_cancelled() {
+        let now = Utc::now();
+        let outcomes = handlers::outcomes::prune(&node.pool, now - OUTCOME_RETENTION).await;
+        let jobs = handlers::jobs::prune(&node.pool, now - JOB_RETENTION).await;
+        match (outcomes, jobs) {
+            (Ok(outcomes), Ok(jobs)) => tracing::debug!(outcomes, jobs, "kept house"),
+            (Err(error), _) | (_, Err(error)) => tracing::warn!(%error, "housekeeping waits for Postgres"),
+        }
+        cancel.run_until_cancelled(tokio::time::sleep(HOUSEKEEPING)).await;
+    }
+    Ok(())
+}
