@@ -1,0 +1,61 @@
+# Every command of this project, a line or two each. `make help` explains them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.kit-tools/bin:$(PATH)
+# Nobody waits for npm's advertisements.
+export npm_config_update_notifier := false
+SERVICES := target/debug/oblivious with-services --
+
+.PHONY: help run test lint fmt coverage web-bench clean kit page tools-% needs
+
+help: ## Explain the commands (the default)
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+run: kit page ## Fetch, build and start everything; open http://127.0.0.1:8080
+	cargo build --release --locked --bin oblivious
+	target/release/oblivious prepare
+	exec target/release/oblivious up
+
+test: kit page tools-cargo-nextest ## Everything that CI runs, on private services of its own
+	cd web && npm test
+	cargo build --locked --bins --package oblivious --package testkit
+	$(SERVICES) cargo nextest run --workspace --locked
+	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run e2e
+
+lint: page tools-cargo-deny ## What a reviewer should not have to say
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo test --quiet --locked --package oblivious --test tidy
+	cargo deny --locked check bans licenses sources
+	cd web && npm run lint
+
+fmt: ## Format all Rust
+	cargo fmt --all
+
+coverage: kit page tools-cargo-nextest tools-cargo-llvm-cov ## Which lines the Rust tests reach: coverage/html/index.html
+	rustup component add llvm-tools
+	cargo build --locked --bins --package oblivious
+	$(SERVICES) cargo llvm-cov nextest --workspace --locked --html --output-dir coverage
+
+web-bench: kit page ## Bytes, accessibility and streaming cost of the page, measured in Chromium
+	cargo build --release --locked --bins --package oblivious --package testkit
+	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run bench
+
+clean: ## Delete what was built, fetched and measured; data in .oblivious stays
+	rm -rf target coverage web/dist web/node_modules .kit .kit-*
+
+kit: needs # Postgres, NATS and the local model, pinned by hash
+	python3 deploy/kit/fetch.py
+
+page: needs web/node_modules/.package-lock.json # built into the executable, so it comes first
+	cd web && npm run build
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && npm ci --no-audit --no-fund
+
+tools-%:
+	deploy/kit/tools.sh $*
+
+needs:
+	@deploy/kit/needs.sh
