@@ -221,3 +221,59 @@ async fn attempt(
         Err(error) => Err(RunError::Projection(error)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chat::ChatProjector;
+
+    const RETRY: parking::Backoff =
+        parking::Backoff { first: std::time::Duration::ZERO, most: std::time::Duration::ZERO };
+
+    /// Of a type that no projection handles: only their places matter.
+    fn ignored(places: &[(i64, i64)]) -> Batch {
+        let places = places.iter().map(|(epoch, position)| Checkpoint { epoch: *epoch, position: *position }).collect();
+        Batch { places, events: vec![] }
+    }
+
+    async fn apply_at(pool: &PgPool, places: &[(i64, i64)]) -> Result<Applied, RunError> {
+        checkpoint::read(pool, "chat_v1").await.unwrap();
+        apply(pool, &ChatProjector, &ignored(places), &RETRY).await
+    }
+
+    #[tokio::test]
+    async fn ignored_events_move_the_checkpoint_and_what_is_contained_is_skipped() {
+        let database = testkit::database().await;
+        assert_eq!(apply_at(&database.pool, &[(1, 1), (1, 2)]).await.unwrap().events, 2);
+        assert_eq!(apply_at(&database.pool, &[(1, 1), (1, 2)]).await.unwrap().events, 0);
+        let overlapping = apply_at(&database.pool, &[(1, 2), (1, 3)]).await.unwrap();
+        assert_eq!((overlapping.events, overlapping.checkpoint.position), (1, 3));
+    }
+
+    #[tokio::test]
+    async fn a_hole_before_or_inside_of_a_batch_is_refused_and_nothing_moves() {
+        let database = testkit::database().await;
+        let before = apply_at(&database.pool, &[(1, 2)]).await;
+        assert!(matches!(before, Err(RunError::Gap { after: 0, found: 2 })), "{before:?}");
+        let inside = apply_at(&database.pool, &[(1, 1), (1, 3)]).await;
+        assert!(matches!(inside, Err(RunError::Gap { after: 1, found: 3 })), "{inside:?}");
+        assert_eq!(checkpoint::read(&database.pool, "chat_v1").await.unwrap().position, 0);
+    }
+
+    #[tokio::test]
+    async fn an_epoch_jumps_only_if_it_was_declared() {
+        let database = testkit::database().await;
+        let places = [(1, 1), (2, 50)];
+        let undeclared = apply_at(&database.pool, &places).await;
+        assert!(matches!(undeclared, Err(RunError::Gap { after: 1, found: 50 })), "{undeclared:?}");
+        sqlx::query(
+            "INSERT INTO publication_epochs (epoch, first_position, system_identifier, timeline, reason) \
+             VALUES (2, 50, 's', 1, 'restored')",
+        )
+        .execute(&database.pool)
+        .await
+        .unwrap();
+        let declared = apply_at(&database.pool, &places).await.unwrap();
+        assert_eq!(declared.checkpoint, Checkpoint { epoch: 2, position: 50 });
+    }
+}

@@ -128,12 +128,12 @@ impl ProjectionError {
     }
 }
 
-/// Classes 22 (data), 23 (integrity), 42 (a statement that does not fit the schema) and the encoding of a value; not
-/// broken connections, conflicts, full disks and shut-downs.
+/// Classes 22 (data), 23 (integrity), 54 (a value too large) and the encoding of a value. Not broken connections,
+/// conflicts, full disks and shut-downs; and not a statement that does not fit the schema, which would park everybody.
 fn is_of_the_data(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| ["22", "23", "42", "54"].iter().any(|class| code.starts_with(class)))
+            error.code().is_some_and(|code| ["22", "23", "54"].iter().any(|class| code.starts_with(class)))
         }
         sqlx::Error::Encode(_) | sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } => true,
         _ => false,
