@@ -26,6 +26,7 @@ export const Formula = memo(function Formula({ tex, display }: { tex: string; di
   }, [ready]);
   const html = ready ? (formula?.(tex, display) ?? null) : null;
   const Tag = display ? "div" : "span";
-  if (html === null) return <Tag className={display ? "formula-source" : ""}>{tex}</Tag>;
-  return <Tag className={display ? "formula" : ""} dangerouslySetInnerHTML={{ __html: html }} />;
+  const shared = { "data-formula": true, className: display ? "formula" : undefined };
+  if (html === null) return <Tag {...shared} className={display ? "formula-source" : undefined}>{tex}</Tag>;
+  return <Tag {...shared} dangerouslySetInnerHTML={{ __html: html }} />;
 });

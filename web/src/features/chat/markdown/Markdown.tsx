@@ -34,7 +34,7 @@ const BlockView = memo(function BlockView({ block, growing }: Props): ReactNode 
     return <CodeView language={block.language} code={block.text} closed={block.closed || !growing} />;
   }
   if (block.kind === "math") {
-    return block.closed || !growing ? <Formula tex={block.text} display /> : <pre className="formula-source">{block.text}</pre>;
+    return block.closed || !growing ? <Formula tex={block.text} display /> : <pre className="formula-source" data-formula>{block.text}</pre>;
   }
   return <MarkdownView block={block} growing={growing} />;
 }, sameBlock);

@@ -44,8 +44,9 @@ class Highlighting {
     });
   }
 
-  /** Whether `whole` continues what was sent; another text needs another conversation. */
-  continuedBy(whole: readonly string[]): boolean {
+  /** Whether `whole` continues what was sent; another text (or a language typed in full) needs another conversation. */
+  continuedBy(language: string, whole: readonly string[]): boolean {
+    if (language !== this.language) return false;
     const last = this.sent.length - 1;
     return whole.length >= this.sent.length && (last < 0 || (whole[last] === this.sent[last] && whole[0] === this.sent[0]));
   }
@@ -75,7 +76,7 @@ export function useHighlight(language: string, lines: readonly string[], closed:
   useEffect(() => {
     if (language === "" || known !== undefined) return;
     const whole = closed ? lines : lines.slice(0, -1);
-    if (current.current !== null && !current.current.continuedBy(whole)) {
+    if (current.current !== null && !current.current.continuedBy(language, whole)) {
       current.current.end();
       current.current = null;
       setColoured(NONE);

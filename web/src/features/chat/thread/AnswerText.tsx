@@ -9,7 +9,7 @@ void loadMarkdown().catch(() => undefined);
 
 export function AnswerText({ text, growing }: { text: string; growing: boolean }): ReactNode {
   return (
-    <Suspense fallback={<div className="prose whitespace-pre-wrap">{text}</div>}>
+    <Suspense fallback={<div className="prose whitespace-pre-wrap" data-plain>{text}</div>}>
       <Markdown text={text} growing={growing} />
     </Suspense>
   );

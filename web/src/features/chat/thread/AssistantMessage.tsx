@@ -7,6 +7,7 @@ import { useLiveReply, type LiveReply } from "../live/replies";
 import { AnswerText } from "./AnswerText";
 import { AnswerTools } from "./AnswerTools";
 import { FailedReply } from "./FailedReply";
+import { SiblingSwitcher } from "./SiblingSwitcher";
 
 interface Props {
   message: Message;
@@ -22,12 +23,17 @@ export function AssistantMessage({ message, latest, onBranch }: Props): ReactNod
   const text = unfinished ? (live?.text ?? message.content) : message.content;
   const growing = unfinished && live?.end == null;
   return (
-    <article aria-label={t("thread.assistant")} aria-busy={growing} className="group pt-1" data-role="assistant" data-status={message.status}>
+    <article aria-label={t("thread.assistant")} aria-busy={growing} className="group pt-1" data-role="assistant" data-id={message.id} data-status={message.status}>
       {text !== "" && <AnswerText text={text} growing={growing} />}
       {growing && <Progress empty={text === ""} live={live} status={message.status} />}
       {!unfinished && message.status === "stopped" && <p className="text-muted mt-2 text-sm">{t("thread.stopped")}</p>}
       {!unfinished && message.finish_reason === "length" && <p className="text-muted mt-2 text-sm">{t("thread.cutOff")}</p>}
       {!unfinished && message.status === "failed" && <FailedReply message={message} onBranch={onBranch} />}
+      {unfinished && message.siblings.length > 1 && (
+        <div className="message-tools" data-always>
+          <SiblingSwitcher message={message} onBranch={onBranch} />
+        </div>
+      )}
       {!unfinished && <AnswerTools message={message} latest={latest} onBranch={onBranch} />}
     </article>
   );
