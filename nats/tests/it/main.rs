@@ -5,4 +5,5 @@ mod epochs;
 mod events;
 mod live;
 mod sequencer;
+mod server_conf;
 mod support;

@@ -27,7 +27,7 @@ mod kit;
 mod nats_server;
 
 pub use database::{TestDatabase, database, empty_database};
-pub use nats::{TestNats, nats};
+pub use nats::{TestNats, nats, nats_server_program};
 
 /// How to run tests, for the message of whoever started them without services.
 const HOW: &str = "run the tests with `make test`, or `cargo run -p oblivious -- with-services -- cargo nextest run`";

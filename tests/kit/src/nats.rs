@@ -38,6 +38,15 @@ pub async fn nats() -> TestNats {
     TestNats { url: server.url.clone(), client, server, options, _directory: directory }
 }
 
+/// The server's program, for a test with a configuration of its own.
+///
+/// # Panics
+/// The kit is missing.
+#[must_use]
+pub fn nats_server_program() -> std::path::PathBuf {
+    crate::kit::Kit::find().unwrap_or_else(|error| panic!("{error:#}: {}", crate::HOW)).nats_server
+}
+
 impl TestNats {
     /// Ends the server in order.
     pub async fn stop(&mut self) {
