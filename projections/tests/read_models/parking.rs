@@ -150,6 +150,30 @@ async fn later_events_of_a_parked_aggregate_wait_and_are_applied_in_order_once_i
 }
 
 #[tokio::test]
+async fn a_parked_aggregate_with_more_events_than_fit_into_one_transaction_goes_on_where_it_stopped() {
+    let world = world().await;
+    let scribe = Scribe::new(&world).await;
+    scribe.refuse("bad");
+    for sql in [
+        "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata) \
+         SELECT 'reservation', 'bad', n, 'reservation.released', '1', \
+         json_build_object('released', json_build_object('holder', gen_random_uuid())), '{}' \
+         FROM generate_series(1, 1100) n",
+        "INSERT INTO event_log SELECT sequence, aggregate_type, aggregate_id, sequence FROM events",
+    ] {
+        sqlx::query(sql).execute(&world.pool).await.unwrap();
+    }
+    let options = RunnerOptions { batch_max: 1000, ..options() };
+    for accepted in [0, 500, 1000, 1100] {
+        run_until_caught_up(&world.pool, &world.vault, &scribe, &options).await.unwrap();
+        assert_eq!(scribbled(&world).await.len(), accepted);
+        scribe.accept_all();
+    }
+    assert!(scribbled(&world).await.iter().map(|(_, sequence)| *sequence).eq(1..=1100));
+    assert_eq!(parked(&world).await, []);
+}
+
+#[tokio::test]
 async fn an_event_of_an_unknown_version_or_with_a_damaged_payload_parks_instead_of_being_guessed() {
     let world = world().await;
     let scribe = Scribe::new(&world).await;

@@ -43,15 +43,12 @@ async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> 
     timeout(Duration::from_secs(20), patience).await.unwrap_or_else(|_| panic!("not within 20 s: {what}"));
 }
 
-/// Seats of runners in this database.
+/// The seats that are taken in this database; other tests have their own.
+const SEATS: &str = "FROM pg_locks WHERE locktype = 'advisory' AND granted \
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+
 async fn seats(world: &World) -> i64 {
-    sqlx::query_scalar(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted \
-         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
-    )
-    .fetch_one(&world.pool)
-    .await
-    .unwrap()
+    sqlx::query_scalar(&format!("SELECT count(*) {SEATS}")).fetch_one(&world.pool).await.unwrap()
 }
 
 #[tokio::test]
@@ -98,6 +95,28 @@ async fn of_two_runners_one_works_and_the_other_takes_over_when_it_ends() {
     until("the second goes on", || async { scribbled(&world).await.len() == 20 }).await;
     let sequences: Vec<i64> = scribbled(&world).await.into_iter().map(|(_, sequence)| sequence).collect();
     assert_eq!(sequences, Vec::from_iter(1..=20));
+    second.end().await;
+}
+
+#[tokio::test]
+async fn a_runner_whose_seat_was_taken_from_it_and_its_successor_apply_every_event_once() {
+    let (world, nats) = (world().await, testkit::nats().await);
+    let scribe = Arc::new(Scribe::new(&world).await);
+    let first = run(&world, &nats.client, scribe.clone());
+    until("the first has the seat", || async { seats(&world).await == 1 }).await;
+    let second = run(&world, &nats.client, scribe.clone());
+    let sql = format!("SELECT pg_terminate_backend(pid) {SEATS}");
+    sqlx::query(&sql).execute(&world.pool).await.unwrap();
+    // The first does not know yet, so for a while both work.
+    until("the second has the seat", || async { seats(&world).await == 1 }).await;
+    for _ in 0..50 {
+        scribble(&world, "a").await;
+    }
+    until("all are applied", || async { scribbled(&world).await.len() >= 50 }).await;
+    assert!(scribbled(&world).await.iter().map(|(_, sequence)| *sequence).eq(1..=50));
+    let parked: i64 = sqlx::query_scalar("SELECT count(*) FROM parked_keys").fetch_one(&world.pool).await.unwrap();
+    assert_eq!(parked, 0);
+    first.end().await;
     second.end().await;
 }
 
