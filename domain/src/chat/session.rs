@@ -3,6 +3,7 @@
 //! Promise: a message, once accepted, is never changed or lost; regenerating makes a sibling; every question gets
 //! exactly one ending per run (completed, stopped or failed); a reply attempt that lost its lease cannot speak any more.
 //! Only the owner may act. Token deltas are no facts: a reply becomes an event when it is finished.
+// tidy: long because an aggregate is read as one specification, from its commands to how events change its state.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
