@@ -1,14 +1,20 @@
 /** Menus in the page's look; behaviour and keyboard by Radix. */
-import type { ComponentProps, ReactNode } from "react";
+import { useContext, type ComponentProps, type ReactNode } from "react";
 import { DropdownMenu } from "radix-ui";
 import { Check } from "lucide-react";
+import { PortalHome } from "./portal-home";
 
-export const Menu = DropdownMenu.Root;
+/** Not modal: the page stays reachable behind an open menu. */
+export function Menu({ children }: { children: ReactNode }): ReactNode {
+  return <DropdownMenu.Root modal={false}>{children}</DropdownMenu.Root>;
+}
+
 export const MenuTrigger = DropdownMenu.Trigger;
 
 export function MenuContent(props: ComponentProps<typeof DropdownMenu.Content>): ReactNode {
+  const home = useContext(PortalHome);
   return (
-    <DropdownMenu.Portal>
+    <DropdownMenu.Portal container={home}>
       <DropdownMenu.Content className="menu" sideOffset={6} collisionPadding={10} {...props} />
     </DropdownMenu.Portal>
   );

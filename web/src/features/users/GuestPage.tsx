@@ -7,8 +7,8 @@ import { LANGUAGES, setLanguage, type Language } from "@/i18n";
 export function GuestPage({ title, text, children }: { title: string; text: string; children: ReactNode }): ReactNode {
   const { t, i18n } = useTranslation();
   return (
-    <div className="guest flex min-h-dvh flex-col items-center justify-center gap-8 px-4 py-10">
-      <main className="w-full max-w-[25rem]">
+    <main className="guest flex min-h-dvh flex-col items-center justify-center gap-8 px-4 py-10">
+      <div className="w-full max-w-[25rem]">
         <div className="mb-8 flex flex-col items-center gap-4 text-center">
           <Mark className="size-12" />
           <div>
@@ -17,8 +17,8 @@ export function GuestPage({ title, text, children }: { title: string; text: stri
           </div>
         </div>
         <div className="border-line bg-surface shadow-card rounded-3xl border p-6 sm:p-8">{children}</div>
-      </main>
-      <footer className="flex items-center gap-1" role="group" aria-label={t("settings.language")}>
+      </div>
+      <div className="flex items-center gap-1" role="group" aria-label={t("settings.language")}>
         {(Object.keys(LANGUAGES) as Language[]).map((language) => (
           <button
             key={language}
@@ -31,7 +31,7 @@ export function GuestPage({ title, text, children }: { title: string; text: stri
             {LANGUAGES[language]}
           </button>
         ))}
-      </footer>
-    </div>
+      </div>
+    </main>
   );
 }

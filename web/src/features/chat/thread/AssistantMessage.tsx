@@ -23,7 +23,8 @@ export function AssistantMessage({ message, latest, onBranch }: Props): ReactNod
   const text = unfinished ? (live?.text ?? message.content) : message.content;
   const growing = unfinished && live?.end == null;
   return (
-    <article aria-label={t("thread.assistant")} aria-busy={growing} className="group pt-1" data-role="assistant" data-id={message.id} data-status={message.status}>
+    <article aria-busy={growing} className="group relative pt-1" data-role="assistant" data-id={message.id} data-status={message.status}>
+      <h2 className="sr-only">{t("thread.assistant")}</h2>
       {text !== "" && <AnswerText text={text} growing={growing} />}
       {growing && <Progress empty={text === ""} live={live} status={message.status} />}
       {!unfinished && message.status === "stopped" && <p className="text-muted mt-2 text-sm">{t("thread.stopped")}</p>}

@@ -8,7 +8,8 @@ import { SiblingSwitcher } from "./SiblingSwitcher";
 export function UserMessage({ message, onBranch }: { message: Message; onBranch: (id: string) => void }): ReactNode {
   const { t } = useTranslation();
   return (
-    <article aria-label={t("thread.you")} className="group flex flex-col items-end pt-4" data-role="user">
+    <article className="group relative flex flex-col items-end pt-4" data-role="user">
+      <h2 className="sr-only">{t("thread.you")}</h2>
       <div className="bubble">{message.content}</div>
       <div className="message-tools">
         <SiblingSwitcher message={message} onBranch={onBranch} />
