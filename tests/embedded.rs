@@ -14,7 +14,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{Connection as _, Executor as _};
 use tempfile::TempDir;
 
-const READY: &str = "Postgres and NATS are ready.";
+const READY: &str = "Oblivious is ready after";
 /// Generous: these tests share the machine with all others.
 const PATIENCE: Duration = Duration::from_secs(60);
 
