@@ -4,59 +4,6 @@
  */
 
 export interface paths {
-    "/api/v1/auth/register": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        email: string;
-                        username: string;
-                        password: string;
-                    };
-                };
-            };
-            responses: {
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            user: components["schemas"]["User"];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -66,91 +13,8 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        email: string;
-                        password: string;
-                        cookie?: boolean;
-                    };
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["SignedIn"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/auth/refresh": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        refresh_token?: string;
-                    };
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["SignedIn"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** Signs in a new device. */
+        post: operations["login"];
         delete?: never;
         options?: never;
         head?: never;
@@ -166,38 +30,79 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        refresh_token?: string;
-                    };
-                };
-            };
-            responses: {
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        /** Ends a device: the one of the refresh token, else of the cookie, else of the bearer token. */
+        post: operations["logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/refresh": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        get?: never;
+        put?: never;
+        /** Exchanges a refresh token for its successor and a new access token. */
+        post: operations["refresh"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/auth/register": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Opens an account.
+         * @description Takes no `Idempotency-Key`: a repeated registration is told that its names are taken.
+         */
+        post: operations["register"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/commands/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a command of yours came to. */
+        get: operations["get_command"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/events/stream": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The frames of all your runs that are active now or start later, and what changed. */
+        get: operations["events_stream"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -211,374 +116,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["User"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** Your account. */
+        get: operations["me"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/sessions": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    cursor?: string;
-                    deleted?: boolean;
-                };
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Session"][];
-                            next_cursor: string | null;
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: {
-                    "Idempotency-Key"?: string;
-                };
-                path?: never;
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        title?: string;
-                    };
-                };
-            };
-            responses: {
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Session"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/sessions/{id}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Session"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post?: never;
-        delete: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                204: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content?: never;
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        options?: never;
-        head?: never;
-        patch: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        title: string;
-                    };
-                };
-            };
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Session"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        trace?: never;
-    };
-    "/api/v1/sessions/{id}/restore": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Session"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/api/v1/sessions/{id}/messages": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get: {
-            parameters: {
-                query?: {
-                    limit?: number;
-                    cursor?: string;
-                    order?: "asc" | "desc";
-                    branch?: string;
-                };
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Message"][];
-                            next_cursor: string | null;
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
-        put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header: {
-                    "Idempotency-Key": string;
-                };
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        content: string;
-                        model?: string;
-                        /** Format: uuid */
-                        parent_id?: string | null;
-                    };
-                };
-            };
-            responses: {
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Sent"];
-                    };
-                };
-                202: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Command"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
         delete?: never;
         options?: never;
         head?: never;
@@ -594,52 +135,25 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: {
-                    "Idempotency-Key"?: string;
-                };
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody: {
-                content: {
-                    "application/json": {
-                        model?: string;
-                    };
-                };
-            };
-            responses: {
-                201: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Regenerated"];
-                    };
-                };
-                202: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Command"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        /** Asks for another answer: a sibling of this answer, or one more to this question. */
+        post: operations["regenerate_reply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/models": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /** The models that can be asked, the preferred ones first. */
+        get: operations["list_models"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -653,36 +167,8 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Run"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** How far a run is. */
+        get: operations["get_run"];
         put?: never;
         post?: never;
         delete?: never;
@@ -700,79 +186,23 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Cancelled"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** Stops a run; the text so far is kept. */
+        post: operations["cancel_run"];
         delete?: never;
         options?: never;
         head?: never;
         patch?: never;
         trace?: never;
     };
-    "/api/v1/models": {
+    "/api/v1/runs/{id}/events": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path?: never;
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": {
-                            items: components["schemas"]["Model"][];
-                        };
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
-        };
+        /** The frames of one run: `delta`, `reset`, `done`. The stream ends after `done`. */
+        get: operations["run_events"];
         put?: never;
         post?: never;
         delete?: never;
@@ -781,43 +211,121 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/v1/commands/{id}": {
+    "/api/v1/sessions": {
         parameters: {
             query?: never;
             header?: never;
             path?: never;
             cookie?: never;
         };
-        get: {
-            parameters: {
-                query?: never;
-                header?: never;
-                path: {
-                    id: string;
-                };
-                cookie?: never;
-            };
-            requestBody?: never;
-            responses: {
-                200: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/json": components["schemas"]["Command"];
-                    };
-                };
-                /** @description problem */
-                default: {
-                    headers: {
-                        [name: string]: unknown;
-                    };
-                    content: {
-                        "application/problem+json": components["schemas"]["Problem"];
-                    };
-                };
-            };
+        /** Your conversations, last active first. */
+        get: operations["list_sessions"];
+        put?: never;
+        /** Starts a conversation. */
+        post: operations["create_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
         };
+        /** One conversation, in the bin or not. */
+        get: operations["get_session"];
+        put?: never;
+        post?: never;
+        /** Puts a conversation into the bin; replies that are being generated are stopped. */
+        delete: operations["delete_session"];
+        options?: never;
+        head?: never;
+        /** Names a conversation. */
+        patch: operations["rename_session"];
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The messages of a conversation. */
+        get: operations["list_messages"];
+        put?: never;
+        /** Says something and asks for an answer. */
+        post: operations["send_message"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Takes a conversation out of the bin. */
+        post: operations["restore_session"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** 200 while the process lives. */
+        get: operations["healthz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Prometheus text. */
+        get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whether requests can be served: 503 while Postgres or NATS is away. */
+        get: operations["readyz"];
         put?: never;
         post?: never;
         delete?: never;
@@ -830,128 +338,422 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
-        User: {
+        /** @description A run that was asked to stop. */
+        Cancelled: {
             /** Format: uuid */
-            id: string;
-            email: string;
-            username: string;
-            /** @enum {string} */
-            role: "user" | "admin";
-            /** Format: date-time */
-            created_at: string;
+            run_id: string;
+            /** @description `stopping` until its end is recorded, then as the run itself: `stopped`, or `complete` where it was faster. */
+            status: components["schemas"]["RunStatus"];
         };
-        Session: {
+        /** @description `event: changed`: something of yours changed; fetch it again. At most once. */
+        ChangedFrame: {
+            /** Format: int64 */
+            position: number;
             /** Format: uuid */
-            id: string;
-            title: string | null;
-            preview: string;
-            /** Format: date-time */
-            created_at: string;
-            /** Format: date-time */
-            updated_at: string;
-            /** Format: date-time */
-            deleted_at: string | null;
-            message_count: number;
-            /** Format: uuid */
-            active_run_id: string | null;
+            session_id: string | null;
+            /** @description `sessions`, `messages` or `me`. */
+            topic: string;
         };
-        MessageError: {
+        /** @description What a command came to. */
+        Command: {
+            /** @description Why it was refused, for programs. */
+            code?: string | null;
+            /** Format: uuid */
+            command_id: string;
+            /** @description The last event that it appended, for `X-After`. */
+            event?: string | null;
+            /** @description Why it was refused, for people. */
+            message?: string | null;
+            status: components["schemas"]["Stage"];
+        };
+        /** @description `event: delta`: `text` starts at `offset`; drop what you have of it, append the rest. */
+        DeltaFrame: components["schemas"]["RunRef"] & {
+            /** Format: int64 */
+            offset: number;
+            text: string;
+        };
+        /** @description `event: done`: the end of a run. */
+        DoneFrame: components["schemas"]["RunRef"] & {
+            error: components["schemas"]["MessageError"] | null;
+            finish_reason: components["schemas"]["FinishReason"] | null;
+            status: components["schemas"]["EndStatus"];
+            usage: components["schemas"]["MessageUsage"] | null;
+        };
+        /**
+         * @description How a run ends.
+         * @enum {string}
+         */
+        EndStatus: "complete" | "stopped" | "failed";
+        /** @description One wrong field of a request. */
+        FieldError: {
             code: string;
+            /** @description JSON pointer without its first slash: `email`, `items/0/name`. Empty for the whole body. */
+            field: string;
             message: string;
         };
-        Usage: {
-            input_tokens: number;
-            output_tokens: number;
-            basis: string;
+        /**
+         * @description Why a reply ended.
+         * @enum {string}
+         */
+        FinishReason: "stop" | "length" | "stopped" | "error";
+        /** @description Who wants to sign in. */
+        Login: {
+            /**
+             * @description Keep the refresh token in a cookie instead of the body: for pages.
+             * @default false
+             */
+            cookie: boolean;
+            email: string;
+            /** Format: password */
+            password: string;
         };
+        /** @description A question or an answer. */
         Message: {
-            /** Format: uuid */
-            id: string;
-            /** Format: uuid */
-            session_id: string;
-            /** Format: uuid */
-            parent_id: string | null;
-            /** @enum {string} */
-            role: "user" | "assistant";
-            content: string;
-            model: string | null;
-            /** @enum {string} */
-            status: "complete" | "pending" | "streaming" | "stopped" | "failed";
-            /** Format: uuid */
-            run_id: string | null;
+            /**
+             * Format: int32
+             * @description The attempt that is being made or that succeeded, from 1; 0 before the first.
+             */
             attempt: number | null;
-            finish_reason: string | null;
-            error: null | components["schemas"]["MessageError"];
-            usage: null | components["schemas"]["Usage"];
-            siblings: string[];
-            /** Format: date-time */
-            created_at: string;
             /** Format: date-time */
             completed_at: string | null;
-        };
-        Model: {
-            id: string;
-            /** @enum {string} */
-            provider: "local" | "openai";
-            default: boolean;
-            demonstration: boolean;
-        };
-        Run: {
+            /** @description Empty while a reply is being generated, and once the text was erased. */
+            content: string;
+            /** Format: date-time */
+            created_at: string;
+            error: components["schemas"]["MessageError"] | null;
+            finish_reason: components["schemas"]["FinishReason"] | null;
             /** Format: uuid */
             id: string;
+            model: string | null;
+            /** Format: uuid */
+            parent_id: string | null;
+            role: components["schemas"]["MessageRole"];
+            /** Format: uuid */
+            run_id: string | null;
             /** Format: uuid */
             session_id: string;
+            /** @description All messages with the same parent and role, this one included, in the order of creation. */
+            siblings: string[];
+            status: components["schemas"]["MessageStatus"];
+            usage: components["schemas"]["MessageUsage"] | null;
+        };
+        /** @description Why a reply failed. */
+        MessageError: {
+            /** @description Stable, for programs. */
+            code: string;
+            /** @description A sentence for the user. */
+            message: string;
+        };
+        /**
+         * @description Who wrote a message.
+         * @enum {string}
+         */
+        MessageRole: "user" | "assistant";
+        /**
+         * @description How far a message has come; questions are complete at once.
+         * @enum {string}
+         */
+        MessageStatus: "complete" | "pending" | "streaming" | "stopped" | "failed";
+        /** @description Tokens of a reply. */
+        MessageUsage: {
+            /** @description How they are known: `reported`, `counted` or `estimated`. */
+            basis: string;
+            /** Format: int64 */
+            input_tokens: number;
+            /** Format: int64 */
+            output_tokens: number;
+        };
+        /** @description One model. */
+        Model: {
+            /** @description Answers where no model is named. */
+            default: boolean;
+            /** @description Shows that the house works; often wrong. */
+            demonstration: boolean;
+            id: string;
+            /** @description Who serves it: `local`, `openai`. */
+            provider: string;
+        };
+        /** @description All models of this installation. */
+        Models: {
+            items: components["schemas"]["Model"][];
+        };
+        /** @description A question. */
+        NewMessage: {
+            content: string;
+            /** @description The default model if absent. */
+            model?: string | null;
+            /**
+             * Format: uuid
+             * @description Absent: after the newest answer. The id of an answer: after it. `null`: a new beginning.
+             */
+            parent_id?: string | null;
+        };
+        /** @description A new conversation. */
+        NewSession: {
+            /** @description Without one the beginning of the first message is shown. */
+            title?: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
+        Page_Message: {
+            items: {
+                /**
+                 * Format: int32
+                 * @description The attempt that is being made or that succeeded, from 1; 0 before the first.
+                 */
+                attempt: number | null;
+                /** Format: date-time */
+                completed_at: string | null;
+                /** @description Empty while a reply is being generated, and once the text was erased. */
+                content: string;
+                /** Format: date-time */
+                created_at: string;
+                error: components["schemas"]["MessageError"] | null;
+                finish_reason: components["schemas"]["FinishReason"] | null;
+                /** Format: uuid */
+                id: string;
+                model: string | null;
+                /** Format: uuid */
+                parent_id: string | null;
+                role: components["schemas"]["MessageRole"];
+                /** Format: uuid */
+                run_id: string | null;
+                /** Format: uuid */
+                session_id: string;
+                /** @description All messages with the same parent and role, this one included, in the order of creation. */
+                siblings: string[];
+                status: components["schemas"]["MessageStatus"];
+                usage: components["schemas"]["MessageUsage"] | null;
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
+        Page_Session: {
+            items: {
+                /**
+                 * Format: uuid
+                 * @description The newest reply that is being generated.
+                 */
+                active_run_id: string | null;
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                deleted_at: string | null;
+                /** Format: uuid */
+                id: string;
+                /**
+                 * Format: int32
+                 * @description Questions and answers of all branches.
+                 */
+                message_count: number;
+                /** @description The beginning of the first message; empty before it. */
+                preview: string;
+                /** @description As the user named it; show `preview` where there is none. */
+                title: string | null;
+                /**
+                 * Format: date-time
+                 * @description When something was last said.
+                 */
+                updated_at: string;
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description `event: positions`: how far each read model is. After a jump that no `changed` announced, fetch again. */
+        PositionsFrame: {
+            [key: string]: number;
+        };
+        /** @description The body of every error. */
+        Problem: {
+            /** @description Stable, lower-case, for programs. */
+            code: string;
+            /** @description The numbers behind the sentence, for clients that show their own. */
+            data?: Record<string, never>;
+            /** @description What happened and what can be done about it. */
+            detail: string;
+            /** @description Which fields of the request are wrong. */
+            errors?: components["schemas"]["FieldError"][];
+            /** @description To be quoted when reporting the problem. */
+            request_id: string;
+            /** Format: int32 */
+            status: number;
+            /** @description The status in words. */
+            title: string;
+            /** @description Always `about:blank`: the meaning is in `status` and `code`. */
+            type: string;
+        };
+        /** @description How far a read model is. */
+        Progress: {
+            /**
+             * Format: int64
+             * @description Events that it has not seen; counted up to 10,000.
+             */
+            lag: number;
+            /**
+             * Format: int64
+             * @description Aggregates that stand still because an event could not be applied.
+             */
+            parked: number;
+            /** Format: int64 */
+            position: number;
+        };
+        /** @description What the server needs, and how far its read models are. */
+        Readiness: {
+            nats: boolean;
+            postgres: boolean;
+            projections: {
+                [key: string]: components["schemas"]["Progress"];
+            };
+        };
+        /** @description The token to be exchanged or given up; absent where it is in the cookie. */
+        RefreshBody: {
+            /** Format: password */
+            refresh_token?: string | null;
+        };
+        /** @description Another answer, please. */
+        Regenerate: {
+            /** @description The default model if absent. */
+            model?: string | null;
+        };
+        /** @description The ids of what was begun. */
+        Regenerated: {
+            /**
+             * Format: uuid
+             * @description The message that will hold the answer.
+             */
+            message_id: string;
+            /** Format: uuid */
+            run_id: string;
+        };
+        /** @description The account that was opened. */
+        Registered: {
+            user: components["schemas"]["User"];
+        };
+        /** @description A new account. */
+        Registration: {
+            /** @example ann@example.org */
+            email: string;
+            /** Format: password */
+            password: string;
+            /**
+             * @description Letters of any script, digits, `_`, `-` and `.`.
+             * @example ann
+             */
+            username: string;
+        };
+        /** @description A new name. */
+        Rename: {
+            title: string;
+        };
+        /**
+         * @description What an account may do beyond its own things.
+         * @enum {string}
+         */
+        Role: "user" | "admin";
+        /** @description One reply being generated, or generated. */
+        Run: {
+            /**
+             * Format: int32
+             * @description 0 before the first attempt.
+             */
+            attempt: number;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: uuid
+             * @description The answer that it fills.
+             */
+            message_id: string;
+            model: string;
+            /** Format: uuid */
+            session_id: string;
+            status: components["schemas"]["MessageStatus"];
+        };
+        /** @description Which run a frame is about. */
+        RunRef: {
+            /** Format: int32 */
+            attempt: number;
             /** Format: uuid */
             message_id: string;
-            status: string;
-            attempt: number;
-            model: string;
+            /** Format: uuid */
+            run_id: string;
+            /** Format: uuid */
+            session_id: string;
         };
-        Problem: {
-            type: string;
-            title: string;
-            status: number;
-            detail: string;
-            code: string;
-            request_id: string;
-            errors?: {
-                field: string;
-                code: string;
-                message: string;
-            }[];
-        };
-        SignedIn: {
-            user: components["schemas"]["User"];
-            access_token: string;
-            refresh_token: string | null;
-            expires_in: number;
-        };
-        Command: {
-            command_id: string;
-            /** @enum {string} */
-            status: "pending" | "done" | "refused" | "dead";
-            code?: string;
-            message?: string;
-            event?: string;
-        };
+        /**
+         * @description What a stop came to.
+         * @enum {string}
+         */
+        RunStatus: "stopping" | "stopped" | "complete" | "failed";
+        /** @description The ids of what was begun. */
         Sent: {
             /** Format: uuid */
             message_id: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description The message that will hold the answer.
+             */
             reply_id: string;
             /** Format: uuid */
             run_id: string;
         };
-        Regenerated: {
+        /** @description A conversation, without its messages. */
+        Session: {
+            /**
+             * Format: uuid
+             * @description The newest reply that is being generated.
+             */
+            active_run_id: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            deleted_at: string | null;
             /** Format: uuid */
-            run_id: string;
-            /** Format: uuid */
-            message_id: string;
+            id: string;
+            /**
+             * Format: int32
+             * @description Questions and answers of all branches.
+             */
+            message_count: number;
+            /** @description The beginning of the first message; empty before it. */
+            preview: string;
+            /** @description As the user named it; show `preview` where there is none. */
+            title: string | null;
+            /**
+             * Format: date-time
+             * @description When something was last said.
+             */
+            updated_at: string;
         };
-        Cancelled: {
+        /** @description What a signed-in device needs. */
+        SignedIn: {
+            /** @description For `Authorization: Bearer`. */
+            access_token: string;
+            /**
+             * Format: int64
+             * @description Seconds until the access token expires.
+             */
+            expires_in: number;
+            /** @description For `auth/refresh`; `null` where it is in the cookie. */
+            refresh_token: string | null;
+            user: components["schemas"]["User"];
+        };
+        /**
+         * @description How far a command has come.
+         * @enum {string}
+         */
+        Stage: "pending" | "done" | "refused" | "dead";
+        /** @description An account, as its owner sees it. */
+        User: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description Empty once the account was erased. */
+            email: string;
             /** Format: uuid */
-            run_id: string;
-            status: string;
+            id: string;
+            role: components["schemas"]["Role"];
+            /** @description Empty once the account was erased. */
+            username: string;
         };
     };
     responses: never;
@@ -961,4 +763,808 @@ export interface components {
     pathItems: never;
 }
 export type $defs = Record<string, never>;
-export type operations = Record<string, never>;
+export interface operations {
+    login: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Login"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RefreshBody"] | null;
+            };
+        };
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description Signed out */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    refresh: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RefreshBody"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedIn"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    register: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Registration"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Registered"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_command: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The `command_id` of a 202 answer */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    events_stream: {
+        parameters: {
+            query?: {
+                /** @description `run:attempt:offset` of each run whose text the page has begun; at most 64. */
+                resume?: string[];
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events; `data` is a DeltaFrame, RunRef (`reset`), DoneFrame, ChangedFrame or PositionsFrame */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    me: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["User"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    regenerate_reply: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+                /** @description The same key with the same body answers the same. */
+                "Idempotency-Key"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Regenerate"] | null;
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Regenerated"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_models: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Models"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_run: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Run"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_run: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cancelled"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    run_events: {
+        parameters: {
+            query?: {
+                /** @description As the header `Last-Event-ID`: `run:attempt:offset`. */
+                last_event_id?: string;
+            };
+            header?: {
+                /** @description `run:attempt:offset`: send only what follows */
+                "Last-Event-ID"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Server-sent events; `data` is a DeltaFrame, RunRef (`reset`) or DoneFrame */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sessions: {
+        parameters: {
+            query?: {
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Those in the bin instead of the others. */
+                deleted?: boolean;
+            };
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Session"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_session: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body answers the same. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["NewSession"] | null;
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_session: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description In the bin */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rename_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Rename"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_messages: {
+        parameters: {
+            query?: {
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description Oldest first, or newest first. */
+                order?: "asc" | "desc";
+                /** @description `latest`, or the id of a message: only the path from the root through it down to its newest leaf. */
+                branch?: string;
+            };
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Message"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    send_message: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same key with the same body answers the same. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMessage"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Sent"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    restore_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Session"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    healthz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain; version=0.0.4": string;
+                };
+            };
+        };
+    };
+    readyz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Readiness"];
+                };
+            };
+        };
+    };
+}
