@@ -80,7 +80,7 @@ impl Default for ConsumerOptions {
             concurrency: 256,
             max_pending_per_partition: 128,
             max_attempts: 6,
-            ack_wait: Duration::from_secs(30),
+            ack_wait: Duration::from_secs(10),
             retry_base: Duration::from_millis(250),
             retry_max: Duration::from_secs(30),
             pin_timeout: Duration::from_secs(5),
@@ -102,6 +102,10 @@ pub async fn run_commands(
     cancel: CancellationToken,
 ) -> anyhow::Result<()> {
     let options = Arc::new(options);
+    // Readers make the queue too when it vanishes; once here, so that not all of them try at the start.
+    if let Err(error) = streams::ensure(&client, &options.streams).await {
+        tracing::warn!(%error, "the command queue cannot be made now");
+    }
     let work = work::Work::new(client.clone(), handler, Arc::clone(&options), cancel.clone());
     let mut members = members::Members::join(client.clone(), Uuid::now_v7(), &options).await?;
     let mut readers = partition::Readers::new(client.clone(), Arc::clone(&work), Arc::clone(&options));

@@ -27,8 +27,10 @@ pub use consumer::{CommandHandler, ConsumerOptions, Handled, run_commands};
 pub use epoch::{Epoch, open_epoch};
 pub use event_ref::EventRef;
 pub use feed::{EventFeed, FeedError};
-pub use live::{Hint, LiveError, LiveFrame, LiveKind, LiveReader, LiveWriteError, LiveWriter};
+pub use live::{Hint, LiveError, LiveFrame, LiveKind, LiveReader, LiveUnavailable, LiveWriteError, LiveWriter};
 pub use log::{LogError, LoggedEvent, Metadata, last_position, page_log, position_of};
-pub use publisher::{Capabilities, PublisherError, PublisherOptions, PublisherState, PublisherStatus, run_publisher};
+pub use publisher::{
+    Capabilities, PublisherError, PublisherOptions, PublisherState, PublisherStatus, republish, run_publisher,
+};
 pub use sequencer::{SequencerOptions, run_sequencer, sequence_once, wake_sequencer};
 pub use streams::StreamOptions;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-pub use reader::LiveReader;
+pub use reader::{LiveReader, LiveUnavailable};
 pub use writer::{LiveWriteError, LiveWriter};
 
 /// One frame of a run.

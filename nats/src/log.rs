@@ -82,16 +82,18 @@ pub(crate) struct LogRow {
     pub(crate) tenant: String,
 }
 
-// Before the first publication there is no epoch row; epoch 1 begins at position 1.
+// Before the first publication there is no epoch row; epoch 1 begins at position 1. The page is cut before anything is
+// joined to it: as a plain join the planner reads the whole log for every page.
 const PAGE: &str = "
     SELECT coalesce(x.epoch, 1) AS epoch, coalesce(x.first_position, 1) AS epoch_start,
            l.position, l.aggregate_type, l.aggregate_id, l.sequence,
            e.event_type, e.event_version, e.payload::text AS payload, e.metadata, e.recorded_at, e.tenant
-    FROM event_log l
-    JOIN events e USING (aggregate_type, aggregate_id, sequence)
+    FROM (SELECT * FROM event_log WHERE position > $1 ORDER BY position LIMIT $2) l
+    CROSS JOIN LATERAL (SELECT * FROM events WHERE events.aggregate_type = l.aggregate_type
+                        AND events.aggregate_id = l.aggregate_id AND events.sequence = l.sequence LIMIT 1) e
     LEFT JOIN LATERAL (SELECT epoch, first_position FROM publication_epochs
                        WHERE first_position <= l.position ORDER BY epoch DESC LIMIT 1) x ON true
-    WHERE l.position > $1 ORDER BY l.position LIMIT $2";
+    ORDER BY l.position";
 
 /// A page ends at this many bytes of payload, whatever number of events was asked for.
 pub(crate) const PAGE_BYTES: usize = 8 * 1024 * 1024;

@@ -13,16 +13,17 @@ use std::{
     time::Duration,
 };
 
-use async_nats::Client;
+use async_nats::{Client, jetstream};
 use sqlx::PgPool;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    epoch,
     headers::InvalidHeader,
     log::{self, LogError},
     sequencer::{WAKE_PUBLISHER, Wake},
-    streams::StreamOptions,
+    streams::{self, StreamOptions},
 };
 use attach::Attached;
 
@@ -133,6 +134,21 @@ pub enum PublisherError {
 impl From<sqlx::Error> for PublisherError {
     fn from(error: sqlx::Error) -> Self {
         Self::Log(LogError::Database(error))
+    }
+}
+
+/// Deletes the stream, which is only a cache: the running publisher makes it again and refills it.
+///
+/// # Errors
+/// The bus cannot be reached, or its user may not do that.
+pub async fn republish(client: &Client) -> Result<(), PublisherError> {
+    let context = jetstream::new(client.clone());
+    match context.delete_stream(streams::EVENTS).await {
+        Ok(_) => Ok(()),
+        Err(error) => match epoch::stream_info(client).await? {
+            None => Ok(()),
+            Some(_) => Err(PublisherError::Bus(error.to_string())),
+        },
     }
 }
 

@@ -15,6 +15,11 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
+/// Live text cannot be read just now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("live text cannot be read: {0}")]
+pub struct LiveUnavailable(pub String);
+
 /// Follows one run, or all runs of a user, from the first frame that is kept.
 ///
 /// It outlives reconnects and the loss of the stream: then the frames that writers write anew follow, beginning with
@@ -51,11 +56,8 @@ impl LiveReader {
     ///
     /// # Errors
     /// The bus is away just now; [`LiveReader::next`] keeps trying.
-    pub async fn caught_up(&mut self) -> Result<bool, crate::live::LiveWriteError> {
-        match self.opened().await {
-            Ok(tail) => Ok(tail.caught_up()),
-            Err(broken) => Err(crate::live::LiveWriteError::Unavailable(broken.to_string())),
-        }
+    pub async fn caught_up(&mut self) -> Result<bool, LiveUnavailable> {
+        self.opened().await.map(|tail| tail.caught_up()).map_err(|broken| LiveUnavailable(broken.to_string()))
     }
 
     /// The next frame; waits for one, through outages too. Nothing is lost when the wait is dropped.

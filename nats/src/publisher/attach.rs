@@ -7,7 +7,6 @@ use crate::{
     epoch::{self, Cluster, Epoch},
     event_ref::EventRef,
     log::{last_position, position_of},
-    streams,
 };
 
 /// A stream that was found to be the published form of the log.
@@ -85,8 +84,7 @@ impl Publisher {
     }
 
     async fn replace_stream(&self, epoch: &Epoch) -> Result<Attached, PublisherError> {
-        let context = jetstream::new(self.client.clone());
-        context.delete_stream(streams::EVENTS).await.map_err(|error| PublisherError::Bus(error.to_string()))?;
+        super::republish(&self.client).await?;
         self.make_stream(epoch).await
     }
 

@@ -80,9 +80,11 @@ impl Publisher {
 
     /// The last position before `position` of any aggregate of the capability; 0 if there is none.
     async fn previous(&self, capability: &str, position: i64) -> Result<i64, PublisherError> {
+        // The row before (type, position) in the order of the index: one probe a type, however rare the type is.
         let query = "SELECT coalesce(max(p.position), 0) FROM unnest($1::text[]) t(name), LATERAL (
-            SELECT l.position FROM event_log l WHERE l.aggregate_type = t.name AND l.position < $2
-            ORDER BY l.position DESC LIMIT 1) p";
+            SELECT l.aggregate_type, l.position FROM event_log l WHERE (l.aggregate_type, l.position) < (t.name, $2)
+            ORDER BY l.aggregate_type DESC, l.position DESC LIMIT 1) p
+            WHERE p.aggregate_type = t.name";
         let types = self.capabilities.types_of(capability);
         Ok(sqlx::query_scalar(query).bind(types).bind(position).fetch_one(&self.pool).await?)
     }

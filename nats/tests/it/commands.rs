@@ -270,6 +270,21 @@ async fn a_process_that_joins_gets_partitions_and_one_that_dies_gives_its_own_ba
 }
 
 #[tokio::test]
+async fn a_queue_that_was_deleted_is_made_again() {
+    let (database, bus) = tokio::join!(testkit::database(), testkit::nats());
+    streams::ensure(&bus.client, &StreamOptions::default()).await.unwrap();
+    let running = Running::start(&bus.url, Recorder::done(), quick());
+    let client = CommandClient::new(bus.client.clone(), database.pool.clone(), options());
+    assert_eq!(client.send(command("a", "rename"), WAIT).await, Ok(Sent::Outcome(done())));
+    jetstream::new(bus.client.clone()).delete_stream(COMMANDS).await.unwrap();
+    eventually("commands flow again", async || {
+        matches!(client.send(command("a", "rename"), WAIT).await, Ok(Sent::Outcome(_)))
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_restarted_bus_delivers_what_it_had_and_takes_new_commands() {
     let (database, mut bus) = tokio::join!(testkit::database(), testkit::nats());
     streams::ensure(&bus.client, &StreamOptions::default()).await.unwrap();

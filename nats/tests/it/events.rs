@@ -66,7 +66,7 @@ async fn a_stream_that_is_deleted_again_and_again_is_refilled_and_no_feed_skips_
             nats::wake_sequencer(&bus.client).await;
         }
         if round % 90 == 60 {
-            context.delete_stream(EVENTS).await.unwrap();
+            nats::republish(&bus.client).await.unwrap();
         }
         sleep(Duration::from_millis(8)).await;
     }
