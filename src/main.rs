@@ -24,6 +24,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 fn main() -> ExitCode {
+    bound_model_threads();
     // Two providers are compiled in by different libraries: without this each connection would panic.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cli = cli::Cli::parse();
@@ -33,6 +34,15 @@ fn main() -> ExitCode {
         console(&format!("oblivious: {error:#}"));
         ExitCode::FAILURE
     })
+}
+
+/// The local model's arithmetic library takes the size of its pool from the environment and from nowhere else.
+#[expect(unsafe_code, reason = "the environment may only be changed while there is one thread")]
+fn bound_model_threads() {
+    if std::env::var_os(relay::local::THREADS_VARIABLE).is_none() {
+        // SAFETY: called first in `main`, before any thread that could read the environment at the same time.
+        unsafe { std::env::set_var(relay::local::THREADS_VARIABLE, relay::local::default_threads().to_string()) };
+    }
 }
 
 /// Prints a line for the person at the terminal; logs go the same way.

@@ -54,9 +54,6 @@ impl Node {
             .acquire_timeout(READ_PATIENCE)
             .connect_lazy_with((*pool.connect_options()).clone());
         let nats = connect::nats(nats_url).await?;
-        nats::streams::ensure(&nats, &nats::StreamOptions::default())
-            .await
-            .context("the streams cannot be made; does this NATS run with JetStream?")?;
         let vault = Vault::open(pool.clone(), master_key::load(config)?).await?;
         Ok(Self { pool, read_pool, nats, vault })
     }

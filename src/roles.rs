@@ -62,6 +62,8 @@ impl Role {
 pub(crate) struct Running {
     tasks: JoinSet<anyhow::Result<()>>,
     cancel: CancellationToken,
+    /// Where the api role answers.
+    pub(crate) http_addr: Option<SocketAddr>,
 }
 
 impl Running {
@@ -70,7 +72,13 @@ impl Running {
     /// # Errors
     /// The address is in use, or no model can be offered.
     pub(crate) async fn start(config: &Config, node: &Node, roles: &BTreeSet<Role>) -> anyhow::Result<Self> {
-        let mut running = Self { tasks: JoinSet::new(), cancel: CancellationToken::new() };
+        // The publisher makes its own stream; alone, as its own NATS user, it may not touch the others.
+        if roles.iter().any(|role| *role != Role::Publisher) {
+            nats::streams::ensure(&node.nats, &nats::StreamOptions::default())
+                .await
+                .context("the streams cannot be made; does this NATS run with JetStream?")?;
+        }
+        let mut running = Self { tasks: JoinSet::new(), cancel: CancellationToken::new(), http_addr: None };
         let wants_models = roles.contains(&Role::Api) || roles.contains(&Role::Reactions);
         let catalogue = if wants_models { Some(crate::node::catalogue(config).await?) } else { None };
         for role in roles {
@@ -159,6 +167,7 @@ impl Running {
         let listener = TcpListener::bind(config.http_addr)
             .await
             .with_context(|| format!("cannot listen on {} (OBLIVIOUS_HTTP_ADDR)", config.http_addr))?;
+        self.http_addr = Some(listener.local_addr()?);
         // Small frames must not wait for each other.
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let router = api::router(api::ApiDeps {

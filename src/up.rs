@@ -1,6 +1,7 @@
 //! `oblivious up`, everything in one process with its private servers, and `oblivious serve`, some roles of many.
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context as _, anyhow};
@@ -39,8 +40,9 @@ async fn run_all(config: &Config, servers: &mut Embedded, stop: &mut Stop, began
     metrics::recorder()?;
     let node = Node::connect(config, &servers.database_url, &servers.nats_url, true).await?;
     let mut running = Running::start(config, &node, &Role::all()).await?;
+    let address = running.http_addr.unwrap_or(config.http_addr);
     let outcome = tokio::select! {
-        welcomed = welcome(config, &node, began) => match welcomed {
+        welcomed = welcome(config, &node, address, began) => match welcomed {
             Ok(()) => tokio::select! {
                 signal = stop.asked() => {
                     console(&format!("{}: stopping.", signal.as_str()));
@@ -60,7 +62,7 @@ async fn run_all(config: &Config, servers: &mut Embedded, stop: &mut Stop, began
 }
 
 /// Makes the administrator if need be, and says where to go.
-async fn welcome(config: &Config, node: &Node, began: Instant) -> anyhow::Result<()> {
+async fn welcome(config: &Config, node: &Node, address: SocketAddr, began: Instant) -> anyhow::Result<()> {
     if let Some(new) = admin::ensure(config, node).await? {
         console("");
         match new.password {
@@ -71,7 +73,7 @@ async fn welcome(config: &Config, node: &Node, began: Instant) -> anyhow::Result
             None => console(&format!("An administrator was made: {}, with the configured password.", new.email)),
         }
     }
-    let address = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.http_addr));
+    let address = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     console("");
     console(&format!("Oblivious is ready after {:.1} s: open {address}", began.elapsed().as_secs_f64()));
     Ok(())
@@ -101,7 +103,10 @@ pub(crate) async fn serve(config: &Config, roles: BTreeSet<Role>) -> anyhow::Res
             console(&format!("An administrator was made: {}, password: {password}.", new.email));
         }
     }
-    console("Ready.");
+    match running.http_addr {
+        Some(address) => console(&format!("Ready: http://{address}")),
+        None => console("Ready."),
+    }
     let outcome = tokio::select! {
         signal = stop.asked() => {
             console(&format!("{}: stopping.", signal.as_str()));

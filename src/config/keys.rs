@@ -24,7 +24,7 @@ pub(super) const KEYS: &[Key] = &[
     key("admin_email", "OBLIVIOUS_ADMIN_EMAIL", Text, None),
     key("admin_password", "OBLIVIOUS_ADMIN_PASSWORD", SecretText, None),
     key("secret_key", "OBLIVIOUS_SECRET_KEY", SecretText, None),
-    key("log", "OBLIVIOUS_LOG", Text, Some("info,sqlx=warn,async_nats=warn")),
+    key("log", "OBLIVIOUS_LOG", Text, Some("info,sqlx=warn,async_nats=warn,memory_serve=warn")),
     key("log_format", "OBLIVIOUS_LOG_FORMAT", Text, Some("text")),
     key("partitions", "OBLIVIOUS_PARTITIONS", Number, Some("32")),
     key("max_body_bytes", "OBLIVIOUS_MAX_BODY_BYTES", Number, Some("1048576")),
