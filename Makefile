@@ -19,7 +19,8 @@ run: kit page ## Fetch, build and start everything; open http://127.0.0.1:8080
 
 test: kit page tools-cargo-nextest ## Everything that CI runs, on private services of its own
 	cd web && npm test
-	cargo build --locked --bins --package oblivious --package testkit
+	@# In one go: the services are started by what is tested, and one choice of features is compiled once.
+	cargo build --locked --workspace --bins --tests
 	$(SERVICES) cargo nextest run --workspace --locked
 	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run e2e
 

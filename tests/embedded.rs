@@ -232,7 +232,7 @@ fn a_second_process_on_the_same_data_is_refused_with_the_pid_of_the_first() {
 fn what_is_secret_can_be_read_by_its_owner_alone() {
     let directory = data_dir();
     let _up = Up::ready(directory.path());
-    for name in ["secret.key", "postgres", "postgres/password", "nats", "nats/server.conf"] {
+    for name in ["secret.key", "running.toml", "postgres", "postgres/password", "nats", "nats/server.conf"] {
         let mode = fs::metadata(directory.path().join(name)).expect(name).permissions().mode();
         assert_eq!(mode & 0o077, 0, "{name} has mode {mode:o}");
     }
