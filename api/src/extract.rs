@@ -69,8 +69,16 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Prob
             "body_too_large",
             "the body of the request is larger than what is taken",
         ),
+        _ if is_timeout(&rejection) => {
+            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body of the request took too long to arrive")
+        }
         _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body of the request broke off"),
     })
+}
+
+/// Whether the time for bodies was over, somewhere below `error`.
+fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<tower_http::timeout::TimeoutError>() || error.source().is_some_and(is_timeout)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
@@ -89,7 +97,13 @@ fn shape_problem(field: &str, error: &serde_json::Error) -> Problem {
         // Its own " at line 1 column 7" says less than the field does.
         let message = error.to_string();
         let message = message.split(" at line ").next().unwrap_or_default().to_owned();
-        return Problem::fields(vec![FieldError { field: field.to_owned(), code: "invalid_field".into(), message }]);
+        let missing = message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`'));
+        let (field, code) = match missing {
+            Some(name) if field.is_empty() => (name.to_owned(), "missing_field"),
+            Some(name) => (format!("{field}/{name}"), "missing_field"),
+            None => (field.to_owned(), "invalid_field"),
+        };
+        return Problem::fields(vec![FieldError { field, code: code.into(), message }]);
     }
     let place = if field.is_empty() { String::new() } else { format!(", in `{field}`") };
     Problem::new(
@@ -177,7 +191,8 @@ mod tests {
     fn json_of_the_wrong_shape_is_told_by_its_field() {
         let problem = format!("{:?}", refused("{\"lines\": [\"a\", 7]}"));
         assert!(problem.contains("422") && problem.contains("\"lines/1\""), "{problem}");
-        assert!(format!("{:?}", refused("{}")).contains("missing field `lines`"));
+        let missing = format!("{:?}", refused("{}"));
+        assert!(missing.contains("missing_field") && missing.contains("field: \"lines\""), "{missing}");
     }
 
     #[tokio::test]

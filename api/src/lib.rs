@@ -22,6 +22,7 @@ mod users;
 
 use axum::{Router, extract::DefaultBodyLimit, http::HeaderValue, middleware};
 pub use state::{ApiDeps, ApiLimits, ApiOptions};
+use tower::util::option_layer;
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, timeout::RequestBodyTimeoutLayer};
 pub use users::{PasswordCost, Quota, hash_password};
 use utoipa_axum::router::OpenApiRouter;
@@ -54,22 +55,22 @@ pub fn router(deps: ApiDeps) -> Router {
         // From the inside out.
         .layer(DefaultBodyLimit::max(options.limits.max_body_bytes))
         .layer(RequestBodyTimeoutLayer::new(options.limits.body_timeout))
-        .layer(cors(&options.cors_origins))
+        .layer(option_layer(cors(&options.cors_origins)))
         .layer(middleware::from_fn_with_state(app.clone(), observe::admit))
         .layer(CatchPanicLayer::custom(observe::panicked))
         .layer(middleware::from_fn(observe::observe))
         .with_state(app)
 }
 
-/// Answers to pages of other hosts: none, unless named. Cookies are never shared with them.
-fn cors(origins: &[String]) -> CorsLayer {
+/// Lets the pages of `origins` read answers; without any there is no layer. Cookies are never shared with them.
+fn cors(origins: &[String]) -> Option<CorsLayer> {
     use axum::http::{Method, header};
     let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
     if origins.is_empty() {
-        return CorsLayer::new();
+        return None;
     }
     let own = ["idempotency-key", "last-event-id", "x-after", "x-request-id"].map(axum::http::HeaderName::from_static);
-    CorsLayer::new()
+    let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE].into_iter().chain(own).collect::<Vec<_>>())
@@ -79,5 +80,6 @@ fn cors(origins: &[String]) -> CorsLayer {
             request_id::X_REQUEST_ID,
             header::LOCATION,
             header::RETRY_AFTER,
-        ])
+        ]);
+    Some(layer)
 }

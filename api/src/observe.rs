@@ -97,3 +97,30 @@ pub(crate) async fn method_not_allowed() -> Problem {
         "this address does not take this method; see the header `Allow`",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, body::Body, middleware, routing::get};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_with_the_id_and_nothing_else() {
+        async fn broken() -> &'static str {
+            panic!("the secret is 42")
+        }
+        let router = Router::new()
+            .route("/", get(broken))
+            .layer(CatchPanicLayer::custom(panicked))
+            .layer(middleware::from_fn(observe));
+        let request = Request::builder().uri("/").header("x-request-id", "r-1").body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let text = String::from_utf8(body.to_vec()).unwrap();
+        assert!(text.contains("r-1") && text.contains("internal_error") && !text.contains("42"), "{text}");
+    }
+}

@@ -6,13 +6,16 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
-use crate::{chat, problem::ProblemBody};
+use crate::{
+    chat,
+    problem::{FieldError, ProblemBody},
+};
 
 /// Every route can answer a problem.
 #[derive(IntoResponses)]
 #[response(status = "default", description = "A problem (RFC 9457)", content_type = "application/problem+json")]
 #[expect(dead_code, reason = "describes answers, is never built")]
-pub(crate) struct Problems(#[to_schema] ProblemBody);
+pub(crate) struct Problems(ProblemBody);
 
 /// `Idempotency-Key`, where it may be left out.
 #[derive(IntoParams)]
@@ -34,6 +37,16 @@ pub(crate) struct RequiredKeyParam {
     key: String,
 }
 
+/// `X-After`, on reads.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "describes a header, is never built")]
+pub(crate) struct AfterParam {
+    /// `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s.
+    #[param(rename = "X-After")]
+    after: Option<String>,
+}
+
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -42,8 +55,10 @@ pub(crate) struct RequiredKeyParam {
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(
+        ProblemBody,
+        FieldError,
         chat::DeltaFrame,
-        chat::ResetFrame,
+        chat::RunRef,
         chat::DoneFrame,
         chat::ChangedFrame,
         chat::PositionsFrame

@@ -62,7 +62,7 @@ pub(crate) struct PositionsFrame(BTreeMap<String, i64>);
 /// The frames of all your runs that are active now or start later, and what changed.
 #[utoipa::path(get, path = "/api/v1/events/stream", tag = "runs", params(ResumeQuery),
     responses((status = 200, content_type = "text/event-stream", body = String,
-        description = "Server-sent events; `data` is a DeltaFrame, ResetFrame, DoneFrame, ChangedFrame or PositionsFrame"),
+        description = "Server-sent events; `data` is a DeltaFrame, RunRef (`reset`), DoneFrame, ChangedFrame or PositionsFrame"),
         Problems),
     security(("bearer" = [])))]
 pub(super) async fn events_stream(

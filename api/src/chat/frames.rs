@@ -59,7 +59,7 @@ pub(crate) struct RunRef {
 pub(super) enum Frame {
     Delta(Delta),
     Reset(RunRef),
-    Done { at: RunRef, offset: u64, end: End },
+    Done(Done),
 }
 
 /// `event: delta`: `text` starts at `offset`; drop what you have of it, append the rest.
@@ -75,8 +75,12 @@ pub(crate) struct Delta {
 /// `event: done`: the end of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 #[schema(as = DoneFrame)]
-pub(crate) struct End {
-    /// `complete`, `stopped` or `failed`.
+pub(crate) struct Done {
+    #[serde(flatten)]
+    at: RunRef,
+    /// The length of the whole text.
+    #[serde(skip)]
+    offset: u64,
     #[schema(value_type = EndStatus)]
     status: String,
     #[schema(required = true, value_type = Option<FinishReason>)]
@@ -97,21 +101,13 @@ pub(crate) enum EndStatus {
     Failed,
 }
 
-#[derive(Serialize)]
-struct DoneData<'f> {
-    #[serde(flatten)]
-    at: RunRef,
-    #[serde(flatten)]
-    end: &'f End,
-}
-
 impl Frame {
     /// Where a reader stands that has this frame.
     pub(super) fn position(&self) -> Position {
         let (at, offset) = match self {
             Self::Delta(delta) => (delta.at, delta.offset + count(&delta.text)),
             Self::Reset(at) => (*at, 0),
-            Self::Done { at, offset, .. } => (*at, *offset),
+            Self::Done(done) => (done.at, done.offset),
         };
         Position { run: at.run_id, attempt: at.attempt, offset }
     }
@@ -121,7 +117,7 @@ impl Frame {
         match self {
             Self::Delta(_) => "delta",
             Self::Reset(_) => "reset",
-            Self::Done { .. } => "done",
+            Self::Done(_) => "done",
         }
     }
 
@@ -130,7 +126,7 @@ impl Frame {
         match self {
             Self::Delta(delta) => serde_json::to_string(delta),
             Self::Reset(at) => serde_json::to_string(at),
-            Self::Done { at, end, .. } => serde_json::to_string(&DoneData { at: *at, end }),
+            Self::Done(done) => serde_json::to_string(done),
         }
     }
 }
@@ -197,8 +193,7 @@ impl Cursor {
                 // Shorter than the reader's: its place was wrong. Longer: something is missing. The read model knows.
                 if frame.offset == self.offset {
                     self.is_done = true;
-                    let end = End { status, finish_reason, error, usage };
-                    out.push(Frame::Done { at, offset: frame.offset, end });
+                    out.push(Frame::Done(Done { at, offset: frame.offset, status, finish_reason, error, usage }));
                 }
             }
         }
@@ -223,7 +218,7 @@ impl Cursor {
         self.clear(at, out);
         self.append(at, 0, &message.content, out);
         self.is_done = true;
-        out.push(Frame::Done { at, offset: chars, end: End::of(message) });
+        out.push(Frame::Done(Done::of(message, at, chars)));
     }
 
     /// A writer begins (again) with nothing.
@@ -275,8 +270,8 @@ impl Cursor {
     }
 }
 
-impl End {
-    fn of(message: &Message) -> Self {
+impl Done {
+    fn of(message: &Message, at: RunRef, offset: u64) -> Self {
         let status = match message.status {
             MessageStatus::Stopped => "stopped",
             MessageStatus::Failed => "failed",
@@ -290,6 +285,8 @@ impl End {
         });
         let error = message.error.as_ref();
         Self {
+            at,
+            offset,
             status: status.to_owned(),
             finish_reason: finish_reason.map(str::to_owned),
             error: error.map(|error| LiveError { code: error.code.clone(), message: error.message.clone() }),

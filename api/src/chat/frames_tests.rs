@@ -57,7 +57,7 @@ fn short(frame: &Frame) -> String {
     match frame {
         Frame::Delta(delta) => format!("+{}:{}", delta.offset, delta.text),
         Frame::Reset(at) => format!("reset {}", at.attempt),
-        Frame::Done { offset, .. } => format!("done {offset}"),
+        Frame::Done(done) => format!("done {}", done.offset),
     }
 }
 

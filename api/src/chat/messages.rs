@@ -24,7 +24,7 @@ use crate::{
     commands::{Accepted, Actor, Bus, CommandStatus, Written},
     extract::{self, Id, OptionalJson, Query},
     idempotency::{IdempotencyKey, RequiredIdempotencyKey},
-    openapi::{KeyParam, Problems, RequiredKeyParam},
+    openapi::{AfterParam, KeyParam, Problems, RequiredKeyParam},
     problem::Problem,
     read::{After, Fresh, Model, PageQuery, Reads},
     request_id::Origin,
@@ -74,7 +74,7 @@ pub(crate) struct Regenerated {
 }
 
 /// Says something and asks for an answer.
-#[utoipa::path(post, path = "/api/v1/sessions/{id}/messages", tag = "messages",
+#[utoipa::path(post, path = "/api/v1/sessions/{id}/messages", operation_id = "send_message", tag = "messages",
     params(("id" = Uuid, Path), RequiredKeyParam), request_body = NewMessage,
     responses((status = 201, body = Sent), (status = 202, body = CommandStatus), Problems),
     security(("bearer" = [])))]
@@ -118,8 +118,8 @@ pub(super) async fn send(
 }
 
 /// Asks for another answer: a sibling of this answer, or one more to this question.
-#[utoipa::path(post, path = "/api/v1/messages/{id}/regenerate", tag = "messages",
-    params(("id" = Uuid, Path), KeyParam), request_body = Option<Regenerate>,
+#[utoipa::path(post, path = "/api/v1/messages/{id}/regenerate", operation_id = "regenerate_reply", tag = "messages",
+    params(AfterParam, ("id" = Uuid, Path), KeyParam), request_body = Option<Regenerate>,
     responses((status = 201, body = Regenerated), (status = 202, body = CommandStatus), Problems),
     security(("bearer" = [])))]
 #[expect(clippy::too_many_arguments, reason = "each is one piece of state or of the request")]
@@ -209,8 +209,8 @@ enum OrderParam {
 }
 
 /// The messages of a conversation.
-#[utoipa::path(get, path = "/api/v1/sessions/{id}/messages", tag = "messages",
-    params(("id" = Uuid, Path), PageQuery, ListQuery),
+#[utoipa::path(get, path = "/api/v1/sessions/{id}/messages", operation_id = "list_messages", tag = "messages",
+    params(AfterParam, ("id" = Uuid, Path), PageQuery, ListQuery),
     responses((status = 200, body = Page<rows::Message>), Problems), security(("bearer" = [])))]
 pub(super) async fn list(
     caller: Caller,

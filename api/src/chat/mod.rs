@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use domain::{SessionId, UserId};
 pub(crate) use events_stream::{ChangedFrame, PositionsFrame};
-pub(crate) use frames::{Delta as DeltaFrame, End as DoneFrame, RunRef as ResetFrame};
+pub(crate) use frames::{Delta as DeltaFrame, Done as DoneFrame, RunRef};
 use moka::sync::Cache;
 pub(crate) use stream::Streams;
 use utoipa_axum::{router::OpenApiRouter, routes};

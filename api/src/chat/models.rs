@@ -26,7 +26,7 @@ pub(crate) struct Model {
 }
 
 /// The models that can be asked, the preferred ones first.
-#[utoipa::path(get, path = "/api/v1/models", tag = "models",
+#[utoipa::path(get, path = "/api/v1/models", operation_id = "list_models", tag = "models",
     responses((status = 200, body = Models), Problems), security(("bearer" = [])))]
 pub(super) async fn list(_: Caller, State(catalogue): State<Catalogue>) -> Result<Json<Models>, Problem> {
     let default = catalogue.default_model();

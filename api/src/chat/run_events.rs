@@ -42,7 +42,7 @@ pub(crate) struct ResumeQuery {
 #[utoipa::path(get, path = "/api/v1/runs/{id}/events", tag = "runs",
     params(("id" = Uuid, Path), ResumeQuery,
         ("Last-Event-ID" = Option<String>, Header, description = "`run:attempt:offset`: send only what follows")),
-    responses((status = 200, description = "Server-sent events; `data` is a DeltaFrame, ResetFrame or DoneFrame",
+    responses((status = 200, description = "Server-sent events; `data` is a DeltaFrame, RunRef (`reset`) or DoneFrame",
         body = String, content_type = "text/event-stream"), Problems),
     security(("bearer" = [])))]
 #[expect(clippy::too_many_arguments, reason = "each is one piece of state or of the request")]

@@ -17,7 +17,7 @@ use crate::{
     commands::{Accepted, Actor, Bus, CommandStatus, Written},
     extract::Id,
     idempotency::CommandIdentity,
-    openapi::Problems,
+    openapi::{AfterParam, Problems},
     problem::Problem,
     read::{After, Fresh, Model, Reads},
     request_id::Origin,
@@ -42,7 +42,7 @@ enum RunStatus {
 }
 
 /// How far a run is.
-#[utoipa::path(get, path = "/api/v1/runs/{id}", tag = "runs", params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/api/v1/runs/{id}", operation_id = "get_run", tag = "runs", params(AfterParam, ("id" = Uuid, Path)),
     responses((status = 200, body = rows::Run), Problems), security(("bearer" = [])))]
 pub(super) async fn get(
     caller: Caller,
@@ -56,7 +56,7 @@ pub(super) async fn get(
 }
 
 /// Stops a run; the text so far is kept.
-#[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", tag = "runs", params(("id" = Uuid, Path)),
+#[utoipa::path(post, path = "/api/v1/runs/{id}/cancel", operation_id = "cancel_run", tag = "runs", params(AfterParam, ("id" = Uuid, Path)),
     responses((status = 200, body = Cancelled), (status = 202, body = CommandStatus), Problems),
     security(("bearer" = [])))]
 #[expect(clippy::too_many_arguments, reason = "each is one piece of state or of the request")]

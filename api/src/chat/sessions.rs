@@ -16,7 +16,7 @@ use crate::{
     commands::{Accepted, Actor, Bus, CommandStatus, Written},
     extract::{self, Id, OptionalJson, Query},
     idempotency::{CommandIdentity, IdempotencyKey},
-    openapi::{KeyParam, Problems},
+    openapi::{AfterParam, KeyParam, Problems},
     problem::Problem,
     read::{After, Fresh, Model, PageQuery, Reads},
     request_id::Origin,
@@ -38,7 +38,7 @@ pub(crate) struct Rename {
 }
 
 /// Starts a conversation.
-#[utoipa::path(post, path = "/api/v1/sessions", tag = "sessions", params(KeyParam),
+#[utoipa::path(post, path = "/api/v1/sessions", operation_id = "create_session", tag = "sessions", params(KeyParam),
     request_body = Option<NewSession>,
     responses((status = 201, body = rows::Session), (status = 202, body = CommandStatus), Problems),
     security(("bearer" = [])))]
@@ -92,7 +92,7 @@ pub(crate) struct ListQuery {
 }
 
 /// Your conversations, last active first.
-#[utoipa::path(get, path = "/api/v1/sessions", tag = "sessions", params(PageQuery, ListQuery),
+#[utoipa::path(get, path = "/api/v1/sessions", operation_id = "list_sessions", tag = "sessions", params(AfterParam, PageQuery, ListQuery),
     responses((status = 200, body = Page<rows::Session>), Problems), security(("bearer" = [])))]
 pub(super) async fn list(
     caller: Caller,
@@ -109,7 +109,7 @@ pub(super) async fn list(
 }
 
 /// One conversation, in the bin or not.
-#[utoipa::path(get, path = "/api/v1/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)),
+#[utoipa::path(get, path = "/api/v1/sessions/{id}", operation_id = "get_session", tag = "sessions", params(AfterParam, ("id" = Uuid, Path)),
     responses((status = 200, body = rows::Session), Problems), security(("bearer" = [])))]
 pub(super) async fn get(
     caller: Caller,
@@ -123,7 +123,7 @@ pub(super) async fn get(
 }
 
 /// Names a conversation.
-#[utoipa::path(patch, path = "/api/v1/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)),
+#[utoipa::path(patch, path = "/api/v1/sessions/{id}", operation_id = "rename_session", tag = "sessions", params(("id" = Uuid, Path)),
     request_body = Rename,
     responses((status = 200, body = rows::Session), (status = 202, body = CommandStatus), Problems),
     security(("bearer" = [])))]
@@ -141,7 +141,7 @@ pub(super) async fn rename(
 }
 
 /// Puts a conversation into the bin; replies that are being generated are stopped.
-#[utoipa::path(delete, path = "/api/v1/sessions/{id}", tag = "sessions", params(("id" = Uuid, Path)),
+#[utoipa::path(delete, path = "/api/v1/sessions/{id}", operation_id = "delete_session", tag = "sessions", params(("id" = Uuid, Path)),
     responses((status = 204, description = "In the bin"), (status = 202, body = CommandStatus), Problems),
     security(("bearer" = [])))]
 pub(super) async fn delete(
@@ -161,7 +161,7 @@ pub(super) async fn delete(
 }
 
 /// Takes a conversation out of the bin.
-#[utoipa::path(post, path = "/api/v1/sessions/{id}/restore", tag = "sessions", params(("id" = Uuid, Path)),
+#[utoipa::path(post, path = "/api/v1/sessions/{id}/restore", operation_id = "restore_session", tag = "sessions", params(("id" = Uuid, Path)),
     responses((status = 200, body = rows::Session), (status = 202, body = CommandStatus), Problems),
     security(("bearer" = [])))]
 pub(super) async fn restore(
@@ -189,7 +189,10 @@ async fn change(
         Accepted::Pending(command_id) => Ok(Written::Pending(command_id)),
         Accepted::Done { event, .. } => {
             let stale = reads.is_behind(Model::Chat, event.as_ref()).await?;
-            let row = rows::session(reads.pool(), owner.uuid(), session.uuid()).await?.ok_or_else(no_session)?;
+            let row = rows::session(reads.pool(), owner.uuid(), session.uuid()).await?;
+            let row = row.ok_or_else(|| {
+                Problem::unavailable("read_model_behind", "the change was made, but cannot be shown yet; read it again")
+            })?;
             Ok(Written::Done { status: StatusCode::OK, event, stale, body: Json(row) })
         }
     }

@@ -3,8 +3,8 @@
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{SubsecRound as _, Utc};
 use domain::{
-    Decider as _, Sealed, UserId,
-    users::{EmailAddress, InvalidName, RegisterUser, Role, User, UserCommand, UserName, check_password},
+    Decider as _, UserId,
+    users::{Applicant, EmailAddress, InvalidName, RegisterUser, Role, User, UserName, check_password},
 };
 use projections::users;
 use serde::{Deserialize, Serialize};
@@ -68,23 +68,22 @@ pub(super) async fn register(
     let user = UserId::new(Uuid::now_v7());
     // As Postgres keeps it, so that this answer and later reads agree.
     let at = Utc::now().trunc_subsecs(6);
-    let body = RegisterUser {
+    let applicant = Applicant {
+        user,
         email_key: vault.name_hash("email", &email.canonical()),
         username_key: vault.name_hash("username", &username.canonical()),
-        command: UserCommand::RegisterUser {
-            email: Sealed::new(user, email.as_str().to_owned()),
-            username: Sealed::new(user, username.as_str().to_owned()),
-            password_hash: Sealed::new(user, password_hash),
-            role: Role::User,
-            at,
-        },
+        email: email.clone(),
+        username: username.clone(),
+        password_hash,
+        role: Role::User,
+        at,
     };
     let envelope = Envelope {
         capability: User::CAPABILITY,
         aggregate: User::TYPE,
         verb: "register_user".to_owned(),
         aggregate_id: user.uuid(),
-        body: serde_json::to_value(body).map_err(|error| Problem::bug(&error))?,
+        body: serde_json::to_value(RegisterUser::from(applicant)).map_err(|error| Problem::bug(&error))?,
     };
     match bus.send_envelope(origin, Actor::User(user), CommandIdentity::unique(), envelope).await? {
         Accepted::Pending(command_id) => Ok(Written::Pending(command_id)),

@@ -189,10 +189,12 @@ pub(super) async fn logout(
         // Nobody is signed in here, which is what was asked for.
         None => StatusCode::NO_CONTENT.into_response(),
         Some(device) => {
-            auth.forget(device).await;
             let command = DeviceCommand::SignOut { at: Utc::now() };
             let (actor, identity) = (Actor::Device(device), CommandIdentity::unique());
-            match bus.send::<Device>(origin, actor, identity, device.uuid(), &command).await? {
+            let accepted = bus.send::<Device>(origin, actor, identity, device.uuid(), &command).await?;
+            // Not before: who is told that it failed must be able to ask again.
+            auth.forget(device).await;
+            match accepted {
                 Accepted::Pending(command_id) => Written::<()>::Pending(command_id).into_response(),
                 Accepted::Done { event, .. } => {
                     Written::Done { status: StatusCode::NO_CONTENT, event, stale: false, body: () }.into_response()

@@ -1,0 +1,340 @@
+//! A house with every role in this process, and a client that speaks to its router.
+
+use std::{sync::Arc, time::Duration};
+
+use api::{ApiDeps, ApiLimits, ApiOptions, PasswordCost};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderMap, Method, Request, StatusCode, header},
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use handlers::{
+    Bus, Dispatcher,
+    cache::AggregateCache,
+    chat::{ReplyOptions, ReplyReactor, ReplyWorker},
+    dead_letters::DeadLetters,
+    jobs::{JobOptions, run_jobs},
+    reactor::run_reactor,
+    store::PgEventStore,
+};
+use http_body_util::BodyExt as _;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use nats::{CommandClient, CommandOptions, StreamOptions};
+use relay::{
+    Catalogue,
+    openai::{Limits, OpenAi, OpenAiConfig},
+};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use testkit::{TestDatabase, TestNats, provider::MockProvider};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+use uuid::Uuid;
+use vault::{MasterKey, Vault};
+
+/// Few, so that a test's consumers start at once.
+const PARTITIONS: u16 = 2;
+/// Where a wait would go on for ever.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running house; everything ends when it is dropped.
+pub(crate) struct App {
+    pub(crate) router: Router,
+    /// What the API reads from; closing it is a database that is away, for the API alone.
+    pub(crate) reads: PgPool,
+    pub(crate) provider: MockProvider,
+    pub(crate) nats: TestNats,
+    pub(crate) database: TestDatabase,
+    pub(crate) vault: Vault,
+    catalogue: Catalogue,
+    cancel: CancellationToken,
+    client: async_nats::Client,
+}
+
+/// How a house differs from the usual one.
+pub(crate) struct Setup {
+    pub(crate) options: ApiOptions,
+    pub(crate) streams: StreamOptions,
+    /// Without them commands stay in the queue.
+    pub(crate) with_handlers: bool,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let limits = ApiLimits {
+            // Hashing is not what is tested here.
+            password_cost: PasswordCost { memory_kib: 64, passes: 1, lanes: 1 },
+            ..ApiLimits::default()
+        };
+        Self {
+            options: ApiOptions { limits, ..ApiOptions::default() },
+            streams: StreamOptions::default(),
+            with_handlers: true,
+        }
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+    }
+}
+
+impl App {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Setup::default()).await
+    }
+
+    pub(crate) async fn start_with(setup: Setup) -> Self {
+        let (database, nats, provider) = tokio::join!(testkit::database(), testkit::nats(), MockProvider::start());
+        let client = nats.client.clone();
+        nats::streams::ensure(&client, &setup.streams).await.expect("the streams are made");
+        let vault = Vault::open(database.pool.clone(), MasterKey::generate().unwrap()).await.unwrap();
+        let account = OpenAiConfig {
+            base_url: provider.base_url().to_owned(),
+            api_key: None,
+            models: vec!["mock-1".to_owned(), "mock-2".to_owned()],
+            limits: Limits::default(),
+        };
+        let catalogue = Catalogue::new(vec![Arc::new(OpenAi::new(account).unwrap())]);
+        let reads = sqlx::postgres::PgPoolOptions::new()
+            .max_connections(4)
+            .acquire_timeout(Duration::from_secs(2))
+            .connect_lazy_with((*database.pool.connect_options()).clone());
+        let cancel = CancellationToken::new();
+        let commands = CommandClient::new(client.clone(), database.pool.clone(), command_options());
+        let router = api::router(ApiDeps {
+            pool: reads.clone(),
+            nats: client.clone(),
+            commands,
+            catalogue: catalogue.clone(),
+            vault: vault.clone(),
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            shutdown: cancel.clone(),
+            options: setup.options,
+        });
+        let app = Self { router, reads, provider, nats, database, vault, catalogue, cancel, client };
+        if setup.with_handlers {
+            app.start_handlers();
+        }
+        app.start_publisher_and_projections();
+        app.start_reactions();
+        app
+    }
+
+    pub(crate) fn start_handlers(&self) {
+        let store = PgEventStore::new(self.database.pool.clone(), self.vault.clone());
+        let bus = Bus::new(store, AggregateCache::new(8 * 1024 * 1024), self.client.clone());
+        let letters = DeadLetters::new(self.database.pool.clone(), self.vault.clone());
+        let dispatcher = Arc::new(Dispatcher::new(bus, handlers::plans(), letters));
+        let options = nats::ConsumerOptions { partitions: PARTITIONS, ..nats::ConsumerOptions::default() };
+        tokio::spawn(nats::run_commands(self.client.clone(), dispatcher, options, self.cancel.clone()));
+    }
+
+    fn start_publisher_and_projections(&self) {
+        let (pool, client, cancel) = (self.database.pool.clone(), self.client.clone(), self.cancel.clone());
+        let sequencer = nats::SequencerOptions::default();
+        tokio::spawn(nats::run_sequencer(pool.clone(), Some(client.clone()), sequencer, cancel.clone()));
+        let capabilities = nats::Capabilities(handlers::capabilities());
+        let publisher = nats::PublisherOptions::default();
+        tokio::spawn(nats::run_publisher(pool.clone(), client.clone(), capabilities, publisher, cancel.clone()));
+        for projector in projections::all() {
+            let (pool, client, vault, cancel) = (pool.clone(), client.clone(), self.vault.clone(), cancel.clone());
+            let options = projections::RunnerOptions::default();
+            tokio::spawn(projections::run_projection(pool, client, vault, projector, options, cancel));
+        }
+    }
+
+    fn start_reactions(&self) {
+        let (pool, client, cancel) = (self.database.pool.clone(), self.client.clone(), self.cancel.clone());
+        tokio::spawn(run_reactor(pool.clone(), client.clone(), Arc::new(ReplyReactor), cancel.clone()));
+        let store = PgEventStore::new(pool.clone(), self.vault.clone());
+        let commands = CommandClient::new(client.clone(), pool.clone(), command_options());
+        let options = ReplyOptions::default();
+        let worker = ReplyWorker::new(store, commands, client.clone(), self.catalogue.clone(), options);
+        tokio::spawn(run_jobs(pool, client, vec![worker.shared()], JobOptions::default(), cancel));
+    }
+
+    /// An access token of this house for some device of `user`.
+    pub(crate) fn token(&self, user: Uuid, until: DateTime<Utc>) -> String {
+        let key = jsonwebtoken::EncodingKey::from_secret(&self.vault.access_token_key());
+        let claims = json!({
+            "iss": "oblivious", "aud": "oblivious-api", "sub": user, "device": Uuid::now_v7(), "role": "user",
+            "exp": until.timestamp(), "iat": until.timestamp() - 900, "jti": Uuid::now_v7(),
+        });
+        let header = jsonwebtoken::Header { typ: Some("at+jwt".into()), ..jsonwebtoken::Header::default() };
+        jsonwebtoken::encode(&header, &claims, &key).unwrap()
+    }
+
+    /// Sends a request as it is.
+    pub(crate) async fn raw(&self, request: Request<Body>) -> Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    /// A client that nobody knows.
+    pub(crate) fn anyone(&self) -> Client<'_> {
+        Client { app: self, token: None, headers: vec![] }
+    }
+
+    /// Registers and signs in somebody new.
+    pub(crate) async fn user(&self, name: &str) -> User<'_> {
+        let (email, password) = (format!("{name}@example.org"), "correct horse battery staple".to_owned());
+        let body = json!({ "email": email, "username": name, "password": password });
+        let registered = self.anyone().post("/api/v1/auth/register", body).await;
+        assert_eq!(registered.status, StatusCode::CREATED, "{:?}", registered.body);
+        let body = json!({ "email": email, "password": password });
+        let signed_in = self.anyone().post("/api/v1/auth/login", body).await;
+        assert_eq!(signed_in.status, StatusCode::OK, "{:?}", signed_in.body);
+        User {
+            id: signed_in.body["user"]["id"].as_str().unwrap().parse().unwrap(),
+            token: signed_in.text("access_token"),
+            refresh_token: signed_in.text("refresh_token"),
+            email,
+            password,
+            app: self,
+        }
+    }
+}
+
+fn command_options() -> CommandOptions {
+    CommandOptions { partitions: PARTITIONS, ..CommandOptions::default() }
+}
+
+/// Somebody who is signed in.
+pub(crate) struct User<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) token: String,
+    pub(crate) refresh_token: String,
+    pub(crate) email: String,
+    pub(crate) password: String,
+    app: &'a App,
+}
+
+impl<'a> User<'a> {
+    pub(crate) fn client(&self) -> Client<'a> {
+        Client { app: self.app, token: Some(self.token.clone()), headers: vec![] }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        self.client().get(path).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Reply {
+        self.client().post(path, body).await
+    }
+
+    /// Starts a conversation.
+    pub(crate) async fn session(&self) -> String {
+        let created = self.post("/api/v1/sessions", json!({})).await;
+        assert_eq!(created.status, StatusCode::CREATED, "{:?}", created.body);
+        created.text("id")
+    }
+
+    /// Says something; the answer holds the ids.
+    pub(crate) async fn say(&self, session: &str, content: &str) -> Reply {
+        let path = format!("/api/v1/sessions/{session}/messages");
+        let key = Uuid::now_v7().to_string();
+        let sent = self.client().header("idempotency-key", &key).post(&path, json!({ "content": content })).await;
+        assert_eq!(sent.status, StatusCode::CREATED, "{:?}", sent.body);
+        sent
+    }
+
+    /// The run once `is_it` holds.
+    pub(crate) async fn wait_for_run(&self, run: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let path = format!("/api/v1/runs/{run}");
+        let waiting = async {
+            loop {
+                let reply = self.get(&path).await;
+                if reply.status == StatusCode::OK && is_it(&reply.body) {
+                    return reply.body;
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("the run comes to where the test waits for it")
+    }
+
+    /// Waits until the run is over.
+    pub(crate) async fn wait_for_end(&self, run: &str) -> Value {
+        self.wait_for_run(run, |run| !["pending", "streaming"].contains(&run["status"].as_str().unwrap())).await
+    }
+}
+
+/// Builds requests.
+pub(crate) struct Client<'a> {
+    app: &'a App,
+    token: Option<String>,
+    headers: Vec<(String, String)>,
+}
+
+impl Client<'_> {
+    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) async fn get(self, path: &str) -> Reply {
+        self.send(Method::GET, path, Body::empty()).await
+    }
+
+    pub(crate) async fn delete(self, path: &str) -> Reply {
+        self.send(Method::DELETE, path, Body::empty()).await
+    }
+
+    pub(crate) async fn post(self, path: &str, body: Value) -> Reply {
+        self.header("content-type", "application/json").send(Method::POST, path, Body::from(body.to_string())).await
+    }
+
+    pub(crate) async fn patch(self, path: &str, body: Value) -> Reply {
+        self.header("content-type", "application/json").send(Method::PATCH, path, Body::from(body.to_string())).await
+    }
+
+    pub(crate) async fn send(self, method: Method, path: &str, body: Body) -> Reply {
+        Reply::read(self.response(method, path, body).await).await
+    }
+
+    /// The answer with its body unread: for streams.
+    pub(crate) async fn response(self, method: Method, path: &str, body: Body) -> Response {
+        let mut request = Request::builder().method(method).uri(path);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        for (name, value) in &self.headers {
+            request = request.header(name, value);
+        }
+        self.app.raw(request.body(body).unwrap()).await
+    }
+}
+
+/// An answer with its body read.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    /// `null` where it is no JSON.
+    pub(crate) body: Value,
+}
+
+impl Reply {
+    pub(crate) async fn read(response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        Self { status: parts.status, headers: parts.headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+    }
+
+    /// A text of the body.
+    pub(crate) fn text(&self, name: &str) -> String {
+        self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {:?}", self.body)).to_owned()
+    }
+
+    /// Status and code, as most tests of refusals want them.
+    pub(crate) fn problem(&self) -> (u16, &str) {
+        (self.status.as_u16(), self.body["code"].as_str().unwrap_or("no code"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+}

@@ -1,0 +1,18 @@
+//! The API against a whole house: real Postgres, real NATS, every role, a scripted model provider.
+//!
+//! The modules mirror the URL tree.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by a panic what is wrong")]
+
+mod app;
+mod auth;
+mod bad_input;
+mod commands;
+mod events_stream;
+mod health;
+mod idempotency;
+mod messages;
+mod outages;
+mod run_events;
+mod runs;
+mod sessions;
+mod sse;

@@ -1,0 +1,107 @@
+//! A reader of event streams.
+
+use axum::{
+    body::{Body, BodyDataStream},
+    http::{Method, StatusCode, header},
+};
+use futures::StreamExt as _;
+use serde_json::Value;
+
+use crate::app::{Client, PATIENCE};
+
+/// One event; comments have no name.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Event {
+    pub(crate) name: String,
+    pub(crate) id: String,
+    pub(crate) data: Value,
+    pub(crate) comment: String,
+}
+
+/// An open stream.
+pub(crate) struct Sse {
+    body: BodyDataStream,
+    buffer: String,
+    /// The text of all deltas, as a reader that obeys `reset` has it.
+    pub(crate) text: String,
+    pub(crate) last_id: String,
+}
+
+impl Sse {
+    pub(crate) async fn open(client: Client<'_>, path: &str) -> Self {
+        let response = client.response(Method::GET, path, Body::empty()).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
+        assert_eq!(response.headers()[header::CACHE_CONTROL], "no-cache");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
+        let body = response.into_body().into_data_stream();
+        Self { body, buffer: String::new(), text: String::new(), last_id: String::new() }
+    }
+
+    /// The next event; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        tokio::time::timeout(PATIENCE, self.read()).await.expect("the stream goes on")
+    }
+
+    /// The next event with one of these names.
+    pub(crate) async fn next_of(&mut self, names: &[&str]) -> Option<Event> {
+        loop {
+            let event = self.next().await?;
+            if names.contains(&event.name.as_str()) {
+                return Some(event);
+            }
+        }
+    }
+
+    /// Reads until a `done`, which it returns.
+    pub(crate) async fn until_done(&mut self) -> Event {
+        self.next_of(&["done"]).await.expect("done comes before the end")
+    }
+
+    async fn read(&mut self) -> Option<Event> {
+        loop {
+            if let Some((block, rest)) = self.buffer.split_once("\n\n") {
+                let (block, rest) = (block.to_owned(), rest.to_owned());
+                self.buffer = rest;
+                let event = parse(&block);
+                self.apply(&event);
+                return Some(event);
+            }
+            let chunk = self.body.next().await?.expect("the stream does not break");
+            self.buffer.push_str(std::str::from_utf8(&chunk).expect("no character is split"));
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        if !event.id.is_empty() {
+            self.last_id.clone_from(&event.id);
+        }
+        match event.name.as_str() {
+            "reset" => self.text.clear(),
+            "delta" => {
+                let have = self.text.chars().count() as u64;
+                assert_eq!(event.data["offset"].as_u64(), Some(have), "exactly what is missing: {event:?}");
+                self.text.push_str(event.data["text"].as_str().unwrap());
+                let length = self.text.chars().count();
+                assert!(
+                    event.id.ends_with(&format!(":{length}")),
+                    "the id names the length after the frame: {event:?}"
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+fn parse(block: &str) -> Event {
+    let field = |name: &str| {
+        let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+        line.unwrap_or_default().to_owned()
+    };
+    Event {
+        name: field("event"),
+        id: field("id"),
+        data: serde_json::from_str(&field("data")).unwrap_or_default(),
+        comment: field(""),
+    }
+}
