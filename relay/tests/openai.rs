@@ -308,3 +308,22 @@ async fn a_document_that_is_an_error_is_refused_before_the_answer_begins() {
     let error = refused(&provider, Script::fails(200, r#"{"error": {"message": "no", "code": 503}}"#)).await;
     assert_eq!(error.code(), "upstream_unavailable");
 }
+
+#[tokio::test]
+async fn the_models_of_a_server_are_listed_in_its_order() {
+    let provider = MockProvider::start().await;
+    assert_eq!(adapter(&provider).list_models().await.unwrap(), ["mock-1", "mock-2"]);
+}
+
+#[tokio::test]
+async fn a_server_that_has_no_list_of_models_is_a_clear_error() {
+    let provider = MockProvider::start().await;
+    let config = OpenAiConfig {
+        base_url: format!("{}/elsewhere", provider.base_url()),
+        api_key: None,
+        models: vec![],
+        limits: Limits::default(),
+    };
+    let error = OpenAi::new(config).unwrap().list_models().await.unwrap_err();
+    assert_eq!(error.code(), "upstream_refused");
+}
