@@ -10,7 +10,7 @@ use async_nats::jetstream;
 use domain::chat::{Finish, SessionEvent, Usage};
 use handlers::chat::{AfterDeath, ReplyOptions};
 use house::{House, LEASE, endings, text};
-use nats::{LiveKind, LiveReader, Outcome};
+use nats::{CommandHandler as _, LiveKind, LiveReader, Outcome, Sent};
 use serde_json::json;
 use testkit::provider::{Outcome as Taken, Script};
 
@@ -252,6 +252,24 @@ async fn losing_the_live_stream_in_the_middle_loses_no_text() {
     }
     assert_eq!(live, "abcdefghijklmnopqrstuvwxyz");
     assert_eq!(text(&house.ending(&chat, run).await), live);
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_is_sent_again_takes_effect_once() {
+    let house = House::open().await;
+    let (chat, _) = house.asked("hello").await;
+    let rename = chat.rename("back from the dead");
+    house.side.node().bury(&rename, "nothing worked", 6).await.unwrap();
+    assert_eq!(house.send(rename.clone()).await, Outcome::Dead);
+    let letters = house.side.dead_letters();
+    let id = letters.list(1).await.unwrap()[0].id;
+    let sent = letters.retry(id, &house.commands, Duration::from_secs(20)).await.unwrap();
+    assert!(matches!(sent, Sent::Outcome(Outcome::Done { .. })), "{sent:?}");
+    let again = letters.retry(id, &house.commands, Duration::from_secs(20)).await.unwrap();
+    assert_eq!(sent, again);
+    let renamed = house.events(&chat).await.iter().filter(|e| matches!(e, SessionEvent::Renamed { .. })).count();
+    assert_eq!(renamed, 1);
+    assert!(letters.list(1).await.unwrap()[0].retried_at.is_some());
 }
 
 #[tokio::test]

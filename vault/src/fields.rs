@@ -156,9 +156,7 @@ pub(crate) fn encrypt(key: &[u8; 32], binding: &[u8], plain: &[u8]) -> Result<Ve
 pub(crate) fn decrypt(key: &[u8; 32], binding: &[u8], sealed: &[u8]) -> Option<Vec<u8>> {
     let (nonce, data) = sealed.split_at_checked(NONCE_BYTES)?;
     let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
-    Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key))
-        .decrypt(&Nonce::from(nonce), Payload { msg: data, aad: binding })
-        .ok()
+    Aes256Gcm::new(&Key::<Aes256Gcm>::from(*key)).decrypt(&Nonce::from(nonce), Payload { msg: data, aad: binding }).ok()
 }
 
 #[cfg(test)]
