@@ -5,16 +5,20 @@
 //! Only the owner may act. Token deltas are no facts: a reply becomes an event when it is finished.
 // tidy: long because an aggregate is read as one specification, from its commands to how events change its state.
 
+mod command;
+mod event;
+mod refusal;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use thiserror::Error;
 
-use super::tree::{Author, Run, RunStage, Tree};
-use crate::{
-    MessageId, RunId, Sealed, UserId,
-    decider::{Decider, Refusal},
+pub use self::{
+    command::{Parent, SessionCommand},
+    event::{Finish, SessionEvent, Usage},
+    refusal::SessionRefusal,
 };
+use super::tree::{Author, Run, RunStage, Tree};
+use crate::{MessageId, RunId, Sealed, UserId, decider::Decider};
 
 /// Characters (Unicode code points) of one message, at most.
 pub const MAX_MESSAGE_CHARS: usize = 32_000;
@@ -24,233 +28,6 @@ pub const MAX_TITLE_CHARS: usize = 200;
 pub const MAX_MESSAGES: usize = 10_000;
 /// Replies of one session that may be generated at the same time.
 pub const MAX_OPEN_RUNS: usize = 4;
-
-/// Where a new question goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Parent {
-    /// After the newest answer of the session.
-    NewestLeaf,
-    /// After this answer: a branch, if the answer was continued already.
-    After(MessageId),
-    /// At the beginning: a second first question.
-    Root,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionCommand {
-    StartSession {
-        owner: UserId,
-        title: Option<Sealed<String>>,
-        at: DateTime<Utc>,
-    },
-    /// Say something and ask for an answer.
-    SendMessage {
-        by: UserId,
-        message_id: MessageId,
-        parent: Parent,
-        content: Sealed<String>,
-        model: String,
-        run_id: RunId,
-        reply_id: MessageId,
-        at: DateTime<Utc>,
-    },
-    /// Ask for another answer: a sibling of the answer `message_id`, or one more to the question `message_id`.
-    RegenerateReply {
-        by: UserId,
-        message_id: MessageId,
-        model: String,
-        run_id: RunId,
-        reply_id: MessageId,
-        at: DateTime<Utc>,
-    },
-    /// A worker took the run under a lease; `attempt` counts leases from 1.
-    StartReply {
-        run_id: RunId,
-        attempt: u32,
-        at: DateTime<Utc>,
-    },
-    CompleteReply {
-        run_id: RunId,
-        attempt: u32,
-        content: Sealed<String>,
-        finish: Finish,
-        usage: Option<Usage>,
-        at: DateTime<Utc>,
-    },
-    /// No answer could be had, or only `content` of it.
-    FailReply {
-        run_id: RunId,
-        attempt: u32,
-        content: Sealed<String>,
-        code: String,
-        message: String,
-        at: DateTime<Utc>,
-    },
-    StopReply {
-        by: UserId,
-        run_id: RunId,
-        at: DateTime<Utc>,
-    },
-    RenameSession {
-        by: UserId,
-        title: Sealed<String>,
-        at: DateTime<Utc>,
-    },
-    /// Put the session into the bin; open replies are stopped.
-    DeleteSession {
-        by: UserId,
-        at: DateTime<Utc>,
-    },
-    RestoreSession {
-        by: UserId,
-        at: DateTime<Utc>,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SessionEvent {
-    Started {
-        owner: UserId,
-        title: Option<Sealed<String>>,
-        at: DateTime<Utc>,
-    },
-    MessageSent {
-        message_id: MessageId,
-        parent_id: Option<MessageId>,
-        content: Sealed<String>,
-        at: DateTime<Utc>,
-    },
-    ReplyRequested {
-        run_id: RunId,
-        reply_id: MessageId,
-        /// The question.
-        parent_id: MessageId,
-        model: String,
-        at: DateTime<Utc>,
-    },
-    ReplyStarted {
-        run_id: RunId,
-        attempt: u32,
-        at: DateTime<Utc>,
-    },
-    StopRequested {
-        run_id: RunId,
-        at: DateTime<Utc>,
-    },
-    ReplyCompleted {
-        run_id: RunId,
-        attempt: u32,
-        content: Sealed<String>,
-        finish: Finish,
-        usage: Option<Usage>,
-        at: DateTime<Utc>,
-    },
-    ReplyFailed {
-        run_id: RunId,
-        attempt: u32,
-        content: Sealed<String>,
-        code: String,
-        message: String,
-        at: DateTime<Utc>,
-    },
-    Renamed {
-        title: Sealed<String>,
-        at: DateTime<Utc>,
-    },
-    Deleted {
-        at: DateTime<Utc>,
-    },
-    Restored {
-        at: DateTime<Utc>,
-    },
-}
-
-/// Why a reply ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finish {
-    /// The model had no more to say.
-    Stop,
-    /// The output bound was reached.
-    Length,
-    /// The user asked to stop, or the process died and the operator chose not to begin again.
-    Stopped,
-}
-
-/// Tokens of one reply and how they are known: `reported`, `counted` or `estimated`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    pub input_tokens: u64,
-    pub output_tokens: u64,
-    pub basis: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum SessionRefusal {
-    #[error("there is no such conversation")]
-    SessionNotFound,
-    #[error("there is no such message in this conversation")]
-    MessageNotFound,
-    #[error("there is no such reply in this conversation")]
-    RunNotFound,
-    #[error("this conversation exists already")]
-    AlreadyStarted,
-    #[error("this message was sent already")]
-    AlreadySent,
-    #[error("the message is empty")]
-    MessageEmpty,
-    #[error("the message has {chars} characters; at most {limit} fit in one")]
-    MessageTooLong { chars: usize, limit: usize },
-    #[error("a title has 1 to {limit} characters")]
-    InvalidTitle { limit: usize },
-    #[error("a question can only follow an answer")]
-    ParentIsNoAnswer,
-    #[error("the answer is still being written; wait for it or stop it first")]
-    ReplyInProgress,
-    #[error("{limit} answers of this conversation are being written; wait for one or stop one first")]
-    TooManyReplies { limit: usize },
-    #[error("this conversation has {limit} messages, the most that one can have; start a new one")]
-    SessionFull { limit: usize },
-    #[error("another attempt at this reply has taken over")]
-    StaleAttempt { current: u32 },
-    #[error("this reply is finished")]
-    ReplyFinished,
-}
-
-impl Refusal for SessionRefusal {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::SessionNotFound => "session_not_found",
-            Self::MessageNotFound => "message_not_found",
-            Self::RunNotFound => "run_not_found",
-            Self::AlreadyStarted => "session_exists",
-            Self::AlreadySent => "message_exists",
-            Self::MessageEmpty => "message_empty",
-            Self::MessageTooLong { .. } => "message_too_long",
-            Self::InvalidTitle { .. } => "invalid_title",
-            Self::ParentIsNoAnswer => "parent_is_no_answer",
-            Self::ReplyInProgress => "reply_in_progress",
-            Self::TooManyReplies { .. } => "too_many_replies",
-            Self::SessionFull { .. } => "session_full",
-            Self::StaleAttempt { .. } => "stale_attempt",
-            Self::ReplyFinished => "reply_finished",
-        }
-    }
-
-    fn details(&self) -> Value {
-        match self {
-            Self::MessageTooLong { chars, limit } => json!({ "chars": chars, "limit": limit }),
-            Self::InvalidTitle { limit } | Self::TooManyReplies { limit } | Self::SessionFull { limit } => {
-                json!({ "limit": limit })
-            }
-            Self::StaleAttempt { current } => json!({ "current": current }),
-            _ => Value::Null,
-        }
-    }
-}
 
 /// Not yet, or a conversation of its owner, in the bin or not.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
@@ -469,28 +246,5 @@ fn check_title(title: &Sealed<String>) -> Result<(), SessionRefusal> {
     Ok(())
 }
 
-impl cqrs_es::DomainEvent for SessionEvent {
-    fn event_type(&self) -> String {
-        match self {
-            Self::Started { .. } => "session.started",
-            Self::MessageSent { .. } => "session.message_sent",
-            Self::ReplyRequested { .. } => "session.reply_requested",
-            Self::ReplyStarted { .. } => "session.reply_started",
-            Self::StopRequested { .. } => "session.stop_requested",
-            Self::ReplyCompleted { .. } => "session.reply_completed",
-            Self::ReplyFailed { .. } => "session.reply_failed",
-            Self::Renamed { .. } => "session.renamed",
-            Self::Deleted { .. } => "session.deleted",
-            Self::Restored { .. } => "session.restored",
-        }
-        .to_owned()
-    }
-
-    fn event_version(&self) -> String {
-        "1".to_owned()
-    }
-}
-
 #[cfg(test)]
-#[path = "session_spec.rs"]
 mod spec;

@@ -1,9 +1,10 @@
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use proptest::prelude::*;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::*;
-use crate::Decided;
+use crate::{Decided, Refusal as _};
 
 const fn user(n: u128) -> UserId {
     UserId::new(Uuid::from_u128(n))
