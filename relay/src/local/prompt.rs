@@ -74,7 +74,7 @@ impl Prompter {
         let leading = turns.iter().take_while(|turn| turn.role == Role::System).count();
         let last = turns.len().checked_sub(1).ok_or(RelayError::ContextTooLong)?;
         let mut contents: Vec<Option<Vec<u32>>> = vec![None; turns.len()];
-        let mut first = last.max(leading.min(last));
+        let mut first = last;
         let mut chosen = None;
         loop {
             let kept: Vec<usize> = (0..leading.min(last)).chain(first..=last).collect();
