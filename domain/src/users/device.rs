@@ -157,5 +157,4 @@ impl cqrs_es::DomainEvent for DeviceEvent {
 }
 
 #[cfg(test)]
-#[path = "device_spec.rs"]
 mod spec;

@@ -1,3 +1,5 @@
+//! Conversations as their rules say.
+
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use proptest::prelude::*;
 use serde_json::json;

@@ -1,3 +1,5 @@
+//! Devices as their rules say.
+
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use proptest::prelude::*;
 use uuid::Uuid;
