@@ -25,6 +25,9 @@ use crate::{
     headers,
 };
 
+/// How long a command that can neither be handled nor buried waits between tries.
+const LONGEST_KEEP: Duration = Duration::from_secs(5);
+
 /// The type and the id of an aggregate; for a message that is no command, its subject.
 type Key = (String, String);
 
@@ -146,6 +149,7 @@ impl Work {
         unreadable: Option<String>,
         attempt: u32,
     ) -> Option<Outcome> {
+        let readable = unreadable.is_none();
         let mut error = match unreadable {
             Some(error) => error,
             // Redelivered over and over without ever ending: it probably takes its process with it.
@@ -176,7 +180,7 @@ impl Work {
             };
             // Nothing works just now, most likely Postgres is away. The command is kept here, alive, without using up
             // deliveries, and may well succeed when everything is back.
-            let delay = self.delay(attempt);
+            let delay = self.delay(attempt).min(LONGEST_KEEP);
             tracing::warn!(%failure, error, "command cannot be buried; kept");
             tokio::select! {
                 () = self.cancel.cancelled() => {
@@ -184,6 +188,10 @@ impl Work {
                     return None;
                 }
                 () = sleep(delay) => {}
+            }
+            // What could not be read must never be decided on.
+            if !readable {
+                continue;
             }
             match self.handle(command, attempt).await {
                 Ok(outcome) => {

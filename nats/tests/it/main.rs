@@ -5,6 +5,7 @@ mod commands;
 mod epochs;
 mod events;
 mod live;
+mod processes;
 mod sequencer;
 mod server_conf;
 mod support;
