@@ -96,7 +96,7 @@ const THEMES = ["light", "dark"] as const;
 const LANGUAGES = ["en", "zh-CN"] as const;
 const WIDTHS = { desktop: DESKTOP, phone: PHONE } as const;
 
-async function signedInContext(browser: Browser, base: string, email: string): Promise<BrowserContext> {
+export async function signedInContext(browser: Browser, base: string, email: string): Promise<BrowserContext> {
   const context = await browser.newContext();
   const page = await context.newPage();
   await page.goto(`${base}/login`);
