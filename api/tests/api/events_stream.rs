@@ -117,8 +117,11 @@ async fn a_stream_ends_when_its_device_is_signed_out_or_its_token_expired_long_a
     let mut outlived = Sse::open(app.anyone().header("authorization", &bearer), PATH).await;
     let mut other = Sse::open(bob.client(), PATH).await;
     ann.post("/api/v1/auth/logout", json!({})).await;
-    while stream.next().await.is_some() {}
-    while outlived.next().await.is_some() {}
-    other.next_of(&["positions"]).await.unwrap();
-    other.next_of(&["positions"]).await.expect("who may stay hears how far the read models are, every ten seconds");
+    let stays = async {
+        for _ in 0..2 {
+            other.next_of(&["positions"]).await.expect("who may stay hears how far the read models are");
+        }
+    };
+    // A stream goes on only while it is read.
+    tokio::join!(stream.until_end(), outlived.until_end(), stays);
 }

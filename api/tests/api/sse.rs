@@ -58,6 +58,11 @@ impl Sse {
         self.next_of(&["done"]).await.expect("done comes before the end")
     }
 
+    /// Reads until the server ends the stream.
+    pub(crate) async fn until_end(&mut self) {
+        while self.next().await.is_some() {}
+    }
+
     async fn read(&mut self) -> Option<Event> {
         loop {
             if let Some((block, rest)) = self.buffer.split_once("\n\n") {
