@@ -1,4 +1,5 @@
 //! The command line of the real executable: help, exit codes, and what it says when something is wrong.
+#![expect(clippy::expect_used, reason = "in tests a panic is the failure report")]
 
 use std::net::TcpListener;
 use std::path::Path;

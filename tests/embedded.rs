@@ -1,4 +1,5 @@
 //! The private servers of the real executable: started, stopped, killed and found again.
+#![expect(clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

@@ -1,4 +1,5 @@
 //! Roles as separate processes of the real executable, driven over HTTP, and killed without a word.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};

@@ -5,6 +5,7 @@
 //!
 //! It reads text, relies on rustfmt's layout, and has no exceptions of its own: a written reason
 //! (`// tidy: long because …`) in the file itself is the only one.
+#![expect(clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -2,6 +2,7 @@
 //!
 //! Each file in `tests/wire/` is one event as it lies in the log (open form). A change of an event is a new version with
 //! an upcaster and a new file, never an edit of an old one.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
 use std::{collections::BTreeSet, fs, path::Path};
 

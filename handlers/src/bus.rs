@@ -22,8 +22,6 @@ use crate::{
 
 /// How often a conflict is decided again before the command goes back to its queue.
 const MAX_CONFLICTS: u32 = 8;
-/// The subject that tells the sequencer of new events.
-const WAKE_SEQUENCER: &str = "wake.sequencer";
 
 /// Why a command could not be executed now. The command stays in its queue.
 #[derive(Debug, Error)]
@@ -113,8 +111,7 @@ impl Bus {
             Ok(Committed::Now) => {
                 let appended = unit.remember();
                 if appended {
-                    // Only a hint: the sequencer polls as well.
-                    drop(self.client.publish(WAKE_SEQUENCER, Vec::new().into()).await);
+                    nats::wake_sequencer(&self.client).await;
                 }
                 Ok(outcome)
             }

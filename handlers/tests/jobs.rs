@@ -1,4 +1,5 @@
 //! Jobs under leases, on real Postgres: taken over, tried again, bounded, visible to the end.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
 mod support;
 

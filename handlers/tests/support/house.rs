@@ -1,4 +1,5 @@
 //! All of the write side, running: queue, handlers, sequencer, publisher, reactor, jobs; models are scripted.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
 #![expect(unreachable_pub, reason = "shared by the test files of this folder")]
 
 use std::{sync::Arc, time::Duration};

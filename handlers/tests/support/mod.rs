@@ -1,4 +1,5 @@
 //! A command side on a fresh database and an own NATS server, without its queue: tests deliver by hand.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the failure report")]
 #![expect(dead_code, reason = "each test file uses its part")]
 #![expect(unreachable_pub, reason = "shared by the test files of this folder")]
 
@@ -67,7 +68,7 @@ pub fn refusal(outcome: &Outcome) -> &str {
     }
 }
 
-pub fn command<D: Decider>(id: impl ToString, verb: &str, body: &impl Serialize) -> CommandMessage {
+pub fn command<D: Decider>(id: impl std::fmt::Display, verb: &str, body: &impl Serialize) -> CommandMessage {
     CommandMessage {
         command_id: Uuid::now_v7(),
         capability: D::CAPABILITY.to_owned(),
