@@ -41,7 +41,8 @@ coverage: kit page tools-cargo-nextest tools-cargo-llvm-cov ## Which lines the R
 
 web-bench: kit page ## Bytes, accessibility and streaming cost of the page, measured in Chromium
 	cargo build --release --locked --bins --package oblivious --package testkit
-	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run bench
+	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && \
+		E2E_OBLIVIOUS=$(CURDIR)/target/release/oblivious E2E_MOCK_PROVIDER=$(CURDIR)/target/release/mock-provider npm run bench
 
 clean: ## Delete what was built, fetched and measured; data in .oblivious stays
 	rm -rf target coverage web/dist web/node_modules .kit .kit-*

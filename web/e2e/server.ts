@@ -3,7 +3,7 @@
  * directory and the scriptable provider as its model.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -64,6 +64,8 @@ export async function startServer(): Promise<Server> {
     return { baseUrl: given, killAndRestart: null, log: "(not ours)", stop: async () => undefined };
   }
   const directory = mkdtempSync(join(tmpdir(), "oblivious-e2e-"));
+  // Started as root, the database runs as another user, who must be able to pass; else it would move to /var/lib.
+  chmodSync(directory, 0o711);
   const log = join(directory, "server.log");
   const providerPort = await freePort();
   const baseUrl = `http://127.0.0.1:${await freePort()}`;
