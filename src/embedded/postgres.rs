@@ -231,6 +231,8 @@ fn server_arguments(options: &Options, layout: &Layout) -> Vec<std::ffi::OsStrin
         format!("fsync={durable}"),
         format!("synchronous_commit={durable}"),
         format!("full_page_writes={durable}"),
+        // Whoever stops in the middle of signing in (a test whose runtime has ended) holds up every DROP DATABASE so long.
+        "authentication_timeout=10".to_owned(),
         // The wheel holds no time zone files of the system it was built on.
         "timezone=UTC".to_owned(),
         "log_timezone=UTC".to_owned(),

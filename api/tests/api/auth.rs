@@ -20,7 +20,7 @@ async fn refresh(app: &App, token: &str) -> Reply {
     app.anyone().post("/api/v1/auth/refresh", json!({ "refresh_token": token })).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_registered_person_can_sign_in_at_once_and_see_who_they_are() {
     let app = App::start().await;
     let registered = register(&app, "Ann@Example.org", "Ann_1", "correct horse battery").await;
@@ -43,7 +43,7 @@ async fn a_registered_person_can_sign_in_at_once_and_see_who_they_are() {
     assert_eq!(me.body, registered.body["user"], "the row says what the answer said");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_name_that_is_taken_is_409_in_whatever_case_it_is_written() {
     let app = App::start().await;
     app.user("ann").await;
@@ -54,7 +54,7 @@ async fn a_name_that_is_taken_is_409_in_whatever_case_it_is_written() {
     assert_eq!(username.problem(), (409, "username_taken"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wrong_names_and_weak_passwords_are_told_with_their_rule() {
     let app = App::start().await;
     let names = register(&app, "no address", "x", "correct horse battery").await;
@@ -65,7 +65,7 @@ async fn wrong_names_and_weak_passwords_are_told_with_their_rule() {
     assert_json_snapshot!("weak_password", weak.body, { ".request_id" => "[id]" });
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_password_and_an_unknown_address_are_answered_alike() {
     let app = App::start().await;
     app.user("ann").await;
@@ -77,7 +77,7 @@ async fn a_wrong_password_and_an_unknown_address_are_answered_alike() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refresh_token_is_exchanged_for_its_successor_and_for_the_same_one_again_within_the_grace() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -89,7 +89,7 @@ async fn a_refresh_token_is_exchanged_for_its_successor_and_for_the_same_one_aga
     assert_ne!(first.text("refresh_token"), ann.refresh_token);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_spent_refresh_token_that_comes_back_ends_the_device() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -101,7 +101,7 @@ async fn a_spent_refresh_token_that_comes_back_ends_the_device() {
     assert_eq!(ann.get("/api/v1/me").await.problem(), (401, "device_signed_out"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refresh_token_of_another_house_or_none_is_refused() {
     let app = App::start().await;
     for token in ["obl_rt_AAAA", "nonsense", ""] {
@@ -111,7 +111,7 @@ async fn a_refresh_token_of_another_house_or_none_is_refused() {
     assert_eq!(none.problem(), (401, "invalid_refresh_token"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_page_keeps_its_refresh_token_in_a_cookie_that_scripts_and_other_sites_cannot_use() {
     let options = ApiOptions { public_url: "https://chat.example.org".into(), ..Setup::default().options };
     let app = App::start_with(Setup { options, ..Setup::default() }).await;
@@ -135,7 +135,7 @@ async fn a_page_keeps_its_refresh_token_in_a_cookie_that_scripts_and_other_sites
     assert_eq!(after.problem(), (401, "invalid_refresh_token"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signing_out_ends_this_device_and_no_other() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -150,7 +150,7 @@ async fn signing_out_ends_this_device_and_no_other() {
     assert_eq!(nobody.status, StatusCode::NO_CONTENT, "who is not signed in is signed out");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn guessing_at_one_account_is_slowed_down_and_told_when_to_come_back() {
     let mut setup = Setup::default();
     setup.options.limits.auth_per_account = Quota { burst: 3, per: std::time::Duration::from_secs(60) };
@@ -166,7 +166,7 @@ async fn guessing_at_one_account_is_slowed_down_and_told_when_to_come_back() {
     assert_eq!(other.problem(), (401, "invalid_credentials"), "other accounts are not held up");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_gets_in_without_a_token_or_with_a_broken_one() {
     let app = App::start().await;
     let none = app.anyone().get("/api/v1/me").await;

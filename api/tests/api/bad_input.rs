@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::app::{App, Setup};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_body_over_the_limit_is_413() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -19,7 +19,7 @@ async fn a_body_over_the_limit_is_413() {
     assert_eq!(reply.problem(), (413, "body_too_large"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn malformed_json_is_400_with_its_place_and_a_wrong_shape_422_with_its_field() {
     let app = App::start().await;
     let post = |body: &'static str| {
@@ -34,7 +34,7 @@ async fn malformed_json_is_400_with_its_place_and_a_wrong_shape_422_with_its_fie
     assert_eq!(reply.problem(), (415, "unsupported_media_type"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unknown_route_is_404_and_a_wrong_method_405_with_what_is_allowed() {
     let app = App::start().await;
     for path in ["/api/v1/nothing", "/v1/models", "/api", "/nothing.js"] {
@@ -46,7 +46,7 @@ async fn an_unknown_route_is_404_and_a_wrong_method_405_with_what_is_allowed() {
     assert_eq!(app.anyone().post("/api/v1/nothing", json!({})).await.problem(), (404, "route_not_found"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_expired_token_is_401_and_says_so() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -55,7 +55,7 @@ async fn an_expired_token_is_401_and_says_so() {
     assert_eq!(reply.problem(), (401, "token_expired"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_answer_has_a_request_id_and_forbids_what_a_browser_might_do_with_it() {
     let app = App::start().await;
     let given = app.anyone().header("x-request-id", "my-id.1").get("/api/v1/me").await;
@@ -70,7 +70,7 @@ async fn every_answer_has_a_request_id_and_forbids_what_a_browser_might_do_with_
     assert_eq!(made.header("access-control-allow-origin"), "", "no other host may read it");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn only_the_pages_of_named_hosts_may_read_answers() {
     let mut setup = Setup::default();
     setup.options.cors_origins = vec!["https://app.example.org".to_owned()];

@@ -14,7 +14,7 @@ fn without_handlers() -> Setup {
     setup
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_takes_long_is_202_and_its_outcome_can_be_asked_for() {
     let app = App::start_with(without_handlers()).await;
     let registration = json!({ "email": "ann@example.org", "username": "ann", "password": "correct horse battery" });
@@ -51,7 +51,7 @@ async fn a_write_that_takes_long_is_202_and_its_outcome_can_be_asked_for() {
     assert_eq!(not_yet.body["status"], "pending");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_sees_what_came_of_anothers_command() {
     let app = App::start().await;
     let (ann, bob) = (app.user("ann").await, app.user("bob").await);

@@ -17,7 +17,7 @@ fn slow(text: &str) -> Script {
     Script::says(text).pause_between_chunks(Duration::from_millis(40))
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_that_start_later_are_read_on_the_one_stream() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -38,7 +38,7 @@ async fn runs_that_start_later_are_read_on_the_one_stream() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_tab_gets_the_text_so_far_and_the_rest() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -55,7 +55,7 @@ async fn a_second_tab_gets_the_text_so_far_and_the_rest() {
     assert_eq!((first.text.as_str(), late.text.as_str()), (text, text));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tab_that_comes_back_resumes_each_run_where_it_was() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -88,7 +88,7 @@ async fn a_tab_that_comes_back_resumes_each_run_where_it_was() {
     assert_eq!(fresh.next_of(&["delta", "done", "reset"]).await.unwrap().data["run_id"], sent.body["run_id"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_hinted_to_its_owner_only() {
     let app = App::start().await;
     let (ann, bob) = (app.user("ann").await, app.user("bob").await);
@@ -105,7 +105,7 @@ async fn a_change_is_hinted_to_its_owner_only() {
     assert_ne!(his.data["session_id"], json!(session));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_ends_when_its_device_is_signed_out_or_its_token_expired_long_ago() {
     let mut setup = Setup::default();
     setup.options.limits.stream_grace = Duration::ZERO;

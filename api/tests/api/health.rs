@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::app::App;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_house_that_runs_is_alive_and_ready() {
     let app = App::start().await;
     assert_eq!(app.anyone().get("/healthz").await.status, StatusCode::OK);
@@ -19,7 +19,7 @@ async fn a_house_that_runs_is_alive_and_ready() {
     assert!(metrics.header("content-type").starts_with("text/plain"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_description_names_every_route_and_the_page_is_there_for_browsers() {
     let app = App::start().await;
     let document = app.anyone().get("/openapi.json").await.body;

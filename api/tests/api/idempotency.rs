@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::app::App;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeated_message_is_said_once_and_answers_the_same_ids() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -27,7 +27,7 @@ async fn a_repeated_message_is_said_once_and_answers_the_same_ids() {
     assert_eq!(ann.get(&path).await.body["items"].as_array().unwrap().len(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeated_session_or_regeneration_is_one() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -43,7 +43,7 @@ async fn a_repeated_session_or_regeneration_is_one() {
     assert_eq!(again().await.body, again().await.body);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_message_needs_a_key_and_a_key_is_printable() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -56,7 +56,7 @@ async fn a_message_needs_a_key_and_a_key_is_printable() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_persons_key_is_not_anothers() {
     let app = App::start().await;
     let (ann, bob) = (app.user("ann").await, app.user("bob").await);

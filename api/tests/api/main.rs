@@ -1,6 +1,7 @@
 //! The API against a whole house: real Postgres, real NATS, every role, a scripted model provider.
 //!
-//! The modules mirror the URL tree.
+//! The modules mirror the URL tree. Several threads, because the house goes on working while a test drops its database: on
+//! one thread its half-open connections would hold that up.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
 mod app;

@@ -19,7 +19,7 @@ async fn try_to_say(user: &User<'_>, session: &str, body: Value) -> Reply {
     user.client().header("idempotency-key", &key).post(&format!("/api/v1/sessions/{session}/messages"), body).await
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_is_answered_and_both_are_kept() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -44,7 +44,7 @@ async fn a_question_is_answered_and_both_are_kept() {
     assert_eq!(session.body["active_run_id"], Value::Null);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_regenerated_answer_is_a_sibling_of_the_first() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -70,7 +70,7 @@ async fn a_regenerated_answer_is_a_sibling_of_the_first() {
     assert_eq!(bob.post(&path, json!({})).await.problem(), (404, "message_not_found"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_question_can_follow_an_earlier_answer_or_begin_anew() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -101,7 +101,7 @@ async fn a_question_can_follow_an_earlier_answer_or_begin_anew() {
     assert_eq!(try_to_say(&ann, &session, after_nothing).await.problem(), (404, "message_not_found"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn empty_and_too_long_messages_and_unknown_models_are_refused() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -117,7 +117,7 @@ async fn empty_and_too_long_messages_and_unknown_models_are_refused() {
     assert_eq!(longest.status, StatusCode::CREATED);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_question_waits_until_the_answer_is_written() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -130,7 +130,7 @@ async fn a_second_question_waits_until_the_answer_is_written() {
     assert_eq!(try_to_say(&ann, &session, json!({ "content": "and?" })).await.status, StatusCode::CREATED);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_models_are_listed_with_their_default() {
     let app = App::start().await;
     let ann = app.user("ann").await;

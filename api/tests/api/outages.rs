@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::app::{App, Client, Setup};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_nats_is_away_writes_are_503_and_reads_work() {
     let mut app = App::start().await;
     let (token, session) = {
@@ -42,7 +42,7 @@ async fn while_nats_is_away_writes_are_503_and_reads_work() {
     panic!("writes work again after NATS came back");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_postgres_is_away_reads_are_503_and_commands_are_taken() {
     let mut setup = Setup { with_handlers: false, ..Setup::default() };
     setup.options.limits.command_wait = Duration::from_secs(3);
@@ -64,7 +64,7 @@ async fn while_postgres_is_away_reads_are_503_and_commands_are_taken() {
     assert_eq!(stopped.status, StatusCode::OK);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_queue_is_503_with_the_time_to_come_back() {
     let streams = StreamOptions { commands_max_messages: 1, ..StreamOptions::default() };
     let mut setup = Setup { with_handlers: false, streams, ..Setup::default() };
@@ -81,7 +81,7 @@ async fn a_full_queue_is_503_with_the_time_to_come_back() {
     assert_eq!(refused.header("retry-after"), "2");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_requests_than_there_is_room_for_are_turned_away() {
     let mut setup = Setup::default();
     setup.options.limits.concurrency = 0;

@@ -16,7 +16,7 @@ fn slow(text: &str) -> Script {
 const TEXT: &str =
     "Slowly, 慢慢地, one word after another; this goes on for a while so that a reader can leave and come back.";
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_is_read_while_it_is_written() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -34,7 +34,7 @@ async fn a_reply_is_read_while_it_is_written() {
     assert_json_snapshot!(done.data, { ".run_id" => "[id]", ".session_id" => "[id]", ".message_id" => "[id]" });
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_that_left_gets_exactly_what_it_missed() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -62,7 +62,7 @@ async fn a_reader_that_left_gets_exactly_what_it_missed() {
     panic!("the reply never ended");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_finished_run_is_answered_from_the_read_model() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -91,7 +91,7 @@ async fn a_finished_run_is_answered_from_the_read_model() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reader_sees_the_whole_text_though_live_text_was_lost_on_the_way() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -105,7 +105,7 @@ async fn a_reader_sees_the_whole_text_though_live_text_was_lost_on_the_way() {
     assert_eq!(stream.text, TEXT);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_new_attempt_resets_its_readers() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -134,7 +134,7 @@ async fn a_new_attempt_resets_its_readers() {
     assert_eq!(late.text, stream.text);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_that_is_slow_to_begin_keeps_its_stream_alive() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -144,7 +144,7 @@ async fn a_reply_that_is_slow_to_begin_keeps_its_stream_alive() {
     assert_eq!(stream.next().await.unwrap().comment, "ping");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failed_run_says_why() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -157,7 +157,7 @@ async fn a_failed_run_says_why() {
     assert!(done.data["error"]["code"].is_string() && done.data["error"]["message"].is_string(), "{:?}", done.data);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_person_has_a_bounded_number_of_streams_and_gets_them_back() {
     let mut setup = crate::app::Setup::default();
     setup.options.limits.streams_per_user = 2;

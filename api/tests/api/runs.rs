@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::app::{App, PATIENCE};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cancelled_run_keeps_the_text_so_far() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -32,7 +32,7 @@ async fn a_cancelled_run_keeps_the_text_so_far() {
     assert_eq!((again.status, &again.body["status"]), (StatusCode::OK, &json!("stopped")));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_run_can_be_cancelled_before_the_read_model_has_heard_of_it() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -43,7 +43,7 @@ async fn a_run_can_be_cancelled_before_the_read_model_has_heard_of_it() {
     assert_eq!(ann.wait_for_end(&sent.text("run_id")).await["status"], "stopped");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_strangers_run_is_not_found() {
     let app = App::start().await;
     let (ann, bob) = (app.user("ann").await, app.user("bob").await);

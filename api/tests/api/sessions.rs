@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::app::App;
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_created_renamed_deleted_and_restored() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -34,7 +34,7 @@ async fn a_session_is_created_renamed_deleted_and_restored() {
     assert_eq!((restored.status, &restored.body["deleted_at"]), (StatusCode::OK, &Value::Null));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_list_comes_in_pages_last_active_first() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -56,7 +56,7 @@ async fn a_list_comes_in_pages_last_active_first() {
     assert_eq!(seen, ids);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_page_size_cursor_or_query_is_refused() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -68,7 +68,7 @@ async fn a_wrong_page_size_cursor_or_query_is_refused() {
     assert_eq!(ann.get("/api/v1/sessions?deleted=perhaps").await.problem(), (400, "invalid_query"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_belongs_to_somebody_else_is_as_absent_as_what_never_was() {
     let app = App::start().await;
     let (ann, bob) = (app.user("ann").await, app.user("bob").await);
@@ -87,7 +87,7 @@ async fn what_belongs_to_somebody_else_is_as_absent_as_what_never_was() {
     assert_eq!(bob.get("/api/v1/sessions/no-uuid").await.problem(), (404, "not_found"));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_title_has_one_to_two_hundred_characters() {
     let app = App::start().await;
     let ann = app.user("ann").await;
@@ -101,7 +101,7 @@ async fn a_title_has_one_to_two_hundred_characters() {
     assert_eq!(ann.client().patch(&path, json!({ "title": "字".repeat(200) })).await.status, StatusCode::OK);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_that_names_ones_own_write_shows_it() {
     let app = App::start().await;
     let ann = app.user("ann").await;
