@@ -141,7 +141,8 @@ pub(super) async fn refresh(
     };
     let token = text.and_then(|text| RefreshToken::read(&text, &vault)).ok_or_else(invalid_refresh_token)?;
     // Before the token is spent: a database that is away must not cost the device its session.
-    let user = users::user_of_device(reads.pool(), token.device.uuid()).await?.ok_or_else(invalid_refresh_token)?;
+    let user = users::user_of_device(reads.pool(), token.device.uuid()).await?;
+    let user = user.ok_or_else(|| if token.is_new(Utc::now()) { too_slow() } else { invalid_refresh_token() })?;
 
     let now = Utc::now();
     let command = DeviceCommand::RotateRefresh { generation: token.generation, at: now };

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
+use chrono::{TimeDelta, Utc};
 use nats::StreamOptions;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::app::{App, Client, Setup};
 
@@ -62,6 +64,24 @@ async fn while_postgres_is_away_reads_are_503_and_commands_are_taken() {
     let sent = ann.say(&session, "Hi").await;
     let stopped = ann.post(&format!("/api/v1/runs/{}/cancel", sent.text("run_id")), json!({})).await;
     assert_eq!(stopped.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_that_nobody_can_commit_now_is_202_once_it_is_queued() {
+    let mut setup = Setup { with_handlers: false, ..Setup::default() };
+    setup.options.limits.command_wait = Duration::from_millis(200);
+    let app = App::start_with(setup).await;
+    app.reads.close().await;
+    let bearer = format!("Bearer {}", app.token(Uuid::now_v7(), Utc::now() + TimeDelta::seconds(60)));
+    let client = || app.anyone().header("authorization", &bearer).header("idempotency-key", "k");
+    let path = format!("/api/v1/sessions/{}/messages", Uuid::now_v7());
+    for (path, body) in [("/api/v1/sessions", json!({})), (&path, json!({ "content": "Hi" }))] {
+        let pending = client().post(path, body.clone()).await;
+        assert_eq!((pending.status, pending.body["status"].as_str()), (StatusCode::ACCEPTED, Some("pending")));
+        assert_eq!(client().post(path, body).await.body, pending.body, "the same again is the same command");
+        let outcome = app.anyone().header("authorization", &bearer).get(pending.header("location")).await;
+        assert_eq!(outcome.problem(), (503, "database_unavailable"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

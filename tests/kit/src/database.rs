@@ -106,6 +106,10 @@ async fn template(admin: &PgConnectOptions, connection: &mut PgConnection) -> St
         pool.close().await;
         // Renamed last: a template under its final name is whole. Closed: a connection to it would block copying.
         execute(connection, &format!("ALTER DATABASE {unfinished} WITH ALLOW_CONNECTIONS false")).await;
+        // On a busy machine the end of a closed connection takes its time.
+        let stragglers =
+            format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{unfinished}'");
+        execute(connection, &stragglers).await;
         execute(connection, &format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await;
     }
     execute(connection, &format!("SELECT pg_advisory_unlock({TEMPLATE_LOCK})")).await;
