@@ -60,29 +60,28 @@ interface Streamed {
   shift: number;
 }
 
-async function stream(page: Page, base: string, rate: number): Promise<Streamed> {
-  await page.goto(base);
-  await composer(page).waitFor();
-  // One short exchange first: chunks, fonts and the worker are then here, as in any second message.
-  await send(page, "[[say # Warm\n\n`a` $x$\n\n```rust\nfn a() {}\n```\n]]");
-  await ends(page, "complete");
-  await lastReply(page).locator(".tk-keyword").first().waitFor();
+async function stream(page: Page, api: Api, sessionId: string, rate: number): Promise<Streamed> {
   await throttle(page, rate);
   const { result, main } = await traced(page, async () => {
-    await send(page, `[[delay ${1_000 / CHUNKS_PER_SECOND}]] [[say ${sample(LENGTH)}]]`);
     await countUpdates(page);
     await watchShifts(page);
-    await ends(page, "complete", 240_000);
+    await api.say(sessionId, `[[delay ${1_000 / CHUNKS_PER_SECOND}]] [[say ${sample(LENGTH)}]]`);
+    await ends(page, "complete", 60_000);
     return { updates: await read(page, "updates"), shift: await read(page, "shift") };
   });
   await throttle(page, 1);
   return { main, ...result };
 }
 
-export async function streaming(context: BrowserContext, base: string): Promise<Row[]> {
+export async function streaming(context: BrowserContext, base: string, api: Api): Promise<Row[]> {
+  const sessionId = await api.session("A stream");
+  // One short exchange first: chunks, fonts and the worker are then here, as in any second message.
+  await api.say(sessionId, "[[say # Warm\n\n`a` $x$\n\n```rust\nfn a() {}\n```\n]]");
   const page = await context.newPage();
-  const free = await stream(page, base, 1);
-  const slowed = await stream(page, base, 4);
+  await page.goto(`${base}/c/${sessionId}`);
+  await lastReply(page).locator(".tk-keyword").first().waitFor();
+  const free = await stream(page, api, sessionId, 1);
+  const slowed = await stream(page, api, sessionId, 4);
   await page.close();
   return [
     row(`CPU per update, ${free.updates} updates`, free.main.cpuMs / free.updates, "ms", 5),

@@ -58,7 +58,7 @@ async function main(): Promise<void> {
     await api.say(example, "And now fail. [[error 400]]");
     const rows = bytes();
     const context = await signedInContext(browser, server.baseUrl, api.email);
-    rows.push(...(await streaming(context, server.baseUrl)));
+    rows.push(...(await streaming(context, server.baseUrl, api)));
     rows.push(...(await opening(context, server.baseUrl, api)));
     rows.push(...(await nodes(context, server.baseUrl, api)));
     const screens = await sweep(browser, server.baseUrl, api.email);

@@ -23,13 +23,13 @@ export interface MainThread {
   tasks: number;
 }
 
-const CATEGORIES = ["toplevel", "__metadata", "devtools.timeline", "disabled-by-default-devtools.timeline"];
+const CATEGORIES = ["__metadata", "disabled-by-default-devtools.timeline"];
 
 /** The renderer's main thread: of several, the one that worked most is the page under test. */
 function summarise(events: readonly TraceEvent[]): MainThread {
   const mains = events.filter((event) => event.name === "thread_name" && event.args.name === "CrRendererMain");
   const sums = mains.map(({ pid, tid }) => {
-    const tasks = events.filter((event) => event.pid === pid && event.tid === tid && event.ph === "X" && event.name.endsWith("RunTask"));
+    const tasks = events.filter((event) => event.pid === pid && event.tid === tid && event.ph === "X" && event.name === "RunTask");
     const cpu = tasks.map((task) => (task.tdur ?? task.dur ?? 0) / 1_000);
     return {
       cpuMs: cpu.reduce((sum, each) => sum + each, 0),

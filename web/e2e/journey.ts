@@ -61,7 +61,7 @@ export async function showsText(page: Page, length: number, timeout = 20_000): P
 
 /** The text of the last reply, once its markdown is set; formulas are left out, they are set when they can be. */
 export async function prose(page: Page): Promise<string> {
-  await lastReply(page).locator(".prose:not([data-plain])").waitFor();
+  await lastReply(page).locator(".prose:not([data-plain], [data-partial])").waitFor();
   return lastReply(page)
     .locator(".prose")
     .evaluate((shown) => {

@@ -5,16 +5,18 @@ import { CodeView } from "./CodeView";
 import { Formula } from "./Formula";
 import { parse } from "./parse";
 import { render } from "./render";
+import { useBackfill } from "./use-backfill";
 import { Splitter, type Block, type MarkdownBlock } from "./split";
 
 export default function Markdown({ text, growing }: { text: string; growing: boolean }): ReactNode {
   const [splitter] = useState(() => new Splitter());
   const blocks = useMemo(() => splitter.update(text), [splitter, text]);
+  const from = useBackfill(text, blocks, growing);
   return (
-    <div className="prose">
-      {blocks.map((block, index) => (
+    <div className="prose" data-partial={from > 0 ? true : undefined}>
+      {blocks.slice(from).map((block, index) => (
         // A block never changes its place, so its index is its identity.
-        <BlockView key={index} block={block} growing={growing && index === blocks.length - 1} />
+        <BlockView key={from + index} block={block} growing={growing && from + index === blocks.length - 1} />
       ))}
     </div>
   );
