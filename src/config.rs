@@ -50,6 +50,12 @@ pub(crate) struct Config {
     /// Of the command stream; the same on every node.
     pub(crate) partitions: u16,
     pub(crate) max_body_bytes: usize,
+    /// Pages on other hosts that may call the API.
+    pub(crate) cors_origins: Vec<String>,
+    /// Behind a proxy that sets `X-Forwarded-For`: its last entry is the client's address.
+    pub(crate) trust_forwarded_for: bool,
+    /// Sign-ins and registrations from one address.
+    pub(crate) sign_ins_per_minute: u32,
     /// Replies generated at the same time by one process.
     pub(crate) job_concurrency: usize,
     pub(crate) after_death: AfterDeath,
@@ -102,6 +108,9 @@ impl Config {
             log_format: values.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
             partitions: values.within("partitions", 1, 1024)?,
             max_body_bytes: values.within("max_body_bytes", 1024, 64 * 1024 * 1024)?,
+            cors_origins: values.list("cors_origins"),
+            trust_forwarded_for: values.one_of("trust_forwarded_for", &[("yes", true), ("no", false)])?,
+            sign_ins_per_minute: values.within("sign_ins_per_minute", 1, 1_000_000)?,
             job_concurrency: values.within("job_concurrency", 1, 1024)?,
             after_death: values
                 .one_of("after_death", &[("again", AfterDeath::Again), ("interrupted", AfterDeath::Interrupted)])?,

@@ -199,7 +199,10 @@ fn api_options(config: &Config) -> api::ApiOptions {
     if let Some(public_url) = &config.public_url {
         options.public_url.clone_from(public_url);
     }
+    options.cors_origins.clone_from(&config.cors_origins);
+    options.trust_forwarded_for = config.trust_forwarded_for;
     options.limits.max_body_bytes = config.max_body_bytes;
+    options.limits.auth_per_ip = api::Quota { burst: config.sign_ins_per_minute, per: Duration::from_secs(60) };
     options
 }
 
