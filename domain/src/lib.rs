@@ -5,6 +5,15 @@
 //!
 //! One folder a capability, one file an aggregate; each file reads like a specification: commands, events, refusals,
 //! state, `decide`, `apply`, specs.
+//!
+//! Places of capabilities to come, each a folder here and a file of the same name in every layer:
+//! - `relay`: channels, routing and the compatible APIs
+//! - `billing`: wallets, holds, prices, the ledger
+//! - `agents`: assistants and their market
+//! - `knowledge`: documents, chunks, retrieval
+//! - `files`: uploads, quotas, delivery
+//! - `plugins`: tools, permissions, sandboxes
+//! - `worker`: schedules and their runs
 
 pub mod chat;
 pub mod decider;

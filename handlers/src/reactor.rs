@@ -6,7 +6,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::ensure;
 use async_nats::Client;
 use nats::{EventFeed, LoggedEvent};
 use serde_json::Value;
@@ -20,6 +19,8 @@ use crate::jobs::WAKE_JOBS;
 const BATCH: usize = 500;
 const WAIT: Duration = Duration::from_secs(1);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(500);
+/// Of two runners the one that was second waits this long before it looks again.
+const STANDBY: Duration = Duration::from_secs(2);
 
 /// What an event asks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,20 +58,24 @@ pub async fn run_reactor(
             () = cancel.cancelled() => break,
             run = follow(&pool, &client, reactor.as_ref()) => run,
         };
-        if let Err(error) = run {
-            metrics::counter!("reactor_errors_total", "reactor" => reactor.name()).increment(1);
-            tracing::warn!(reactor = reactor.name(), error = format!("{error:#}"), "a reactor starts again");
-        }
-        tokio::select! {
-            () = cancel.cancelled() => break,
-            () = tokio::time::sleep(PAUSE_AFTER_ERROR) => {}
-        }
+        let pause = match run {
+            Ok(Overtaken) => STANDBY,
+            Err(error) => {
+                metrics::counter!("reactor_errors_total", "reactor" => reactor.name()).increment(1);
+                tracing::warn!(reactor = reactor.name(), error = format!("{error:#}"), "a reactor starts again");
+                PAUSE_AFTER_ERROR
+            }
+        };
+        cancel.run_until_cancelled(tokio::time::sleep(pause)).await;
     }
     Ok(())
 }
 
-/// Follows the log from the cursor; returns when it cannot, or when another runner moved the cursor.
-async fn follow(pool: &PgPool, client: &Client, reactor: &dyn Reactor) -> anyhow::Result<()> {
+/// Another runner moved the cursor.
+struct Overtaken;
+
+/// Follows the log from the cursor until another runner moves it.
+async fn follow(pool: &PgPool, client: &Client, reactor: &dyn Reactor) -> anyhow::Result<Overtaken> {
     let start = cursor(pool, reactor.name()).await?;
     let mut feed = EventFeed::open(pool.clone(), client.clone(), start).await;
     let mut expected = start;
@@ -79,7 +84,7 @@ async fn follow(pool: &PgPool, client: &Client, reactor: &dyn Reactor) -> anyhow
         let Some(last) = events.last() else { continue };
         let reached = last.position;
         let mut transaction = pool.begin().await?;
-        let made = step(&mut transaction, reactor, expected, &events).await?;
+        let Some(made) = step(&mut transaction, reactor, expected, &events).await? else { return Ok(Overtaken) };
         transaction.commit().await?;
         expected = reached;
         metrics::gauge!("reactor_position", "reactor" => reactor.name()).set(reached as f64);
@@ -94,18 +99,21 @@ async fn cursor(pool: &PgPool, name: &str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT position FROM checkpoints WHERE name = $1").bind(name).fetch_one(pool).await
 }
 
-/// Jobs and cursor in one transaction; tells whether there is anything to wake workers for.
+/// Jobs and cursor in one transaction; tells whether there is anything to wake workers for. `None`, and nothing changed,
+/// if the cursor is not where this runner left it.
 async fn step(
     transaction: &mut PgConnection,
     reactor: &dyn Reactor,
     expected: i64,
     events: &[LoggedEvent],
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<bool>> {
     let at: i64 = sqlx::query_scalar("SELECT position FROM checkpoints WHERE name = $1 FOR UPDATE")
         .bind(reactor.name())
         .fetch_one(&mut *transaction)
         .await?;
-    ensure!(at == expected, "another runner moved the cursor from {expected} to {at}");
+    if at != expected {
+        return Ok(None);
+    }
     let mut made = false;
     for event in events {
         if let Some(intent) = reactor.react(event)? {
@@ -124,7 +132,7 @@ async fn step(
     .bind(epoch)
     .execute(transaction)
     .await?;
-    Ok(made)
+    Ok(Some(made))
 }
 
 async fn carry_out(
