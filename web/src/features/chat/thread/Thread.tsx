@@ -30,7 +30,7 @@ export function Thread({ sessionId, branch }: { sessionId: string; branch: strin
   const router = useRouter();
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
-  const { pinned, toBottom } = usePinnedScroll(scroller, content);
+  const { pinned, toBottom, follow } = usePinnedScroll(scroller, content);
   const query = useInfiniteQuery({
     ...messagesQuery(sessionId, branch),
     // Switching to a sibling keeps what is on screen until the other branch is there.
@@ -65,7 +65,7 @@ export function Thread({ sessionId, branch }: { sessionId: string; branch: strin
             </Notice>
           )}
           {query.isSuccess && messages.length === 0 && <p className="text-muted py-16 text-center">{t("thread.empty")}</p>}
-          <MessageList scroller={scroller} messages={messages} more={query.hasNextPage} onBranch={toBranch} />
+          <MessageList scroller={scroller} messages={messages} more={query.hasNextPage} onBranch={toBranch} onResize={follow} />
         </div>
       </div>
       <StatusRegion message={last} />

@@ -14,6 +14,8 @@ export interface PinnedScroll {
   /** Whether the bottom is followed. */
   pinned: boolean;
   toBottom: () => void;
+  /** Keeps the bottom in view, if it is followed, without waiting for the observer's next turn. */
+  follow: () => void;
 }
 
 export function usePinnedScroll(scroller: RefObject<HTMLElement | null>, content: RefObject<HTMLElement | null>): PinnedScroll {
@@ -26,12 +28,16 @@ export function usePinnedScroll(scroller: RefObject<HTMLElement | null>, content
     scroller.current?.scrollTo({ top: scroller.current.scrollHeight });
   };
 
+  const follow = (): void => {
+    if (follows.current) scroller.current?.scrollTo({ top: scroller.current.scrollHeight });
+  };
+
   useEffect(() => {
     const box = scroller.current;
     if (box === null || content.current === null) return undefined;
     let top = box.scrollTop;
     let height = box.scrollHeight;
-    const follow = (value: boolean): void => {
+    const pin = (value: boolean): void => {
       if (follows.current === value) return;
       follows.current = value;
       setPinned(value);
@@ -39,8 +45,8 @@ export function usePinnedScroll(scroller: RefObject<HTMLElement | null>, content
     const onScroll = (): void => {
       // Up without the content having shrunk is the reader's hand; everything else is ours or the list's.
       const byReader = box.scrollTop < top - TOLERANCE_PX && box.scrollHeight >= height;
-      if (distanceToBottom(box) <= TOLERANCE_PX) follow(true);
-      else if (byReader) follow(false);
+      if (distanceToBottom(box) <= TOLERANCE_PX) pin(true);
+      else if (byReader) pin(false);
       top = box.scrollTop;
       height = box.scrollHeight;
     };
@@ -56,5 +62,5 @@ export function usePinnedScroll(scroller: RefObject<HTMLElement | null>, content
     };
   }, [scroller, content]);
 
-  return { pinned, toBottom };
+  return { pinned, toBottom, follow };
 }
