@@ -48,7 +48,8 @@ function setHint(present: boolean): void {
   }
 }
 
-function hinted(): boolean {
+/** Whether somebody seems to be signed in, before the server was asked. */
+export function maybeSignedIn(): boolean {
   try {
     return localStorage.getItem(HINT_KEY) !== null;
   } catch {
@@ -150,7 +151,7 @@ export function whenKnown(): Promise<void> {
 
 async function start(): Promise<void> {
   if (credentials.getState().status !== "unknown") return;
-  if (!hinted()) return drop();
+  if (!maybeSignedIn()) return drop();
   try {
     await refresh();
   } catch (error) {

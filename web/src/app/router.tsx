@@ -12,6 +12,7 @@ import { localPath } from "@/lib/local-path";
 import { ErrorPage } from "./ErrorPage";
 import { LoadingPage } from "./LoadingPage";
 import { NotFoundPage } from "./NotFoundPage";
+import { chatPages, loginPage, registerPage } from "./pages";
 
 const rootRoute = createRootRoute({ component: Outlet, notFoundComponent: NotFoundPage });
 
@@ -39,14 +40,14 @@ const loginRoute = createRoute({
   getParentRoute: () => guestRoute,
   path: "/login",
   validateSearch: nextOf,
-  component: lazyRouteComponent(() => import("@/features/users/LoginPage"), "LoginPage"),
+  component: lazyRouteComponent(loginPage, "LoginPage"),
 });
 
 const registerRoute = createRoute({
   getParentRoute: () => guestRoute,
   path: "/register",
   validateSearch: nextOf,
-  component: lazyRouteComponent(() => import("@/features/users/RegisterPage"), "RegisterPage"),
+  component: lazyRouteComponent(registerPage, "RegisterPage"),
 });
 
 const signedInRoute = createRoute({
@@ -57,13 +58,13 @@ const signedInRoute = createRoute({
     if (credentials.getState().status === "signed-in") return;
     throw redirect({ to: "/login", search: nextOf({ next: location.href }), replace: true });
   },
-  component: lazyRouteComponent(() => import("@/features/chat/ChatLayout"), "ChatLayout"),
+  component: lazyRouteComponent(chatPages, "ChatLayout"),
 });
 
 const newChatRoute = createRoute({
   getParentRoute: () => signedInRoute,
   path: "/",
-  component: lazyRouteComponent(() => import("@/features/chat/ChatLayout"), "NewChatPage"),
+  component: lazyRouteComponent(chatPages, "NewChatPage"),
 });
 
 interface ThreadSearch {
@@ -76,7 +77,7 @@ const threadRoute = createRoute({
   path: "/c/$sessionId",
   validateSearch: (search: Record<string, unknown>): ThreadSearch =>
     typeof search["branch"] === "string" ? { branch: search["branch"] } : {},
-  component: lazyRouteComponent(() => import("@/features/chat/ChatLayout"), "ThreadPage"),
+  component: lazyRouteComponent(chatPages, "ThreadPage"),
 });
 
 const routeTree = rootRoute.addChildren([
