@@ -17,8 +17,8 @@ export const LENGTH = 20_000;
 const CHUNKS_PER_SECOND = 100;
 
 export function row(what: string, value: number, unit: string, limit: number | null, digits = 1): Row {
-  const text = `${value.toFixed(digits)} ${unit}`;
-  return { what, value: text, limit: limit === null ? null : `≤ ${limit} ${unit}`, ok: limit === null || value <= limit };
+  const text = `${value.toFixed(digits)} ${unit}`.trimEnd();
+  return { what, value: text, limit: limit === null ? null : `≤ ${limit} ${unit}`.trimEnd(), ok: limit === null || value <= limit };
 }
 
 async function throttle(page: Page, rate: number): Promise<void> {

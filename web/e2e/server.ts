@@ -21,9 +21,12 @@ export interface Server {
   stop: () => Promise<void>;
 }
 
-function binary(name: string): string {
+type Build = "debug" | "release";
+
+/** The build `first`, or the other one where it is missing. `E2E_OBLIVIOUS` names another one. */
+function binary(name: string, first: Build): string {
   const given = process.env[`E2E_${name.toUpperCase().replace("-", "_")}`];
-  const found = [given, ...["debug", "release"].map((kind) => join(ROOT, "target", kind, name))].find(
+  const found = [given, ...[first, "debug", "release"].map((kind) => join(ROOT, "target", kind, name))].find(
     (path) => path !== undefined && existsSync(path),
   );
   if (found === undefined) throw new Error(`${name} is not built: cargo build`);
@@ -57,7 +60,7 @@ function ended(child: ChildProcess): Promise<void> {
   return new Promise((done) => child.once("exit", () => done()));
 }
 
-export async function startServer(): Promise<Server> {
+export async function startServer(first: Build = "debug"): Promise<Server> {
   const given = process.env["E2E_BASE_URL"];
   if (given !== undefined) {
     await answers(`${given}/readyz`, null);
@@ -69,7 +72,7 @@ export async function startServer(): Promise<Server> {
   const log = join(directory, "server.log");
   const providerPort = await freePort();
   const baseUrl = `http://127.0.0.1:${await freePort()}`;
-  const provider = spawn(binary("mock-provider"), ["--port", String(providerPort)], { stdio: "ignore" });
+  const provider = spawn(binary("mock-provider", first), ["--port", String(providerPort)], { stdio: "ignore" });
   const environment = {
     ...process.env,
     OBLIVIOUS_HTTP_ADDR: new URL(baseUrl).host,
@@ -80,7 +83,7 @@ export async function startServer(): Promise<Server> {
   };
   const up = async (): Promise<ChildProcess> => {
     const output = openSync(log, "a");
-    const child = spawn(binary("oblivious"), ["up"], { cwd: ROOT, env: environment, stdio: ["ignore", output, output] });
+    const child = spawn(binary("oblivious", first), ["up"], { cwd: ROOT, env: environment, stdio: ["ignore", output, output] });
     await answers(`${baseUrl}/readyz`, child);
     return child;
   };

@@ -4,7 +4,6 @@
  */
 import { useCallback, useSyncExternalStore } from "react";
 import { countCodePoints, dropCodePoints } from "@/lib/codepoints";
-import { pacedFrame } from "@/lib/paced-frames";
 import type { DoneFrame, ReplyFrame } from "./frames";
 
 export interface LiveReply {
@@ -27,6 +26,13 @@ export type Schedule = (publish: () => void) => void;
 
 /** Finished replies kept for rows that have not read the read model yet. */
 const KEPT_FINISHED = 20;
+/** Hidden tabs paint no frames; their status region still wants to know. */
+const HIDDEN_TAB_MS = 250;
+
+function nextFrame(publish: () => void): void {
+  if (document.hidden) setTimeout(publish, HIDDEN_TAB_MS);
+  else requestAnimationFrame(publish);
+}
 
 export class LiveReplies {
   readonly #working = new Map<string, LiveReply>();
@@ -36,7 +42,7 @@ export class LiveReplies {
   readonly #schedule: Schedule;
   #scheduled = false;
 
-  constructor(schedule: Schedule = pacedFrame) {
+  constructor(schedule: Schedule = nextFrame) {
     this.#schedule = schedule;
   }
 
