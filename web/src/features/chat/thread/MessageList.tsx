@@ -12,6 +12,8 @@ import { MessageRow } from "./MessageRow";
 const TAIL = 2;
 /** and at most: those that are added stay where they are, since moving a row into the window makes it jump. */
 const TAIL_MAX = 8;
+/** Long rows cost every frame something, so that they are moved all the same: characters before the last exchange. */
+const TAIL_MAX_LENGTH = 4_000;
 /** Height of what stands above the window. */
 const HEAD_PX = 24;
 
@@ -53,7 +55,9 @@ function useTailStart(messages: readonly Message[]): number {
   // Read, not written, in rendering: the rows must not be moved and then moved back.
   // oxlint-disable-next-line react/refs
   const known = messages.findIndex((message) => message.id === anchor.current);
-  const keeps = known >= 0 && messages.length - known <= TAIL_MAX && messages.length - known >= TAIL;
+  const count = messages.length - known;
+  const length = messages.slice(Math.max(0, known), -TAIL).reduce((sum, message) => sum + message.content.length, 0);
+  const keeps = known >= 0 && count >= TAIL && count <= TAIL_MAX && length <= TAIL_MAX_LENGTH;
   const start = keeps ? known : Math.max(0, messages.length - TAIL);
   const id = messages[start]?.id;
   useEffect(() => {
