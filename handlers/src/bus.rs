@@ -142,7 +142,7 @@ impl Bus {
         let mut transaction = self.store.pool().begin().await?;
         if !outcomes::record(&mut transaction, message, outcome).await? {
             transaction.rollback().await?;
-            let earlier = outcomes::stored(self.store.pool(), message).await?;
+            let earlier = nats::stored_outcome(self.store.pool(), message).await?;
             // It can only be gone if it was pruned this very moment: then the command is new again.
             return earlier.map(Committed::Before).ok_or(StoreError::Conflict);
         }

@@ -28,20 +28,6 @@ pub async fn record(
     Ok(inserted.rows_affected() == 1)
 }
 
-/// The stored outcome of `message`; [`Outcome::KeyReused`] if its id stands for another request.
-///
-/// # Errors
-/// The database is away.
-pub async fn stored(pool: &PgPool, message: &CommandMessage) -> Result<Option<Outcome>, sqlx::Error> {
-    let row: Option<(Vec<u8>, Json<Outcome>)> =
-        sqlx::query_as("SELECT request_hash, outcome FROM command_outcomes WHERE tenant = $1 AND command_id = $2")
-            .bind(&message.tenant)
-            .bind(message.command_id)
-            .fetch_optional(pool)
-            .await?;
-    Ok(row.map(|(hash, outcome)| if hash == message.request_hash() { outcome.0 } else { Outcome::KeyReused }))
-}
-
 /// Forgets outcomes decided before `cutoff`, in batches that hold no lock for long; tells how many went.
 ///
 /// # Errors

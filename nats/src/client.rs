@@ -177,19 +177,22 @@ impl CommandClient {
 
     /// The stored outcome, unless there is none yet or Postgres is away: both mean waiting.
     async fn stored(&self, message: &CommandMessage) -> Option<Outcome> {
-        let query = "SELECT request_hash, outcome FROM command_outcomes WHERE tenant = $1 AND command_id = $2";
-        let row: Result<Option<(Vec<u8>, sqlx::types::Json<Outcome>)>, _> =
-            sqlx::query_as(query).bind(&message.tenant).bind(message.command_id).fetch_optional(&self.pool).await;
-        match row {
-            Ok(Some((hash, _))) if hash != message.request_hash() => Some(Outcome::KeyReused),
-            Ok(Some((_, outcome))) => Some(outcome.0),
-            Ok(None) => None,
-            Err(error) => {
-                tracing::debug!(%error, "the outcome cannot be read now");
-                None
-            }
-        }
+        stored_outcome(&self.pool, message).await.unwrap_or_else(|error| {
+            tracing::debug!(%error, "the outcome cannot be read now");
+            None
+        })
     }
+}
+
+/// What `message` came to, if it is known; [`Outcome::KeyReused`] if its id stands for another request.
+///
+/// # Errors
+/// The database is away.
+pub async fn stored_outcome(pool: &PgPool, message: &CommandMessage) -> Result<Option<Outcome>, sqlx::Error> {
+    let query = "SELECT request_hash, outcome FROM command_outcomes WHERE tenant = $1 AND command_id = $2";
+    let row: Option<(Vec<u8>, sqlx::types::Json<Outcome>)> =
+        sqlx::query_as(query).bind(&message.tenant).bind(message.command_id).fetch_optional(pool).await?;
+    Ok(row.map(|(hash, outcome)| if hash == message.request_hash() { outcome.0 } else { Outcome::KeyReused }))
 }
 
 const LAST_LOOK: Duration = Duration::from_millis(250);

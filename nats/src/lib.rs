@@ -21,7 +21,7 @@ mod headers;
 mod published;
 mod tail;
 
-pub use client::{CommandClient, CommandOptions, SendError, Sent};
+pub use client::{CommandClient, CommandOptions, SendError, Sent, stored_outcome};
 pub use command::{CommandMessage, Outcome};
 pub use consumer::{CommandHandler, ConsumerOptions, Handled, run_commands};
 pub use epoch::{Epoch, open_epoch};
