@@ -2,9 +2,11 @@
 //!
 //! What it answers is decided per request: first the queue of [`Script`]s, else the closure given to
 //! [`MockProvider::answer_with`], else the directives in the last user message (see [`Script::from_prompt`]), so that a
-//! browser or a benchmark can script it without any other channel. It records what it was asked and whether the
-//! client stayed to the end.
+//! browser, an SDK or a benchmark can script it without any other channel. It records what it was asked and whether the
+//! client stayed to the end; `GET /asked?containing=TEXT` lists the requests whose last user message holds that text.
 
+mod asked;
+mod directives;
 mod script;
 mod text;
 mod wire;
@@ -14,50 +16,22 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::State;
-use axum::http::{HeaderMap, header};
+use axum::extract::{Query, State};
+use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::serve::ListenerExt;
 use axum::{Json, Router};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use asked::{Outcome, Recorded};
 pub use script::Script;
 
 /// Older requests are forgotten beyond this many.
 const MAX_RECORDED: usize = 1_000;
-
-/// How a request went, seen from the provider.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// The answer is being sent.
-    InFlight,
-    /// Everything that the script holds was taken by the client.
-    Finished,
-    /// The client closed the connection before the script's end.
-    Aborted,
-}
-
-/// One request as it arrived.
-#[derive(Debug, Clone)]
-pub struct Recorded {
-    /// The body; `null` if it was not JSON.
-    pub body: Value,
-    /// The `Authorization` header.
-    pub authorization: Option<String>,
-    /// How it went so far.
-    pub outcome: Outcome,
-}
-
-impl Recorded {
-    /// The text of the last message.
-    #[must_use]
-    pub fn last_message(&self) -> &str {
-        wire::last_user_message(&self.body)
-    }
-}
 
 type Answerer = Box<dyn Fn(&str) -> Script + Send + Sync>;
 
@@ -98,6 +72,7 @@ impl MockProvider {
         let router = Router::new()
             .route("/v1/chat/completions", post(chat_completions))
             .route("/v1/models", get(models))
+            .route("/asked", get(asked))
             .with_state(Arc::clone(&shared));
         // Without it small frames wait for the client's acknowledgement, and every test measures that.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
@@ -168,20 +143,24 @@ impl Drop for MockProvider {
 }
 
 impl Shared {
-    fn script_for(&self, prompt: &str) -> Script {
+    fn script_for(&self, body: &Value) -> Script {
+        let prompt = wire::last_user_message(body);
         if let Some(script) = lock(&self.queue).pop_front() {
             return script;
         }
         match &*lock(&self.answerer) {
             Some(answer) => answer(prompt),
-            None => Script::from_prompt(prompt),
+            None => match wire::tool_results(body).as_slice() {
+                [] => Script::from_prompt(prompt),
+                results => Script::from_tool_results(prompt, results),
+            },
         }
     }
 
     /// Notes a request; the watch gives what follows its place.
-    fn record(self: &Arc<Self>, body: Value, authorization: Option<String>) -> Watch {
+    fn record(self: &Arc<Self>, request: Recorded) -> Watch {
         let mut recorded = lock(&self.recorded);
-        recorded.push_back(Recorded { body, authorization, outcome: Outcome::InFlight });
+        recorded.push_back(request);
         if recorded.len() > MAX_RECORDED {
             recorded.pop_front();
         }
@@ -220,10 +199,23 @@ impl Drop for Watch {
 
 async fn chat_completions(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
     let body: Value = serde_json::from_str(&body).unwrap_or_default();
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let script = shared.script_for(wire::last_user_message(&body));
-    let watch = shared.record(body.clone(), authorization);
+    let script = shared.script_for(&body);
+    let watch = shared.record(Recorded::new(body.clone(), &headers));
     wire::answer(script, &body, watch).await
+}
+
+#[derive(Deserialize)]
+struct Asked {
+    #[serde(default)]
+    containing: String,
+}
+
+/// What was asked so far, oldest first; keys stay here.
+async fn asked(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>) -> Response {
+    let recorded = lock(&shared.recorded);
+    let wanted = recorded.iter().filter(|request| request.last_message().contains(&asked.containing));
+    let requests: Vec<Value> = wanted.map(Recorded::public).collect();
+    Json(json!({"received": *shared.received.borrow(), "requests": requests})).into_response()
 }
 
 async fn models() -> Response {

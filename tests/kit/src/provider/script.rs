@@ -9,6 +9,12 @@ use super::text;
 pub(super) enum Step {
     /// One chunk with this text.
     Say(String),
+    /// One chunk of reasoning.
+    Think(String),
+    /// A tool call begins; calls are numbered from 0.
+    Call { index: usize, name: String },
+    /// A piece of that call's arguments.
+    Arguments { index: usize, fragment: String },
     /// Bytes as they are, whatever they mean.
     Raw(Vec<u8>),
     /// Nothing for a while.
@@ -30,6 +36,17 @@ pub(super) enum UsageFrame {
     Missing,
 }
 
+/// Where a stream carries its usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UsagePlace {
+    /// A frame of its own with `choices: []`, as the real provider does.
+    OwnFrame,
+    /// In the chunk with the finish reason, as many servers do.
+    FinishChunk,
+    /// A frame of its own that lacks `choices`.
+    BareFrame,
+}
+
 /// What to do with one request: by default nothing is said and the answer ends properly with usage and `[DONE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
@@ -41,6 +58,10 @@ pub struct Script {
     pub(super) packet_bytes: Option<usize>,
     pub(super) finish: Option<String>,
     pub(super) usage: UsageFrame,
+    pub(super) usage_place: UsagePlace,
+    pub(super) cached_tokens: Option<u64>,
+    pub(super) reasoning_tokens: Option<u64>,
+    pub(super) echo: bool,
     pub(super) done_marker: bool,
 }
 
@@ -55,6 +76,10 @@ impl Default for Script {
             packet_bytes: None,
             finish: Some("stop".to_owned()),
             usage: UsageFrame::Counted,
+            usage_place: UsagePlace::OwnFrame,
+            cached_tokens: None,
+            reasoning_tokens: None,
+            echo: false,
             done_marker: true,
         }
     }
@@ -84,6 +109,29 @@ impl Script {
     #[must_use]
     pub fn chunk(self, text: &str) -> Self {
         self.then(Step::Say(text.to_owned()))
+    }
+
+    /// Then reasoning, in small chunks.
+    #[must_use]
+    pub fn thinks(mut self, text: &str) -> Self {
+        self.steps.extend(text::pieces(text).map(Step::Think));
+        self
+    }
+
+    /// Then a call of this tool, its arguments in fragments; the answer ends with `tool_calls`.
+    #[must_use]
+    pub fn calls(mut self, name: &str, arguments: &str) -> Self {
+        let index = self.steps.iter().filter(|step| matches!(step, Step::Call { .. })).count();
+        self.steps.push(Step::Call { index, name: name.to_owned() });
+        let fragments = text::pieces(arguments).map(|fragment| Step::Arguments { index, fragment });
+        self.steps.extend(fragments);
+        self.finish("tool_calls")
+    }
+
+    /// Says, as JSON, every parameter of the request except its messages.
+    #[must_use]
+    pub fn echoes() -> Self {
+        Self { echo: true, ..Self::default() }
     }
 
     /// Then nothing for that long.
@@ -157,6 +205,34 @@ impl Script {
         self
     }
 
+    /// Reports that so many of the input tokens came from a cache.
+    #[must_use]
+    pub fn cached_tokens(mut self, tokens: u64) -> Self {
+        self.cached_tokens = Some(tokens);
+        self
+    }
+
+    /// Reports that so many of the output tokens were reasoning.
+    #[must_use]
+    pub fn reasoning_tokens(mut self, tokens: u64) -> Self {
+        self.reasoning_tokens = Some(tokens);
+        self
+    }
+
+    /// Streams the usage inside the chunk with the finish reason.
+    #[must_use]
+    pub fn usage_in_the_finish_chunk(mut self) -> Self {
+        self.usage_place = UsagePlace::FinishChunk;
+        self
+    }
+
+    /// Streams the usage in a frame without `choices`.
+    #[must_use]
+    pub fn usage_without_choices(mut self) -> Self {
+        self.usage_place = UsagePlace::BareFrame;
+        self
+    }
+
     /// Ends with this reason.
     #[must_use]
     pub fn finish(mut self, reason: &str) -> Self {
@@ -182,100 +258,5 @@ impl Script {
     fn then(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
-    }
-
-    /// The script that the directives in `prompt` ask for; without any, a useful answer that repeats the question.
-    ///
-    /// `[[chunks N]]` length in chunks · `[[delay MS]]` pause before each chunk · `[[slow MS]]` first byte ·
-    /// `[[stall N]]`, `[[cut N]]`, `[[garbage N]]`, `[[error-frame N]]` after N chunks (3 if absent) ·
-    /// `[[error STATUS]]` instead of an answer · `[[packets BYTES]]` · `[[usage IN OUT]]`, `[[no-usage]]` ·
-    /// `[[finish REASON]]` · `[[no-end]]` · `[[say TEXT]]` exactly that text. Unknown directives are ignored.
-    #[must_use]
-    pub fn from_prompt(prompt: &str) -> Self {
-        let (directives, question) = text::directives(prompt);
-        let value = |name: &str| directives.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
-        let number = |name: &str| value(name).and_then(|value| value.parse::<u64>().ok());
-        if let Some(status) = value("error") {
-            let status = status.parse().ok().filter(|status| (400..600).contains(status)).unwrap_or(500);
-            let message = format!("the mock provider was told to answer {status}");
-            let body =
-                serde_json::json!({"error": {"message": message, "type": "mock_error", "param": null, "code": null}});
-            return Self::fails(status, body.to_string());
-        }
-        let answer = match (value("say"), number("chunks")) {
-            (Some(text), _) => text.to_owned(),
-            (None, Some(chunks)) => text::of_length(&question, chunks as usize),
-            (None, None) => text::answer(&question),
-        };
-        let mut script = Self::says(&answer);
-        let after = |name: &str| value(name).map(|value| value.parse::<usize>().unwrap_or(3));
-        for (name, build) in MISHAPS {
-            if let Some(chunks) = after(name) {
-                script.steps.truncate(chunks);
-                script = build(script);
-            }
-        }
-        let milliseconds = |name: &str| Duration::from_millis(number(name).unwrap_or(0));
-        script = script.pause_between_chunks(milliseconds("delay")).first_byte_after(milliseconds("slow"));
-        script.packet_bytes = number("packets").map(|bytes| bytes.max(1) as usize);
-        if let Some((input, output)) = value("usage").and_then(|value| value.split_once(' ')) {
-            script = script.usage(input.parse().unwrap_or(0), output.trim().parse().unwrap_or(0));
-        }
-        if value("no-usage").is_some() {
-            script = script.without_usage();
-        }
-        if let Some(reason) = value("finish") {
-            script = script.finish(reason);
-        }
-        if value("no-end").is_some() { script.without_end() } else { script }
-    }
-}
-
-/// A directive that ends the answer early, and how.
-type Mishap = (&'static str, fn(Script) -> Script);
-
-const MISHAPS: [Mishap; 4] = [
-    ("stall", Script::stall),
-    ("cut", Script::cut),
-    ("garbage", Script::garbage),
-    ("error-frame", |script| script.error_frame(r#"{"message": "the mock provider gave up", "type": "server_error"}"#)),
-];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(script: &Script) -> String {
-        let text = |step: &Step| match step {
-            Step::Say(text) => Some(text.clone()),
-            _ => None,
-        };
-        script.steps.iter().filter_map(text).collect()
-    }
-
-    #[test]
-    fn a_prompt_without_directives_gets_an_answer_with_markdown_code_mathematics_and_chinese() {
-        let answer = said(&Script::from_prompt("What is new?"));
-        for part in ["What is new?", "```", "$$", "你好", "| "] {
-            assert!(answer.contains(part), "{part} is missing");
-        }
-    }
-
-    #[test]
-    fn directives_set_length_pace_and_end_and_are_not_repeated_in_the_answer() {
-        let script = Script::from_prompt("Hi [[chunks 40]] [[delay 50]] [[no-usage]] [[finish length]]");
-        assert_eq!(script.steps.len(), 40);
-        assert_eq!(script.pause_between_chunks, Duration::from_millis(50));
-        assert_eq!((script.usage, script.finish.as_deref()), (UsageFrame::Missing, Some("length")));
-        assert!(!said(&script).contains("[["));
-    }
-
-    #[test]
-    fn mishaps_come_after_the_stated_number_of_chunks() {
-        let script = Script::from_prompt("[[cut 10]]");
-        assert_eq!((script.steps.len(), script.steps.last()), (11, Some(&Step::Cut)));
-        assert_eq!(Script::from_prompt("[[stall]]").steps.last(), Some(&Step::Stall));
-        assert_eq!(Script::from_prompt("[[error 503]]").refusal.map(|(status, _)| status), Some(503));
-        assert_eq!(said(&Script::from_prompt("[[say exactly this, 你好]]")), "exactly this, 你好");
     }
 }
