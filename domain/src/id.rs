@@ -22,6 +22,12 @@ pub mod kind {
     pub struct Message;
     /// One reply being generated.
     pub struct Run;
+    /// Credit set apart for one model call.
+    pub struct Hold;
+    /// An account at a model provider, or the model in this house.
+    pub struct Channel;
+    /// A key of the API.
+    pub struct ApiKey;
 }
 
 pub type UserId = Id<kind::User>;
@@ -29,6 +35,9 @@ pub type DeviceId = Id<kind::Device>;
 pub type SessionId = Id<kind::Session>;
 pub type MessageId = Id<kind::Message>;
 pub type RunId = Id<kind::Run>;
+pub type HoldId = Id<kind::Hold>;
+pub type ChannelId = Id<kind::Channel>;
+pub type ApiKeyId = Id<kind::ApiKey>;
 
 impl<K> Id<K> {
     /// Gives a UUID its meaning.

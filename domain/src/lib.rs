@@ -7,20 +7,21 @@
 //! state, `decide`, `apply`, specs.
 //!
 //! Places of capabilities to come, each a folder here and a file of the same name in every layer:
-//! - `relay`: channels, routing and the compatible APIs
-//! - `billing`: wallets, holds, prices, the ledger
 //! - `agents`: assistants and their market
 //! - `knowledge`: documents, chunks, retrieval
 //! - `files`: uploads, quotas, delivery
 //! - `plugins`: tools, permissions, sandboxes
 //! - `worker`: schedules and their runs
 
+pub mod billing;
 pub mod chat;
 pub mod decider;
 pub mod id;
+pub mod relay;
 pub mod sealed;
+pub mod upcast;
 pub mod users;
 
 pub use decider::{Decided, Decider, Refusal};
-pub use id::{DeviceId, MessageId, RunId, SessionId, UserId};
+pub use id::{ApiKeyId, ChannelId, DeviceId, HoldId, MessageId, RunId, SessionId, UserId};
 pub use sealed::Sealed;

@@ -14,9 +14,13 @@ use domain::{
 use serde_json::Value;
 
 fn reads_and_writes_the_same<E: DomainEvent>(name: &str, stored: &Value) {
-    let event: E = serde_json::from_value(stored.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
-    assert_eq!(format!("{}.v{}", event.event_type(), event.event_version()), name, "the file is named by its event");
-    assert_eq!(&serde_json::to_value(&event).unwrap(), stored, "{name}");
+    let (event_type, version) = name.rsplit_once(".v").unwrap();
+    let (raised_to, payload) = domain::upcast::upcast(event_type, version, stored.clone());
+    let event: E = serde_json::from_value(payload).unwrap_or_else(|error| panic!("{name}: {error}"));
+    assert_eq!((event.event_type().as_str(), event.event_version().as_str()), (event_type, raised_to), "{name}");
+    if raised_to == version {
+        assert_eq!(&serde_json::to_value(&event).unwrap(), stored, "{name}");
+    }
 }
 
 #[test]
@@ -48,6 +52,7 @@ fn every_frozen_event_is_read_and_written_as_it_was() {
         "session.renamed.v1",
         "session.reply_completed.v1",
         "session.reply_failed.v1",
+        "session.reply_failed.v2",
         "session.reply_requested.v1",
         "session.reply_started.v1",
         "session.restored.v1",

@@ -101,18 +101,19 @@ impl PgEventStore {
     /// # Errors
     /// The store is away, or a row cannot be read.
     pub async fn events<D: Decider>(&self, id: &str) -> Result<Vec<EventEnvelope<Decided<D>>>, StoreError> {
-        let rows: Vec<(i64, Value, Value)> = sqlx::query_as(
-            "SELECT sequence, payload, metadata FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 \
-             ORDER BY sequence",
+        let rows: Vec<(i64, String, String, Value, Value)> = sqlx::query_as(
+            "SELECT sequence, event_type, event_version, payload, metadata FROM events \
+             WHERE aggregate_type = $1 AND aggregate_id = $2 ORDER BY sequence",
         )
         .bind(D::TYPE)
         .bind(id)
         .fetch_all(&self.pool)
         .await?;
         let mut events = Vec::with_capacity(rows.len());
-        for (sequence, mut payload, metadata) in rows {
+        for (sequence, event_type, version, mut payload, metadata) in rows {
             let place = Place { aggregate_type: D::TYPE, aggregate_id: id, sequence };
             self.vault.unseal(&place, &mut payload).await?;
+            let (_, payload) = domain::upcast::upcast(&event_type, &version, payload);
             let unreadable = |error: serde_json::Error| {
                 StoreError::Unreadable(format!("{} {id} sequence {sequence}: {error}", D::TYPE))
             };

@@ -74,8 +74,8 @@ impl std::fmt::Debug for ProjectedEvent {
 }
 
 impl ProjectedEvent {
-    /// The payload as the domain's event. Old versions pass their upcasters here, once there are any; a version from the
-    /// future is an error, never a guess.
+    /// The payload as the domain's event, raised from its old version; a version from the future is an error, never a
+    /// guess.
     ///
     /// # Errors
     /// [`ProjectionError::Undecodable`].
@@ -85,8 +85,9 @@ impl ProjectedEvent {
             event_type: self.event_type.clone(),
             version: self.event_version.clone(),
         };
-        let event = E::deserialize(&self.payload).map_err(|_| undecodable())?;
-        let as_declared = event.event_type() == self.event_type && event.event_version() == self.event_version;
+        let (version, payload) = domain::upcast::upcast(&self.event_type, &self.event_version, self.payload.clone());
+        let event = E::deserialize(payload).map_err(|_| undecodable())?;
+        let as_declared = event.event_type() == self.event_type && event.event_version() == version;
         if as_declared { Ok(event) } else { Err(undecodable()) }
     }
 

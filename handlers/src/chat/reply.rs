@@ -265,7 +265,8 @@ impl Attempt<'_> {
 
     async fn finish(&self, owner: UserId, ending: Ending, mut live: LiveText) -> Result<(), Left> {
         let (run_id, attempt, at) = (self.run_id, self.number, Utc::now());
-        let content = Sealed::new(owner, live.as_str().to_owned());
+        let sealed = |text: &str| Sealed::new(owner, text.to_owned());
+        let content = sealed(live.as_str());
         let (verb, command, done) = match ending {
             Ending::Completed { finish, usage } => {
                 let (status, finish_reason) = match finish {
@@ -288,6 +289,7 @@ impl Attempt<'_> {
                     error: Some(LiveError { code: code.clone(), message: message.clone() }),
                     usage: None,
                 };
+                let message = sealed(&message);
                 ("fail_reply", SessionCommand::FailReply { run_id, attempt, content, code, message, at }, done)
             }
         };

@@ -99,7 +99,8 @@ impl Step<'_> {
                 self.ended(&Ending { run, attempt, content, status, finish_reason, error: None, usage, at }).await
             }
             E::ReplyFailed { run_id: run, attempt, content, code, message, at } => {
-                let (content, error) = (&content, Some((code.as_str(), message.as_str())));
+                let message = open(&message);
+                let (content, error) = (&content, Some((code.as_str(), message.as_ref())));
                 let (status, finish_reason) = ("failed", "error");
                 self.ended(&Ending { run, attempt, content, status, finish_reason, error, usage: None, at }).await
             }

@@ -104,7 +104,8 @@ async fn a_stopped_and_a_failed_reply_keep_what_was_said_and_why_it_ended() {
     talk.complete(stopped.run, "1, 2", Finish::Stopped).await;
     let failed = talk.regenerate(stopped.question).await;
     let at = talk.tick();
-    let (content, code, message) = (talk.sealed("1,"), "upstream_error".to_owned(), "The provider hung up".to_owned());
+    let (content, code, message) =
+        (talk.sealed("1,"), "upstream_error".to_owned(), talk.sealed("The provider hung up"));
     talk.say(SessionEvent::ReplyFailed { run_id: failed.run, attempt: 1, content, code, message, at }).await;
     world.project(&ChatProjector).await;
 

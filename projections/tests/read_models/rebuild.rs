@@ -34,7 +34,7 @@ async fn live_a_little(world: &World) {
         talk.say(SessionEvent::StopRequested { run_id: again.run, at }).await;
         talk.complete(again.run, "", Finish::Stopped).await;
         let failed = talk.ask(Some(first.reply), "q2").await;
-        let (content, code, message) = (talk.sealed("a"), "upstream_error".to_owned(), "gone".to_owned());
+        let (content, code, message) = (talk.sealed("a"), "upstream_error".to_owned(), talk.sealed("gone"));
         let at = talk.tick();
         talk.say(SessionEvent::ReplyFailed { run_id: failed.run, attempt: 1, content, code, message, at }).await;
         let (title, at) = (talk.sealed("Another title"), talk.tick());

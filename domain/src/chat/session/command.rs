@@ -66,7 +66,7 @@ pub enum SessionCommand {
         attempt: u32,
         content: Sealed<String>,
         code: String,
-        message: String,
+        message: Sealed<String>,
         at: DateTime<Utc>,
     },
     StopReply {

@@ -49,7 +49,8 @@ pub enum SessionEvent {
         attempt: u32,
         content: Sealed<String>,
         code: String,
-        message: String,
+        /// May quote the provider, and the provider the user. Open in version 1 (see `upcast`).
+        message: Sealed<String>,
         at: DateTime<Utc>,
     },
     Renamed {
@@ -102,6 +103,10 @@ impl cqrs_es::DomainEvent for SessionEvent {
     }
 
     fn event_version(&self) -> String {
-        "1".to_owned()
+        match self {
+            Self::ReplyFailed { .. } => "2",
+            _ => "1",
+        }
+        .to_owned()
     }
 }

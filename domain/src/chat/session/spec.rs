@@ -221,7 +221,7 @@ fn a_reply_ends_once() {
         attempt: 1,
         content: text(""),
         code: "upstream_cut".to_owned(),
-        message: "cut".to_owned(),
+        message: text("cut"),
         at: AT,
     };
     given(answered()).when(fail).then_expect_error(SessionRefusal::ReplyFinished);

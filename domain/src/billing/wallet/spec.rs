@@ -1,0 +1,1 @@
+//! Wallets as their rules say.

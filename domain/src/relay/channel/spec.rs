@@ -1,0 +1,1 @@
+//! Channels as their rules say.
