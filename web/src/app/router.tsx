@@ -1,4 +1,4 @@
-/** Every page and its address. The sign-in pages and the chat are chunks of their own. */
+/** Every page and its address. The sign-in pages, the chat, and each page beside it are chunks of their own. */
 import {
   createRootRoute,
   createRoute,
@@ -12,7 +12,7 @@ import { localPath } from "@/lib/local-path";
 import { ErrorPage } from "./ErrorPage";
 import { LoadingPage } from "./LoadingPage";
 import { NotFoundPage } from "./NotFoundPage";
-import { chatPages, loginPage, registerPage } from "./pages";
+import { balancePage, chatPages, keysPage, loginPage, operationsPage, registerPage } from "./pages";
 
 const rootRoute = createRootRoute({ component: Outlet, notFoundComponent: NotFoundPage });
 
@@ -80,9 +80,37 @@ const threadRoute = createRoute({
   component: lazyRouteComponent(chatPages, "ThreadPage"),
 });
 
+interface BalanceSearch {
+  /** Days of the statement, both included (YYYY-MM-DD, UTC); absent: this month. */
+  from?: string;
+  to?: string;
+}
+
+const DAY = /^\d{4}-\d{2}-\d{2}$/;
+
+const balanceRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: "/balance",
+  validateSearch: ({ from, to }: Record<string, unknown>): BalanceSearch =>
+    typeof from === "string" && typeof to === "string" && DAY.test(from) && DAY.test(to) ? { from, to } : {},
+  component: lazyRouteComponent(balancePage, "BalancePage"),
+});
+
+const keysRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: "/keys",
+  component: lazyRouteComponent(keysPage, "KeysPage"),
+});
+
+const operationsRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: "/operations/$section",
+  component: lazyRouteComponent(operationsPage, "OperationsPage"),
+});
+
 const routeTree = rootRoute.addChildren([
   guestRoute.addChildren([loginRoute, registerRoute]),
-  signedInRoute.addChildren([newChatRoute, threadRoute]),
+  signedInRoute.addChildren([newChatRoute, threadRoute, balanceRoute, keysRoute, operationsRoute]),
 ]);
 
 export const router = createRouter({

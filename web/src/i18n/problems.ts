@@ -1,6 +1,8 @@
 /** Failures in the reader's language: by stable code where we know it, else in the server's own words. */
 import type { TFunction } from "i18next";
+import { useTranslation } from "react-i18next";
 import { ApiError } from "@/api/problem";
+import type { PageTexts } from "./index";
 
 export const KNOWN_PROBLEMS = [
   "email_taken",
@@ -12,6 +14,7 @@ export const KNOWN_PROBLEMS = [
   "message_too_long",
   "reply_in_progress",
   "unknown_model",
+  "insufficient_credit",
   "queue_full",
   "not_found",
   "session_not_found",
@@ -55,4 +58,20 @@ export function problemText(t: TFunction, code: string, detail: string): string 
 
 export function errorText(t: TFunction, error: unknown): string {
   return error instanceof ApiError ? problemText(t, error.code, error.detail) : t("problem.unknown");
+}
+
+/** The sentence for a code on a page with texts of its own: its `problem.<code>` comes before the common one. */
+export function useProblemText(page: PageTexts): (code: string, detail: string) => string {
+  const { t, i18n } = useTranslation();
+  return (code, detail) => {
+    const own = `${page}:problem.${code}`;
+    return i18n.exists(own) ? (i18n.t as (key: string) => string)(own) : problemText(t, code, detail);
+  };
+}
+
+/** `errorText` on a page with texts of its own. */
+export function useErrorText(page: PageTexts): (error: unknown) => string {
+  const { t } = useTranslation();
+  const text = useProblemText(page);
+  return (error) => (error instanceof ApiError ? text(error.code, error.detail) : errorText(t, error));
 }

@@ -1,13 +1,13 @@
 /** The frame of the signed-in page: conversations on the left (a drawer on phones), the open one beside them. */
-import { useState, type ReactNode } from "react";
+import { lazy, Suspense, useState, type ReactNode } from "react";
 import { Outlet } from "@tanstack/react-router";
 import { PanelLeftClose, X } from "lucide-react";
 import { Dialog, Tooltip } from "radix-ui";
 import { useTranslation } from "react-i18next";
-import { Toaster } from "sonner";
 import { focusSelf } from "@/components/ui/focus-self";
 import { IconButton } from "@/components/ui/IconButton";
 import { PortalHome } from "@/components/ui/portal-home";
+import { loadToaster } from "@/components/ui/toast";
 import { useTheme } from "@/lib/theme";
 import { setDrawer, toggleSidebar, useLayout } from "./layout-state";
 import { useEventStream } from "./live/use-event-stream";
@@ -17,6 +17,8 @@ import { useShortcuts } from "./use-shortcuts";
 
 export { NewChatPage } from "./thread/NewChatPage";
 export { ThreadPage } from "./thread/ThreadPage";
+
+const Toaster = lazy(loadToaster);
 
 export function ChatLayout(): ReactNode {
   const { t } = useTranslation();
@@ -53,7 +55,9 @@ export function ChatLayout(): ReactNode {
       </div>
       <Drawer />
       <Shortcuts />
-      <Toaster theme={theme} position="top-center" toastOptions={{ className: "toast" }} />
+      <Suspense fallback={null}>
+        <Toaster theme={theme} position="top-center" toastOptions={{ className: "toast" }} />
+      </Suspense>
     </Tooltip.Provider>
   );
 }

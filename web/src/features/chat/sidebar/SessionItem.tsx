@@ -4,10 +4,10 @@ import { useQueryClient } from "@tanstack/react-query";
 import { Link, useRouter } from "@tanstack/react-router";
 import { Ellipsis, Pencil, Trash2 } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { toast } from "sonner";
 import type { Session } from "@/api/types";
 import { Button } from "@/components/ui/Button";
 import { Menu, MenuContent, MenuItem, MenuTrigger } from "@/components/ui/Menu";
+import { notify, notifyError } from "@/components/ui/toast";
 import { errorText } from "@/i18n/problems";
 import { closeDrawer } from "../layout-state";
 import { sessionTitle } from "../titles";
@@ -26,7 +26,7 @@ export function SessionItem({ session, current }: { session: Session; current: b
   const rename = (next: string | null): void => {
     setRenaming(false);
     if (next === null || next === title) return;
-    renameSession(client, session.id, next).catch((error: unknown) => toast.error(errorText(t, error)));
+    renameSession(client, session.id, next).catch((error: unknown) => notifyError(errorText(t, error)));
   };
 
   if (renaming) return <RenameField title={title} onDone={rename} />;
@@ -79,7 +79,7 @@ function useDelete(session: Session, current: boolean): () => Promise<void> {
       await restoreSession(client, session.id);
       if (current) await router.navigate({ to: "/c/$sessionId", params: { sessionId: session.id } });
     } catch (error) {
-      toast.error(errorText(t, error));
+      notifyError(errorText(t, error));
     }
   };
 
@@ -87,13 +87,13 @@ function useDelete(session: Session, current: boolean): () => Promise<void> {
     try {
       if (current) await router.navigate({ to: "/" });
       await deleteSession(client, session.id);
-      toast(t("sessions.deleted"), {
+      notify(t("sessions.deleted"), {
         description: sessionTitle(t, session),
         duration: UNDO_MS,
         action: { label: t("common.undo"), onClick: () => void undo() },
       });
     } catch (error) {
-      toast.error(errorText(t, error));
+      notifyError(errorText(t, error));
     }
   };
 }

@@ -1,16 +1,17 @@
-/** The account: theme, language, shortcuts, signing out. */
+/** The account: balance, keys, the operator's pages, theme, language, shortcuts, signing out. */
 import type { ReactNode } from "react";
-import { ChevronsUpDown, Keyboard, LogOut } from "lucide-react";
+import { Link } from "@tanstack/react-router";
+import { ChevronsUpDown, Gauge, Keyboard, KeyRound, LogOut, Wallet } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { toast } from "sonner";
 import { useStore } from "zustand";
 import { credentials } from "@/api/credentials";
 import { Menu, MenuChoices, MenuContent, MenuItem, MenuLabel, MenuSeparator, MenuTrigger } from "@/components/ui/Menu";
+import { notifyError } from "@/components/ui/toast";
 import { signOut } from "@/features/users/actions";
 import { LANGUAGES, setLanguage, type Language } from "@/i18n";
 import { errorText } from "@/i18n/problems";
 import { THEMES, useTheme } from "@/lib/theme";
-import { setShortcuts } from "../layout-state";
+import { closeDrawer, setShortcuts } from "../layout-state";
 
 const LANGUAGE_CHOICES = (Object.keys(LANGUAGES) as Language[]).map((value) => ({ value, label: LANGUAGES[value] }));
 
@@ -21,7 +22,7 @@ export function UserMenu(): ReactNode {
   const name = user?.username ?? "";
   const themes = THEMES.map((value) => ({ value, label: t(`settings.theme.${value}`) }));
   const leave = (): void => {
-    signOut().catch((error: unknown) => toast.error(errorText(t, error)));
+    signOut().catch((error: unknown) => notifyError(errorText(t, error)));
   };
   return (
     <div className="border-line border-t p-2">
@@ -36,6 +37,8 @@ export function UserMenu(): ReactNode {
         </MenuTrigger>
         <MenuContent align="start" side="top">
           <p className="text-muted max-w-60 truncate px-2.5 py-1.5 text-xs">{user?.email}</p>
+          <MenuSeparator />
+          <PageItems admin={user?.role === "admin"} />
           <MenuSeparator />
           <MenuLabel>{t("settings.appearance")}</MenuLabel>
           <MenuChoices value={theme} choices={themes} onChoose={setTheme} />
@@ -58,5 +61,34 @@ export function UserMenu(): ReactNode {
         </MenuContent>
       </Menu>
     </div>
+  );
+}
+
+/** The ways to the pages beside the chat. */
+function PageItems({ admin }: { admin: boolean }): ReactNode {
+  const { t } = useTranslation();
+  return (
+    <>
+      <MenuItem asChild>
+        <Link to="/balance" onClick={closeDrawer}>
+          <Wallet aria-hidden />
+          {t("settings.balance")}
+        </Link>
+      </MenuItem>
+      <MenuItem asChild>
+        <Link to="/keys" onClick={closeDrawer}>
+          <KeyRound aria-hidden />
+          {t("settings.keys")}
+        </Link>
+      </MenuItem>
+      {admin && (
+        <MenuItem asChild>
+          <Link to="/operations/$section" params={{ section: "channels" }} onClick={closeDrawer}>
+            <Gauge aria-hidden />
+            {t("settings.operations")}
+          </Link>
+        </MenuItem>
+      )}
+    </>
   );
 }

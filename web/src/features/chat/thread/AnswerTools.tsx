@@ -2,11 +2,11 @@ import type { ReactNode } from "react";
 import { useQueryClient } from "@tanstack/react-query";
 import { RefreshCw } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { toast } from "sonner";
 import type { Message } from "@/api/types";
 import { Button } from "@/components/ui/Button";
 import { CopyButton } from "@/components/ui/CopyButton";
 import { Menu, MenuContent, MenuItem, MenuLabel, MenuSeparator, MenuTrigger } from "@/components/ui/Menu";
+import { notifyError } from "@/components/ui/toast";
 import { errorText } from "@/i18n/problems";
 import { useModels } from "../composer/models";
 import { regenerate } from "../writes";
@@ -39,7 +39,7 @@ export function useRegenerate(message: Message, onBranch: (id: string) => void):
   const { t } = useTranslation();
   const client = useQueryClient();
   return (model) => {
-    regenerate(client, message, model).then(onBranch, (error: unknown) => toast.error(errorText(t, error)));
+    regenerate(client, message, model).then(onBranch, (error: unknown) => notifyError(errorText(t, error)));
   };
 }
 

@@ -4,11 +4,11 @@ import { useInfiniteQuery, useQueryClient, type InfiniteData } from "@tanstack/r
 import { useRouter } from "@tanstack/react-router";
 import { ArrowDown } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { toast } from "sonner";
 import { isUnfinished, type Message, type Page } from "@/api/types";
 import { Button } from "@/components/ui/Button";
 import { IconButton } from "@/components/ui/IconButton";
 import { Notice } from "@/components/ui/Notice";
+import { notifyError } from "@/components/ui/toast";
 import { errorText } from "@/i18n/problems";
 import { Composer } from "../composer/Composer";
 import { ConnectionNotice } from "../live/ConnectionNotice";
@@ -42,7 +42,7 @@ export function Thread({ sessionId, branch }: { sessionId: string; branch: strin
 
   const stop = (): void => {
     if (running?.run_id == null) return;
-    stopRun(client, sessionId, running.run_id).catch((error: unknown) => toast.error(errorText(t, error)));
+    stopRun(client, sessionId, running.run_id).catch((error: unknown) => notifyError(errorText(t, error)));
   };
   const toBranch = (messageId: string): void => {
     void router.navigate({ to: "/c/$sessionId", params: { sessionId }, search: { branch: messageId }, replace: true });

@@ -1,0 +1,61 @@
+/**
+ * Amounts for people. The server's integers of nano-units (1e-9 of the ledger currency) become decimals by BigInt, never
+ * by floating point: they pass 2^53, and what was charged is what is shown.
+ */
+
+/** Digits after the point that a nano-unit can carry. */
+const PLACES = 9;
+/** The usual digits after the point; small amounts get more. */
+const USUAL = 2;
+/** Of an amount below one unit, this many digits count after the zeros. */
+const SIGNIFICANT = 2;
+/** From this many units on, `brief` writes thousands and millions by letter. */
+const COMPACT_FROM = 1_000_000n;
+
+const NANO = 10n ** BigInt(PLACES);
+
+/**
+ * `brief`: two digits after the point, for amounts below one unit as many as the first two that count ($0.000012 does
+ * not become $0.00). `exact`: every digit that is not a trailing zero.
+ */
+export type Precision = "brief" | "exact";
+
+/** The decimal of an amount, with all nine places: `-1500000000` is `-1.500000000`. */
+function decimalOf(nanos: bigint): `${number}` {
+  const size = nanos < 0n ? -nanos : nanos;
+  const fraction = (size % NANO).toString().padStart(PLACES, "0");
+  return `${nanos < 0n ? "-" : ""}${size / NANO}.${fraction}` as `${number}`;
+}
+
+interface Digits {
+  minimumFractionDigits: number;
+  maximumFractionDigits: number;
+  notation?: "compact";
+}
+
+function digitsOf(size: bigint, precision: Precision): Digits {
+  if (precision === "exact") return { minimumFractionDigits: USUAL, maximumFractionDigits: PLACES };
+  if (size >= COMPACT_FROM * NANO) return { minimumFractionDigits: 0, maximumFractionDigits: USUAL, notation: "compact" };
+  if (size === 0n || size >= NANO) return { minimumFractionDigits: USUAL, maximumFractionDigits: USUAL };
+  const zeros = PLACES - size.toString().length;
+  return { minimumFractionDigits: USUAL, maximumFractionDigits: Math.min(PLACES, Math.max(USUAL, zeros + SIGNIFICANT)) };
+}
+
+const formats = new Map<string, Intl.NumberFormat>();
+
+/** Making one costs about as much as using it a hundred times. */
+function formatFor(locale: string, currency: string, digits: Digits): Intl.NumberFormat {
+  const key = [locale, currency, digits.minimumFractionDigits, digits.maximumFractionDigits, digits.notation].join();
+  const known = formats.get(key);
+  if (known !== undefined) return known;
+  const made = new Intl.NumberFormat(locale, { style: "currency", currency, currencyDisplay: "narrowSymbol", ...digits });
+  formats.set(key, made);
+  return made;
+}
+
+/** An amount of nano-units in `currency` (ISO 4217), as `locale` writes it. */
+export function formatNanos(nanos: string | bigint, currency: string, locale: string, precision: Precision = "brief"): string {
+  const amount = BigInt(nanos);
+  const digits = digitsOf(amount < 0n ? -amount : amount, precision);
+  return formatFor(locale, currency, digits).format(decimalOf(amount));
+}
