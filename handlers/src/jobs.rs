@@ -67,6 +67,10 @@ pub enum JobEnd {
         error: String,
         after: Duration,
     },
+    /// Nothing went wrong, but it is not time yet.
+    Later {
+        after: Duration,
+    },
     /// Never again; an operator looks at it.
     Dead {
         error: String,
@@ -241,6 +245,7 @@ impl Runner {
         let (state, error, after) = match end {
             JobEnd::Done => ("done", None, Duration::ZERO),
             JobEnd::Retry { error, after } => ("queued", Some(error), after),
+            JobEnd::Later { after } => ("queued", None, after),
             JobEnd::Dead { error } => ("dead", Some(error), Duration::ZERO),
         };
         if let Some(error) = &error {

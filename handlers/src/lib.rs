@@ -4,6 +4,7 @@
 //! committed together; a refusal is stored only if the state it was decided on is still the newest. Reactions turn
 //! events into jobs under leases, and a job that lost its lease can change nothing any more.
 
+pub mod billing;
 pub mod bus;
 pub mod cache;
 pub mod chat;
@@ -12,6 +13,7 @@ pub mod dispatch;
 pub mod jobs;
 pub mod outcomes;
 pub mod reactor;
+mod relay;
 pub mod store;
 pub mod users;
 
@@ -19,8 +21,10 @@ use std::collections::HashMap;
 
 use domain::{
     Decider,
+    billing::Wallet,
     chat::Session,
-    users::{Device, Reservation, User},
+    relay::Channel,
+    users::{ApiKey, Device, Reservation, User},
 };
 
 pub use bus::{Bus, BusError, Stop, Unit};
@@ -32,11 +36,19 @@ pub fn capabilities() -> HashMap<String, String> {
     fn of<D: Decider>() -> (String, String) {
         (D::TYPE.to_owned(), D::CAPABILITY.to_owned())
     }
-    HashMap::from([of::<User>(), of::<Device>(), of::<Reservation>(), of::<Session>()])
+    HashMap::from([
+        of::<User>(),
+        of::<Device>(),
+        of::<Reservation>(),
+        of::<ApiKey>(),
+        of::<Session>(),
+        of::<Channel>(),
+        of::<Wallet>(),
+    ])
 }
 
 /// Every command of every capability.
 #[must_use]
 pub fn plans() -> Plans {
-    Plans::default().with(users::plans()).with(chat::plans())
+    Plans::default().with(users::plans()).with(chat::plans()).with(self::relay::plans()).with(billing::plans())
 }

@@ -7,6 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_nats::Client;
+use chrono::{DateTime, Utc};
 use nats::{EventFeed, LoggedEvent};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
@@ -27,6 +28,10 @@ const STANDBY: Duration = Duration::from_secs(2);
 pub enum Intent {
     /// A new job; `payload` holds ids, never texts.
     Enqueue { kind: &'static str, key: String, payload: Value },
+    /// A new job that is not done before `at`.
+    Schedule { kind: &'static str, key: String, payload: Value, at: DateTime<Utc> },
+    /// The job of this key is not wanted any more unless somebody does it already.
+    Withdraw { kind: &'static str, key: String },
     /// The job of this key should end early.
     Cancel { kind: &'static str, key: String },
 }
@@ -117,8 +122,8 @@ async fn step(
     let mut made = false;
     for event in events {
         if let Some(intent) = reactor.react(event)? {
+            made |= matches!(intent, Intent::Enqueue { .. } | Intent::Cancel { .. });
             carry_out(transaction, reactor.name(), event.position, intent).await?;
-            made = true;
         }
     }
     let last = events.last().map_or(expected, |event| event.position);
@@ -141,10 +146,15 @@ async fn carry_out(
     position: i64,
     intent: Intent,
 ) -> Result<(), sqlx::Error> {
+    let at = match &intent {
+        Intent::Schedule { at, .. } => Some(*at),
+        _ => None,
+    };
     match intent {
-        Intent::Enqueue { kind, key, payload } => {
+        Intent::Enqueue { kind, key, payload } | Intent::Schedule { kind, key, payload, .. } => {
             sqlx::query(
-                "INSERT INTO jobs (id, kind, reactor, position, key, payload) VALUES ($1, $2, $3, $4, $5, $6) \
+                "INSERT INTO jobs (id, kind, reactor, position, key, payload, run_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, coalesce($7, clock_timestamp())) \
                  ON CONFLICT (reactor, position) DO NOTHING",
             )
             .bind(Uuid::now_v7())
@@ -153,8 +163,16 @@ async fn carry_out(
             .bind(position)
             .bind(key)
             .bind(payload)
+            .bind(at)
             .execute(transaction)
             .await?;
+        }
+        Intent::Withdraw { kind, key } => {
+            sqlx::query("DELETE FROM jobs WHERE kind = $1 AND key = $2 AND state = 'queued'")
+                .bind(kind)
+                .bind(key)
+                .execute(transaction)
+                .await?;
         }
         Intent::Cancel { kind, key } => {
             sqlx::query(

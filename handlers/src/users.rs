@@ -1,9 +1,10 @@
-//! Commands on accounts and devices.
+//! Commands on accounts, devices and API keys.
 
 use async_trait::async_trait;
 use domain::{
     UserId,
-    users::{Device, NameKind, RegisterUser, Reservation, ReservationCommand, User},
+    billing::Wallet,
+    users::{ApiKey, Device, NameKind, RegisterUser, Reservation, ReservationCommand, User},
 };
 use nats::CommandMessage;
 
@@ -17,22 +18,26 @@ pub(crate) fn plans() -> Plans {
         .aggregate::<User>()
         .aggregate::<Device>()
         .aggregate::<Reservation>()
+        .aggregate::<ApiKey>()
         .verb::<User>("register_user", Registration)
 }
 
-/// Claims both names and opens the account, in one transaction.
+/// Claims both names, gives the first credit and opens the account, in one transaction.
 struct Registration;
 
 #[async_trait]
 impl Plan for Registration {
     async fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
-        let RegisterUser { email_key, username_key, command } = body(message)?;
+        let RegisterUser { email_key, username_key, command, grant } = body(message)?;
         let holder: UserId = message
             .aggregate_id
             .parse()
             .map_err(|_| Stop::Malformed("the id of an account must be a UUID".to_owned()))?;
         for (key, kind) in [(email_key, NameKind::Email), (username_key, NameKind::Username)] {
             unit.decide::<Reservation>(&key, ReservationCommand::ClaimName { kind, holder }).await?;
+        }
+        if let Some(grant) = grant {
+            unit.decide::<Wallet>(&message.aggregate_id, grant).await?;
         }
         unit.decide::<User>(&message.aggregate_id, command).await
     }

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use crate::{
     ack::{self, PublishFailure},
     command::{CommandMessage, InvalidCommand, Outcome},
+    event_ref::EventRef,
     headers,
 };
 
@@ -96,6 +97,21 @@ impl CommandClient {
     /// As [`CommandClient::send`].
     pub async fn resend(&self, message: CommandMessage, wait: Duration) -> Result<Sent, SendError> {
         self.send_as(message, Uuid::now_v7(), wait).await
+    }
+
+    /// The payload of an event that a command came to, as it lies in the log: sealed fields stay closed.
+    ///
+    /// # Errors
+    /// The database is away.
+    pub async fn payload_of(&self, event: &EventRef) -> Result<Option<serde_json::Value>, sqlx::Error> {
+        sqlx::query_scalar(
+            "SELECT payload FROM events WHERE aggregate_type = $1 AND aggregate_id = $2 AND sequence = $3",
+        )
+        .bind(&event.aggregate_type)
+        .bind(&event.aggregate_id)
+        .bind(event.sequence)
+        .fetch_optional(&self.pool)
+        .await
     }
 
     #[tracing::instrument(

@@ -114,6 +114,12 @@ impl Vault {
         self.refresh_tag(device, generation).ct_eq(tag).into()
     }
 
+    /// The secret part of the API key `id`: the same for ever, so that a repeated request for a new key gets the same one.
+    #[must_use]
+    pub fn api_key_secret(&self, id: Uuid) -> [u8; 32] {
+        self.master.mac("api key", &[id.as_bytes()])
+    }
+
     /// Encrypts bytes that belong to no single person (a dead letter) under the master secret, bound to `context`.
     ///
     /// # Errors

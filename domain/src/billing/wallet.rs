@@ -100,10 +100,13 @@ impl Decider for Wallet {
             C::ChargeTokens { hold_id, tokens, basis, lost_attempts, at } => {
                 self.charge(hold_id, tokens, basis, lost_attempts, at)
             }
-            C::Release { hold_id, reason, at } => {
+            C::Release { hold_id, reason, lost_attempts, at } => {
                 let Some(hold) = self.holds.get(&hold_id) else { return Ok(vec![]) };
+                let lost_cost_nanos = hold.lost_cost(lost_attempts)?;
                 let (purpose, model, amount_nanos) = (hold.purpose, hold.model.clone(), hold.amount);
-                Ok(vec![WalletEvent::Released { hold_id, purpose, model, amount_nanos, reason, at }])
+                let released =
+                    WalletEvent::Released { hold_id, purpose, model, amount_nanos, reason, lost_cost_nanos, at };
+                Ok(vec![released])
             }
             C::Expire { hold_id, policy, at } => self.expire(hold_id, policy, at),
         }
@@ -167,6 +170,14 @@ impl Decider for Wallet {
                 }
             }
         }
+    }
+}
+
+impl Hold {
+    /// What attempts that were lost have cost us: their input at least.
+    fn lost_cost(&self, attempts: u32) -> Result<Nanos, WalletRefusal> {
+        let one = self.costs.cost(&Tokens { input: self.input_tokens, ..Tokens::default() });
+        one.and_then(|cost| cost.times(attempts)).ok_or(WalletRefusal::AmountTooLarge)
     }
 }
 
@@ -359,9 +370,8 @@ impl Wallet {
         let Some((hold, released_nanos)) = open.or_else(late) else { return Ok(vec![]) };
         let too_large = WalletRefusal::AmountTooLarge;
         let charged_nanos = hold.prices.cost(&tokens).ok_or(too_large.clone())?;
-        let cost_nanos = hold.costs.cost(&tokens).ok_or(too_large.clone())?;
-        let lost = hold.costs.cost(&Tokens { input: hold.input_tokens, ..Tokens::default() });
-        let lost_cost_nanos = lost.and_then(|cost| cost.times(lost_attempts)).ok_or(too_large)?;
+        let cost_nanos = hold.costs.cost(&tokens).ok_or(too_large)?;
+        let lost_cost_nanos = hold.lost_cost(lost_attempts)?;
         let effect = self.in_range(self.debiting(charged_nanos))?;
         Ok(vec![WalletEvent::Charged {
             hold_id,

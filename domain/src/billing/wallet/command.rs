@@ -86,7 +86,13 @@ pub enum WalletCommand {
         at: DateTime<Utc>,
     },
     /// Give a hold back: nothing was consumed.
-    Release { hold_id: HoldId, reason: ReleaseReason, at: DateTime<Utc> },
+    Release {
+        hold_id: HoldId,
+        reason: ReleaseReason,
+        /// As with a charge.
+        lost_attempts: u32,
+        at: DateTime<Utc>,
+    },
     /// Settle a hold that has expired, by policy.
     Expire { hold_id: HoldId, policy: ExpiryPolicy, at: DateTime<Utc> },
 }

@@ -135,6 +135,8 @@ pub enum WalletEvent {
         model: String,
         amount_nanos: Nanos,
         reason: ReleaseReason,
+        /// What attempts whose process died have cost us, as estimated from the input.
+        lost_cost_nanos: Nanos,
         at: DateTime<Utc>,
     },
     /// Nothing more was heard of the call; its input is assumed to have cost us.

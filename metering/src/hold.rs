@@ -1,0 +1,137 @@
+//! Credit that is set apart, until it is settled.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use domain::billing::{Nanos, ReleaseReason, WalletCommand};
+use nats::{Outcome, Sent};
+use relay::Usage;
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{Call, Meter, tokens_of};
+
+/// A settlement that the bus has not taken for this long is given up here; the hold then expires by policy, and the
+/// operator sees it in the log.
+const SETTLE_WITHIN: Duration = Duration::from_secs(600);
+/// How long one try to settle waits for its outcome.
+const TRY: Duration = Duration::from_secs(5);
+
+/// Credit set apart for one call. While this lives the hold is extended in time; dropped unsettled, it expires.
+pub struct Held {
+    meter: Meter,
+    call: Call,
+    max_output_tokens: u32,
+    amount: Nanos,
+    _extending: AbortOnDropHandle<()>,
+}
+
+impl Held {
+    pub(crate) fn keep(
+        meter: Meter,
+        call: Call,
+        max_output_tokens: u32,
+        amount: Nanos,
+        expires_at: DateTime<Utc>,
+    ) -> Self {
+        let extending = tokio::spawn(extend(meter.clone(), call.clone(), expires_at));
+        Self { meter, call, max_output_tokens, amount, _extending: AbortOnDropHandle::new(extending) }
+    }
+
+    /// The most output tokens that the call may be answered with.
+    #[must_use]
+    pub const fn max_output_tokens(&self) -> u32 {
+        self.max_output_tokens
+    }
+
+    /// What is set apart.
+    #[must_use]
+    pub const fn amount(&self) -> Nanos {
+        self.amount
+    }
+
+    fn charge(&self, usage: &Usage) -> WalletCommand {
+        let (tokens, basis) = tokens_of(usage);
+        WalletCommand::ChargeTokens { hold_id: self.call.hold_id, tokens, basis, lost_attempts: 0, at: Utc::now() }
+    }
+
+    fn give_back(&self, reason: ReleaseReason) -> WalletCommand {
+        WalletCommand::Release { hold_id: self.call.hold_id, reason, lost_attempts: 0, at: Utc::now() }
+    }
+
+    /// Charges what was consumed. Goes on in the background until it is committed.
+    pub fn settle(self, usage: &Usage) -> Settling {
+        let command = self.charge(usage);
+        self.carry_out("settle", command)
+    }
+
+    /// Gives everything back: there was no output. Goes on in the background until it is committed.
+    pub fn release(self, reason: ReleaseReason) -> Settling {
+        let command = self.give_back(reason);
+        self.carry_out("release", command)
+    }
+
+    fn carry_out(self, step: &'static str, command: WalletCommand) -> Settling {
+        let (done, waiting) = oneshot::channel();
+        tokio::spawn(async move {
+            let settled = tokio::time::timeout(SETTLE_WITHIN, settle(&self, step, &command)).await;
+            if settled.is_err() {
+                metrics::counter!("settlements_given_up_total").increment(1);
+                tracing::error!(hold = %self.call.hold_id, step, "a settlement was given up; its hold will expire");
+            }
+            drop(done.send(settled.is_ok()));
+        });
+        Settling(waiting)
+    }
+}
+
+/// A settlement on its way.
+pub struct Settling(oneshot::Receiver<bool>);
+
+impl Settling {
+    /// Whether it was committed within `at_most`; it goes on otherwise.
+    pub async fn wait(self, at_most: Duration) -> bool {
+        matches!(tokio::time::timeout(at_most, self.0).await, Ok(Ok(true)))
+    }
+}
+
+/// Sends until the command came to something. While `held` is borrowed its hold does not expire.
+async fn settle(held: &Held, step: &str, command: &WalletCommand) {
+    let Ok(message) = held.meter.message(&held.call, step, command) else { return };
+    let mut pause = Duration::from_millis(50);
+    loop {
+        match held.meter.commands().send(message.clone(), TRY).await {
+            Ok(Sent::Outcome(Outcome::Done { .. })) => return,
+            Ok(Sent::Outcome(outcome)) => {
+                metrics::counter!("settlements_refused_total").increment(1);
+                tracing::error!(hold = %held.call.hold_id, step, ?outcome, "a settlement was refused");
+                return;
+            }
+            Ok(Sent::Pending) => {}
+            Err(error) => tracing::warn!(hold = %held.call.hold_id, step, %error, "a settlement waits for the bus"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(5));
+    }
+}
+
+/// Extends the hold whenever a third of its life is over; ends with its [`Held`].
+async fn extend(meter: Meter, call: Call, mut expires_at: DateTime<Utc>) {
+    let life = meter.hold_life();
+    loop {
+        let due = expires_at - life * 2 / 3;
+        tokio::time::sleep((due - Utc::now()).to_std().unwrap_or_default()).await;
+        let at = Utc::now();
+        let next = at + life;
+        let command = WalletCommand::ExtendHold { hold_id: call.hold_id, expires_at: next, at };
+        let step = format!("extend:{}", next.timestamp_millis());
+        let Ok(message) = meter.message(&call, &step, &command) else { return };
+        match meter.commands().send(message, TRY).await {
+            Ok(Sent::Outcome(Outcome::Done { .. })) => expires_at = next,
+            Ok(_) | Err(_) => {
+                tracing::debug!(hold = %call.hold_id, "a hold could not be extended");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Credit set apart for a call, before anything is asked of a provider.
+
+use std::time::Duration;
+
+use chrono::{TimeDelta, Utc};
+use domain::{
+    Decider as _, HoldId, UserId,
+    billing::{Nanos, Purpose, Quote, Wallet, WalletCommand, WalletEvent},
+};
+use nats::{CommandClient, CommandMessage, EventRef, Outcome, Sent};
+use serde_json::Value;
+use thiserror::Error;
+use uuid::Uuid;
+
+use crate::{Bounds, Held};
+
+/// How credit is held.
+#[derive(Debug, Clone, Copy)]
+pub struct MeterOptions {
+    pub bounds: Bounds,
+    /// A hold that nobody extends for this long has expired: how long the credit of a call whose process died is out of
+    /// reach.
+    pub hold_life: Duration,
+    /// How long a caller waits for credit to be set apart.
+    pub patience: Duration,
+}
+
+impl Default for MeterOptions {
+    fn default() -> Self {
+        Self { bounds: Bounds::default(), hold_life: Duration::from_secs(120), patience: Duration::from_secs(5) }
+    }
+}
+
+/// A call about to be made.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// Whose wallet pays.
+    pub payer: UserId,
+    /// The same id is the same hold, also after a crash.
+    pub hold_id: HoldId,
+    pub purpose: Purpose,
+    /// Who acts, as it stands in events: `user:…`, `worker:…`.
+    pub actor: String,
+    pub correlation_id: Uuid,
+}
+
+/// Why no credit was set apart; nothing was asked of a provider.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum MeterError {
+    #[error("your credit does not cover this: {available} nano-units are available and {required} are needed")]
+    InsufficientCredit { available: Nanos, required: Nanos },
+    #[error("{message}")]
+    Refused { code: String, message: String, details: Value },
+    /// Nothing is wrong with the call; later it will work. A hold that was made after all expires by itself.
+    #[error("credit cannot be set apart now: {0}")]
+    Unavailable(String),
+}
+
+/// Holds credit and settles it. Cheap to clone.
+#[derive(Clone)]
+pub struct Meter {
+    commands: CommandClient,
+    options: MeterOptions,
+}
+
+impl Meter {
+    #[must_use]
+    pub const fn new(commands: CommandClient, options: MeterOptions) -> Self {
+        Self { commands, options }
+    }
+
+    /// How long answers may be where nobody says it better.
+    #[must_use]
+    pub const fn bounds(&self) -> &Bounds {
+        &self.options.bounds
+    }
+
+    /// Sets credit apart for `call`; the answer's bound may be smaller than quoted, as far as credit reaches.
+    ///
+    /// # Errors
+    /// See [`MeterError`].
+    pub async fn hold(&self, call: Call, quote: Quote) -> Result<Held, MeterError> {
+        let now = Utc::now();
+        let command = WalletCommand::Hold {
+            hold_id: call.hold_id,
+            purpose: call.purpose,
+            quote,
+            expires_at: now + self.hold_life(),
+            at: now,
+        };
+        let message = self.message(&call, "hold", &command)?;
+        let event = match self.commands.send(message, self.options.patience).await {
+            Ok(Sent::Outcome(Outcome::Done { event: Some(event), .. })) => event,
+            Ok(Sent::Outcome(Outcome::Refused { code, message, details })) => {
+                return Err(refused(code, message, details));
+            }
+            Ok(Sent::Outcome(other)) => return Err(MeterError::Unavailable(format!("the hold came to {other:?}"))),
+            Ok(Sent::Pending) => return Err(MeterError::Unavailable("the command queue is slow".to_owned())),
+            Err(error) => return Err(MeterError::Unavailable(error.to_string())),
+        };
+        match self.held_event(&event).await? {
+            WalletEvent::Held { max_output_tokens, amount_nanos, expires_at, .. } => {
+                Ok(Held::keep(self.clone(), call, max_output_tokens, amount_nanos, expires_at))
+            }
+            _ => Err(MeterError::Unavailable("the hold is no hold".to_owned())),
+        }
+    }
+
+    async fn held_event(&self, event: &EventRef) -> Result<WalletEvent, MeterError> {
+        let payload = self.commands.payload_of(event).await;
+        let payload = payload.map_err(|error| MeterError::Unavailable(error.to_string()))?;
+        let payload = payload.ok_or_else(|| MeterError::Unavailable("the hold cannot be found".to_owned()))?;
+        serde_json::from_value(payload).map_err(|error| MeterError::Unavailable(error.to_string()))
+    }
+
+    pub(crate) const fn commands(&self) -> &CommandClient {
+        &self.commands
+    }
+
+    pub(crate) fn hold_life(&self) -> TimeDelta {
+        TimeDelta::from_std(self.options.hold_life).unwrap_or(TimeDelta::seconds(120))
+    }
+
+    /// `command` on the payer's wallet; `step` names it within its hold, so that a repetition is the same command.
+    pub(crate) fn message(
+        &self,
+        call: &Call,
+        step: &str,
+        command: &WalletCommand,
+    ) -> Result<CommandMessage, MeterError> {
+        let body = serde_json::to_value(command).map_err(|error| MeterError::Unavailable(error.to_string()))?;
+        let verb = body.as_object().and_then(|object| object.keys().next().cloned()).unwrap_or_default();
+        Ok(CommandMessage {
+            command_id: Uuid::new_v5(&call.hold_id.uuid(), step.as_bytes()),
+            capability: Wallet::CAPABILITY.to_owned(),
+            aggregate: Wallet::TYPE.to_owned(),
+            verb,
+            aggregate_id: call.payer.to_string(),
+            actor: call.actor.clone(),
+            tenant: "default".to_owned(),
+            correlation_id: call.correlation_id,
+            causation_id: None,
+            deadline: None,
+            traceparent: None,
+            fingerprint: Some(format!("{}:{step}", call.hold_id)),
+            body,
+        })
+    }
+}
+
+fn refused(code: String, message: String, details: Value) -> MeterError {
+    let amount = |name: &str| details[name].as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
+    match code.as_str() {
+        "insufficient_credit" => {
+            MeterError::InsufficientCredit { available: amount("available_nanos"), required: amount("required_nanos") }
+        }
+        _ => MeterError::Refused { code, message, details },
+    }
+}

@@ -1,0 +1,136 @@
+//! One model of one channel, at its price.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use domain::{
+    ChannelId,
+    billing::{Basis, Quote, Rates, Tokens},
+    relay::ProviderKind,
+};
+use relay::{Provider, Usage};
+
+/// More tokens than this in one tier of one call is nobody's honest report.
+const MAX_TOKENS: u64 = 1_000_000_000;
+
+/// How long answers may be where nobody says it better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// A shorter answer than this is not worth asking for, unless the client wants a shorter one.
+    pub min_output_tokens: u32,
+    /// Where neither client nor model names a bound.
+    pub default_output_tokens: u32,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { min_output_tokens: 64, default_output_tokens: 4096 }
+    }
+}
+
+/// A model as it can be asked now.
+#[derive(Clone)]
+pub struct Offer {
+    /// As users name it.
+    pub model: String,
+    /// As the provider names it.
+    pub upstream: String,
+    pub channel_id: ChannelId,
+    /// The channel's name.
+    pub channel: String,
+    pub kind: ProviderKind,
+    pub provider: Arc<dyn Provider>,
+    /// A small model that shows that the house works.
+    pub demonstration: bool,
+    pub context_tokens: Option<u32>,
+    pub max_output_tokens: Option<u32>,
+    /// What users pay.
+    pub prices: Rates,
+    /// What the provider charges us.
+    pub costs: Rates,
+    pub price_version: u32,
+    pub created_at: DateTime<Utc>,
+}
+
+impl std::fmt::Debug for Offer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Offer").field("model", &self.model).field("channel", &self.channel).finish_non_exhaustive()
+    }
+}
+
+impl Offer {
+    /// What a call with this much input may cost at most; `wanted_output` is the client's own bound.
+    #[must_use]
+    pub fn quote(&self, input_tokens: u64, wanted_output: Option<u32>, bounds: &Bounds) -> Quote {
+        let given = [wanted_output, self.max_output_tokens].into_iter().flatten().min();
+        let max_output_tokens = given.unwrap_or(bounds.default_output_tokens);
+        Quote {
+            model: self.model.clone(),
+            channel_id: self.channel_id,
+            price_version: self.price_version,
+            prices: self.prices,
+            costs: self.costs,
+            input_tokens: input_tokens.min(MAX_TOKENS),
+            max_output_tokens,
+            min_output_tokens: bounds.min_output_tokens,
+        }
+    }
+}
+
+/// A provider's usage as tiers in which every token counts once, and how it is known. What no call can have consumed is
+/// cut to the bound and called an estimate.
+#[must_use]
+pub fn tokens_of(usage: &Usage) -> (Tokens, Basis) {
+    let cached_input = usage.cached_input_tokens.min(usage.input_tokens);
+    let reasoning = usage.reasoning_tokens.min(usage.output_tokens);
+    let told = Tokens {
+        input: usage.input_tokens - cached_input,
+        cached_input,
+        output: usage.output_tokens - reasoning,
+        reasoning,
+    };
+    let bounded = Tokens {
+        input: told.input.min(MAX_TOKENS),
+        cached_input: told.cached_input.min(MAX_TOKENS),
+        output: told.output.min(MAX_TOKENS),
+        reasoning: told.reasoning.min(MAX_TOKENS),
+    };
+    let basis = match usage.basis {
+        _ if bounded != told => Basis::Estimated,
+        relay::Basis::Reported => Basis::Reported,
+        relay::Basis::Counted => Basis::Counted,
+        relay::Basis::Estimated => Basis::Estimated,
+    };
+    (bounded, basis)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_in_one_tier() {
+        let usage = Usage {
+            input_tokens: 100,
+            cached_input_tokens: 30,
+            output_tokens: 50,
+            reasoning_tokens: 20,
+            basis: relay::Basis::Reported,
+        };
+        let tokens = Tokens { input: 70, cached_input: 30, output: 30, reasoning: 20 };
+        assert_eq!(tokens_of(&usage), (tokens, Basis::Reported));
+    }
+
+    #[test]
+    fn parts_beyond_their_whole_and_absurd_numbers_are_cut_and_called_an_estimate() {
+        let usage = Usage {
+            input_tokens: 10,
+            cached_input_tokens: 30,
+            output_tokens: u64::MAX,
+            reasoning_tokens: 0,
+            basis: relay::Basis::Reported,
+        };
+        let tokens = Tokens { input: 0, cached_input: 10, output: MAX_TOKENS, reasoning: 0 };
+        assert_eq!(tokens_of(&usage), (tokens, Basis::Estimated));
+    }
+}
