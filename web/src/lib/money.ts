@@ -21,7 +21,7 @@ const NANO = 10n ** BigInt(PLACES);
 export type Precision = "brief" | "exact";
 
 /** The decimal of an amount, with all nine places: `-1500000000` is `-1.500000000`. */
-function decimalOf(nanos: bigint): `${number}` {
+export function decimalOf(nanos: bigint): `${number}` {
   const size = nanos < 0n ? -nanos : nanos;
   const fraction = (size % NANO).toString().padStart(PLACES, "0");
   return `${nanos < 0n ? "-" : ""}${size / NANO}.${fraction}` as `${number}`;

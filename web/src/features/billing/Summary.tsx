@@ -1,0 +1,70 @@
+/** What can be spent now, what is held apart, and where it came from. */
+import type { ReactNode } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { Loaded } from "@/components/ui/Loaded";
+import { isLow, useMoney, walletQuery } from "./wallet";
+import type { Wallet } from "./wire";
+
+export function Summary(): ReactNode {
+  const { t } = useTranslation("billing");
+  const query = useQuery(walletQuery());
+  return (
+    <section aria-label={t("summary.label")} className="flex flex-col gap-4">
+      <Loaded query={query} texts="billing" height="11rem">
+        {query.data !== undefined && <Pots wallet={query.data} />}
+      </Loaded>
+    </section>
+  );
+}
+
+function Pots({ wallet }: { wallet: Wallet }): ReactNode {
+  const { t } = useTranslation("billing");
+  const money = useMoney();
+  const held = BigInt(wallet.held_nanos);
+  const debt = BigInt(wallet.debt_nanos);
+  const pots = [
+    { name: t("summary.granted"), nanos: wallet.granted_nanos, text: t("summary.grantedText") },
+    { name: t("summary.paid"), nanos: wallet.paid_nanos, text: t("summary.paidText") },
+    ...(debt === 0n ? [] : [{ name: t("summary.debt"), nanos: `-${wallet.debt_nanos}`, text: t("summary.debtText") }]),
+  ];
+  return (
+    <div className="grid gap-4 md:grid-cols-[1.3fr_1fr]">
+      <div className="card flex flex-col justify-between gap-6">
+        <div>
+          <h2 className="text-muted text-sm font-medium">{t("summary.available")}</h2>
+          <p data-testid="available" className="figure mt-1" title={money(wallet.available_nanos, "exact")}>
+            {money(wallet.available_nanos)}
+          </p>
+          {isLow(wallet) && <p className="text-danger mt-2 text-sm text-pretty">{t("summary.low")}</p>}
+        </div>
+        <div className="border-line border-t pt-3">
+          <p className="flex flex-wrap items-baseline justify-between gap-x-4 text-sm">
+            <span className="font-medium">{t("summary.held")}</span>
+            <span className="amount" title={money(held, "exact")}>{money(held)}</span>
+          </p>
+          <p className="text-muted mt-1 text-xs text-pretty">{t("summary.heldText")}</p>
+        </div>
+      </div>
+      <dl className="card flex flex-col gap-4">
+        {pots.map((pot) => (
+          <div key={pot.name}>
+            <div className="flex flex-wrap items-baseline justify-between gap-x-4 text-sm">
+              <dt className="font-medium">{pot.name}</dt>
+              <dd className="amount" title={money(pot.nanos, "exact")}>
+                {money(pot.nanos)}
+              </dd>
+            </div>
+            <dd className="text-muted mt-1 text-xs text-pretty">{pot.text}</dd>
+          </div>
+        ))}
+        <div className="border-line mt-auto flex flex-wrap items-baseline justify-between gap-x-4 border-t pt-3 text-sm">
+          <dt className="font-medium">{t("summary.balance")}</dt>
+          <dd className="amount font-medium" title={money(wallet.balance_nanos, "exact")}>
+            {money(wallet.balance_nanos)}
+          </dd>
+        </div>
+      </dl>
+    </div>
+  );
+}

@@ -1,0 +1,63 @@
+/** Reads and writes of API keys. */
+import { queryOptions, type QueryClient } from "@tanstack/react-query";
+import { unwrap } from "@/api/client";
+import { ApiError } from "@/api/problem";
+import { api, type ApiKey, type CreatedKey, type NewKey } from "./wire";
+
+export const apiKeyKeys = { all: ["api-keys"] as const };
+
+const PAGE = 100;
+/** A user has at most a hundred keys in use; revoked ones may be more, and the oldest of them are left out. */
+const MAX_PAGES = 5;
+
+export function apiKeysQuery() {
+  return queryOptions({
+    queryKey: apiKeyKeys.all,
+    queryFn: async ({ signal }): Promise<ApiKey[]> => {
+      const keys: ApiKey[] = [];
+      let cursor: string | null = null;
+      for (let page = 0; page < MAX_PAGES; page += 1) {
+        const query: { limit: number; cursor?: string } = { limit: PAGE, ...(cursor === null ? {} : { cursor }) };
+        const { items, next_cursor } = await unwrap(api.GET("/api/v1/api-keys", { params: { query }, signal }));
+        keys.push(...items);
+        cursor = next_cursor ?? null;
+        if (cursor === null) break;
+      }
+      return keys;
+    },
+  });
+}
+
+/**
+ * Makes a key. Asked once only: the secret is told in this answer and in no other, so that a second attempt after a
+ * lost answer would leave a key behind that nobody knows.
+ */
+export async function createKey(client: QueryClient, wanted: NewKey): Promise<CreatedKey> {
+  try {
+    const created = await unwrap(api.POST("/api/v1/api-keys", { body: wanted }));
+    // 202: committed later, and its secret with it.
+    if (typeof created.key !== "string") throw new ApiError(0, "key_lost", "", null);
+    return created;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 0) throw new ApiError(0, "key_lost", error.detail, error.requestId);
+    throw error;
+  } finally {
+    void client.invalidateQueries({ queryKey: apiKeyKeys.all });
+  }
+}
+
+/** Revoking twice is revoking once. */
+export async function revokeKey(client: QueryClient, id: string): Promise<void> {
+  try {
+    await unwrap(api.DELETE("/api/v1/api-keys/{id}", { params: { path: { id } } }));
+  } finally {
+    await client.invalidateQueries({ queryKey: apiKeyKeys.all });
+  }
+}
+
+export type KeyState = "active" | "expired" | "revoked";
+
+export function stateOf(key: ApiKey, now: Date): KeyState {
+  if (key.revoked_at != null) return "revoked";
+  return key.expires_at != null && Date.parse(key.expires_at) <= now.getTime() ? "expired" : "active";
+}
