@@ -111,6 +111,7 @@ async fn openai(config: &Config) -> anyhow::Result<Option<OpenAi>> {
         api_key: config.openai_api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned())),
         models: config.openai_models.clone(),
         limits: Limits::default(),
+        address_policy: relay::AddressPolicy::default(),
     };
     if account.models.is_empty() {
         account.models = OpenAi::new(account.clone())?

@@ -59,7 +59,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::{ChatRequest, ReplyStream};
+    use crate::{ChatRequest, Completion, CompletionRequest, ReplyStream};
 
     struct Named(&'static str, Vec<&'static str>);
 
@@ -80,6 +80,10 @@ mod tests {
         }
 
         async fn chat(&self, _: ChatRequest, _: CancellationToken) -> Result<ReplyStream, RelayError> {
+            Err(RelayError::UpstreamCut)
+        }
+
+        async fn complete(&self, _: CompletionRequest, _: CancellationToken) -> Result<Completion, RelayError> {
             Err(RelayError::UpstreamCut)
         }
     }

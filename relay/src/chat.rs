@@ -7,7 +7,7 @@ use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::RelayError;
+use crate::{Completion, CompletionRequest, RelayError, Usage};
 
 /// Who said a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,29 +66,6 @@ pub enum Finish {
     Other(String),
 }
 
-/// Where token counts come from, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Basis {
-    /// The provider said so.
-    Reported,
-    /// Counted here with the model's own tokenizer.
-    Counted,
-    /// Counted here with the tokenizer of another model, or derived from the length of the text.
-    Estimated,
-}
-
-/// What an answer consumed, in tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Tokens of the whole prompt, the template's own included where they are known.
-    pub input_tokens: u64,
-    /// Tokens of the answer.
-    pub output_tokens: u64,
-    /// How far the two numbers can be trusted.
-    pub basis: Basis,
-}
-
 /// One step of an answer.
 #[derive(Clone, PartialEq, Eq)]
 pub enum ReplyDelta {
@@ -145,4 +122,11 @@ pub trait Provider: Send + Sync {
     /// with `Done { finish: Finish::Cancelled, .. }` whose usage covers what was generated; if it fires before the
     /// stream exists, the error is [`RelayError::Cancelled`].
     async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError>;
+
+    /// Answers one call of the compatible API. An error here means that nothing was delivered.
+    ///
+    /// A stream ends once `cancel` fires with a `Done` whose usage covers what was generated. A whole answer cannot be
+    /// half: cancelling it is [`RelayError::Cancelled`], and what the provider charges for it is not known; a caller
+    /// that must know lets it finish.
+    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError>;
 }

@@ -24,6 +24,10 @@ pub enum RelayError {
         status: u16,
         /// The provider's own sentence, shortened.
         message: String,
+        /// The provider's word for the reason, where it gave one that is fit to be shown.
+        code: Option<String>,
+        /// The parameter that it names as the reason.
+        param: Option<String>,
     },
     /// The provider's bytes are not what the protocol says. The text says what was wrong, not what was read.
     #[error("the model provider sent an answer that cannot be read: {0}")]
@@ -55,6 +59,11 @@ pub enum RelayError {
 }
 
 impl RelayError {
+    /// A refusal in our own words.
+    pub(crate) fn refused(status: u16, message: impl Into<String>) -> Self {
+        Self::UpstreamRefused { status, message: message.into(), code: None, param: None }
+    }
+
     /// The stable name of the kind, for clients, metrics and stored failures.
     #[must_use]
     pub fn code(&self) -> &'static str {

@@ -5,6 +5,7 @@
 //! turns by token; a full queue refuses with [`RelayError::Busy`]. A conversation longer than the window loses its
 //! oldest turns before the model sees it.
 
+mod complete;
 mod generate;
 mod llama;
 mod prepare;
@@ -24,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::generate::{Generation, Model, Out};
 pub use self::prepare::prepare;
-use crate::{ChatRequest, ModelInfo, Provider, RelayError, ReplyStream};
+use crate::{ChatRequest, Completion, CompletionRequest, ModelInfo, Provider, RelayError, ReplyStream};
 
 /// The one model that this provider has.
 pub const MODEL_ID: &str = "smollm2-135m-instruct";
@@ -194,5 +195,11 @@ impl Provider for Local {
         let first = first.unwrap_or_else(|| Err(RelayError::LocalFailure("the answer vanished".to_owned())))?;
         let rest = stream::unfold(steps, |mut steps| async move { Some((steps.recv().await?, steps)) });
         Ok(stream::once(async { Ok(first) }).chain(rest).boxed())
+    }
+
+    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError> {
+        let is_stream = request.stream;
+        let reply = self.chat(complete::chat_request(&request)?, cancel).await?;
+        if is_stream { Ok(Completion::Stream(complete::chunks(reply))) } else { complete::whole(reply).await }
     }
 }

@@ -4,10 +4,16 @@
 //! redirects are not followed, because they would carry the key to an address that nobody configured. Nothing is
 //! retried here: the caller owns attempts.
 
+mod calls;
+mod chunk;
 mod list;
+mod refusal;
+mod request;
 mod stream;
-mod wire;
+mod usage;
+mod whole;
 
+use std::io::Cursor;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -21,8 +27,14 @@ pub use secrecy::SecretString;
 use tokio_util::io::StreamReader;
 use tokio_util::sync::CancellationToken;
 
+use self::request::Asked;
 use self::stream::Answer;
-use crate::{ChatRequest, ModelInfo, Provider, RelayError, ReplyStream};
+use self::whole::Document;
+use crate::address::{self, Resolver};
+use crate::{
+    AddressPolicy, ChatRequest, Completion, CompletionRequest, ModelInfo, Provider, RelayError, ReplyStream,
+    check_base_url,
+};
 
 /// An error body, or an answer without streaming, is read up to this size.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
@@ -42,6 +54,8 @@ pub struct OpenAiConfig {
     pub models: Vec<String>,
     /// How patient we are and how much we take.
     pub limits: Limits,
+    /// Which addresses are allowed beyond the safe default.
+    pub address_policy: AddressPolicy,
 }
 
 /// How long to wait for an upstream and how much to take from it.
@@ -49,15 +63,15 @@ pub struct OpenAiConfig {
 pub struct Limits {
     /// For the TCP and TLS handshakes.
     pub connect: Duration,
-    /// From sending the request to the status line; a busy server answers late.
+    /// From sending a request for a stream to the status line; a busy server answers late.
     pub first_byte: Duration,
     /// Between two lines of the stream, comments included.
     pub idle: Duration,
-    /// For the whole answer.
+    /// For the whole answer; one that is no stream may take all of it before its first byte.
     pub total: Duration,
     /// One line, and the data of one event.
     pub event_bytes: usize,
-    /// The text of one answer.
+    /// What is generated for one request, all choices together.
     pub answer_bytes: usize,
 }
 
@@ -92,12 +106,15 @@ impl OpenAi {
     /// An adapter for that account. Nothing is sent yet.
     ///
     /// # Errors
-    /// [`RelayError::Misconfigured`] if the base URL is not an `http` or `https` address.
+    /// [`RelayError::Misconfigured`] if [`check_base_url`] refuses the base URL.
     pub fn new(config: OpenAiConfig) -> Result<Self, RelayError> {
-        let endpoint = endpoint(&config.base_url)?;
+        let mut endpoint = check_base_url(&config.base_url, config.address_policy)?;
+        let path = format!("{}/chat/completions", endpoint.path());
+        endpoint.set_path(&path);
         let client = Client::builder()
             .connect_timeout(config.limits.connect)
             .redirect(reqwest::redirect::Policy::none())
+            .dns_resolver(Resolver::new(config.address_policy))
             .pool_idle_timeout(Duration::from_secs(60))
             .tls_backend_preconfigured(tls()?)
             .user_agent(concat!("oblivious/", env!("CARGO_PKG_VERSION")))
@@ -107,21 +124,31 @@ impl OpenAi {
         Ok(Self { client, endpoint, is_openai, config })
     }
 
-    async fn send(&self, request: &ChatRequest) -> Result<Response, RelayError> {
-        let mut call = self.client.post(self.endpoint.clone()).json(&wire::Body::new(request, self.is_openai));
+    /// The response of a server that accepted the request, once its status line came within `patience`.
+    async fn send(&self, asked: &Asked, patience: Duration) -> Result<Response, RelayError> {
+        let mut call = self.client.post(self.endpoint.clone()).json(&asked.body);
         if let Some(key) = &self.config.api_key {
             call = call.bearer_auth(key.expose_secret());
         }
         let limits = self.config.limits;
-        match tokio::time::timeout(limits.first_byte, call.send()).await {
-            Err(_) => Err(limits.too_slow("the first byte", limits.first_byte)),
-            Ok(Ok(response)) => Ok(response),
-            Ok(Err(error)) if error.is_timeout() => Err(limits.too_slow("a connection", limits.connect)),
-            Ok(Err(error)) if error.is_connect() => {
-                Err(RelayError::UpstreamUnavailable("it does not accept connections".to_owned()))
-            }
-            Ok(Err(_)) => Err(RelayError::UpstreamUnavailable("the connection broke before an answer".to_owned())),
+        let response = match tokio::time::timeout(patience, call.send()).await {
+            Err(_) => return Err(limits.too_slow("the first byte", patience)),
+            Ok(Err(error)) => return Err(self.unreachable(&error)),
+            Ok(Ok(response)) => response,
+        };
+        if response.status() == StatusCode::OK { Ok(response) } else { Err(self.refusal(response).await) }
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> RelayError {
+        if let Some(refusal) = address::refusal(error) {
+            return refusal;
         }
+        if error.is_timeout() {
+            return self.config.limits.too_slow("a connection", self.config.limits.connect);
+        }
+        let what =
+            if error.is_connect() { "it does not accept connections" } else { "the connection broke before an answer" };
+        RelayError::UpstreamUnavailable(what.to_owned())
     }
 
     /// The error that a refused request means.
@@ -132,23 +159,38 @@ impl OpenAi {
             Ok(Ok(body)) => body,
             _ => String::new(),
         };
-        wire::read_error(status.as_u16(), &body, retry_after, self.secret())
+        refusal::of_response(status.as_u16(), &body, retry_after, self.secret())
     }
 
-    /// The answer of a server that ignores `stream: true` and sends one JSON document.
-    async fn whole_answer(&self, response: Response, request: ChatRequest) -> Result<ReplyStream, RelayError> {
+    /// The one JSON document that a response is.
+    async fn document(&self, response: Response) -> Result<Document, RelayError> {
         let limits = self.config.limits;
         let body = tokio::time::timeout(limits.total, read_body(response))
             .await
             .map_err(|_| limits.too_slow("the whole answer", limits.total))??;
-        // The same reader judges it: one event, then the end.
-        wire::read_chunk(&body, self.secret())?;
-        let document: String = body.split(['\r', '\n']).collect();
-        let source = Box::new(std::io::Cursor::new(format!("data: {document}\n\n")));
-        let limits = Limits { event_bytes: MAX_BODY_BYTES + 16, ..limits };
-        let asked = (request.model, request.turns);
-        let answer = Answer::new(source, limits, self.config.api_key.clone(), asked, CancellationToken::new());
-        Ok(answer.into_stream())
+        Document::read(&body, self.secret())
+    }
+
+    /// The answer to a request for a stream, about to be read.
+    async fn stream(&self, asked: Asked, cancel: CancellationToken) -> Result<Answer, RelayError> {
+        let limits = self.config.limits;
+        let response = self.send(&asked, limits.first_byte).await?;
+        let secret = self.config.api_key.clone();
+        if is_json(response.headers()) {
+            // A server that ignores `stream: true`. The same reader tells its document as a stream.
+            let events = self.document(response).await?.into_events();
+            let limits = Limits { event_bytes: 2 * MAX_BODY_BYTES, ..limits };
+            return Ok(Answer::new(Box::new(Cursor::new(events)), limits, secret, asked, CancellationToken::new()));
+        }
+        let bytes = response.bytes_stream().map_err(std::io::Error::other);
+        Ok(Answer::new(Box::new(StreamReader::new(bytes.boxed())), limits, secret, asked, cancel))
+    }
+
+    async fn whole(&self, asked: Asked) -> Result<Completion, RelayError> {
+        let response = self.send(&asked, self.config.limits.total).await?;
+        let Document { body, usage, generated } = self.document(response).await?;
+        let usage = stream::final_usage(usage, asked, generated).await;
+        Ok(Completion::Whole { body: body.into(), usage })
     }
 
     fn secret(&self) -> Option<&str> {
@@ -173,29 +215,31 @@ impl Provider for OpenAi {
     }
 
     async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
-        let start = async {
-            let response = self.send(&request).await?;
-            if response.status() != StatusCode::OK {
-                return Err(self.refusal(response).await);
-            }
-            Ok(response)
-        };
-        let response = tokio::select! {
-            biased;
-            () = cancel.cancelled() => return Err(RelayError::Cancelled),
-            response = start => response?,
-        };
-        if is_json(response.headers()) {
-            return tokio::select! {
-                biased;
-                () = cancel.cancelled() => Err(RelayError::Cancelled),
-                answer = self.whole_answer(response, request) => answer,
-            };
+        let asked = Asked::chat(&request, self.is_openai);
+        let answer = unless_cancelled(&cancel, self.stream(asked, cancel.clone())).await?;
+        Ok(answer.into_reply())
+    }
+
+    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError> {
+        let is_stream = request.stream;
+        let asked = Asked::completion(request, self.is_openai);
+        if !is_stream {
+            return unless_cancelled(&cancel, self.whole(asked)).await;
         }
-        let bytes = response.bytes_stream().map_err(std::io::Error::other);
-        let source = Box::new(StreamReader::new(bytes.boxed()));
-        let asked = (request.model, request.turns);
-        Ok(Answer::new(source, self.config.limits, self.config.api_key.clone(), asked, cancel).into_stream())
+        let answer = unless_cancelled(&cancel, self.stream(asked, cancel.clone())).await?;
+        Ok(Completion::Stream(answer.into_chunks()))
+    }
+}
+
+/// What `work` gives, or [`RelayError::Cancelled`] as soon as the caller wants it no more.
+async fn unless_cancelled<T>(
+    cancel: &CancellationToken,
+    work: impl Future<Output = Result<T, RelayError>>,
+) -> Result<T, RelayError> {
+    tokio::select! {
+        biased;
+        () = cancel.cancelled() => Err(RelayError::Cancelled),
+        outcome = work => outcome,
     }
 }
 
@@ -208,19 +252,6 @@ fn tls() -> Result<rustls::ClientConfig, RelayError> {
         .and_then(BuilderVerifierExt::with_platform_verifier)
         .map_err(unusable)?;
     Ok(config.with_no_client_auth())
-}
-
-/// `<base>/chat/completions`, forgiving about a trailing slash and a bare host.
-fn endpoint(base_url: &str) -> Result<Url, RelayError> {
-    let wrong = || RelayError::Misconfigured("the base URL must look like https://host/v1".to_owned());
-    let mut url = Url::parse(base_url.trim()).map_err(|_| wrong())?;
-    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.host_str().is_none() {
-        return Err(wrong());
-    }
-    let path = url.path().trim_end_matches('/');
-    let path = if path.is_empty() { "/v1" } else { path };
-    url.set_path(&format!("{path}/chat/completions"));
-    Ok(url)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {
@@ -260,25 +291,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base_urls_of_all_common_forms_lead_to_the_same_endpoint() {
-        for base in
-            ["https://host.example/v1", "https://host.example/v1/", "https://host.example", " https://host.example/ "]
-        {
-            assert_eq!(endpoint(base).unwrap().as_str(), "https://host.example/v1/chat/completions");
-        }
-        assert_eq!(endpoint("http://h:1/openai/v2").unwrap().path(), "/openai/v2/chat/completions");
-    }
-
-    #[test]
-    fn a_base_url_that_is_no_http_address_is_refused_without_repeating_it() {
-        for base in ["", "host/v1", "ftp://secret@host/v1", "https://host/v1?key=secret"] {
-            let error = endpoint(base).unwrap_err();
-            assert_eq!(error.code(), "misconfigured");
-            assert!(!error.to_string().contains("secret"));
-        }
-    }
-
-    #[test]
     fn the_wait_is_read_from_milliseconds_seconds_and_dates_and_is_bounded() {
         let wait = |name: &'static str, value: &str| {
             let mut headers = HeaderMap::new();
@@ -300,6 +312,7 @@ mod tests {
             api_key: Some("sk-very-secret".into()),
             models: vec![],
             limits: Limits::default(),
+            address_policy: AddressPolicy::default(),
         };
         assert!(!format!("{config:?}").contains("very-secret"));
     }

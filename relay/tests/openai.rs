@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use relay::openai::{Limits, OpenAi, OpenAiConfig};
-use relay::{Basis, ChatRequest, Finish, Provider, RelayError, ReplyDelta, ReplyStream, Role, Turn, Usage};
+use relay::{
+    AddressPolicy, Basis, ChatRequest, Finish, Provider, RelayError, ReplyDelta, ReplyStream, Role, Turn, Usage,
+};
 use testkit::provider::{MockProvider, Outcome, Script};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +19,7 @@ fn adapter_with(provider: &MockProvider, limits: Limits) -> OpenAi {
         api_key: Some("sk-test-key".into()),
         models: vec!["mock-1".to_owned()],
         limits,
+        address_policy: AddressPolicy::default(),
     })
     .unwrap()
 }
@@ -69,7 +72,7 @@ async fn refused(provider: &MockProvider, script: Script) -> RelayError {
 }
 
 fn reported(input_tokens: u64, output_tokens: u64) -> Option<Usage> {
-    Some(Usage { input_tokens, output_tokens, basis: Basis::Reported })
+    Some(Usage::new(input_tokens, output_tokens, Basis::Reported))
 }
 
 #[tokio::test]
@@ -323,6 +326,7 @@ async fn a_server_that_has_no_list_of_models_is_a_clear_error() {
         api_key: None,
         models: vec![],
         limits: Limits::default(),
+        address_policy: AddressPolicy::default(),
     };
     let error = OpenAi::new(config).unwrap().list_models().await.unwrap_err();
     assert_eq!(error.code(), "upstream_refused");

@@ -70,6 +70,7 @@ impl House {
             api_key: None,
             models: vec!["m".to_owned()],
             limits: Limits::default(),
+            address_policy: relay::AddressPolicy::default(),
         });
         let catalogue = Catalogue::new(vec![Arc::new(openai.unwrap())]);
         let worker =

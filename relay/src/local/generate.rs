@@ -86,11 +86,7 @@ impl<'a> Generation<'a> {
     /// Generates to the end and sends every step; `Done` last.
     pub(super) fn run(mut self) -> Result<(), RelayError> {
         let Some(finish) = self.say()? else { return Ok(()) };
-        let usage = Usage {
-            input_tokens: self.prompt.len() as u64,
-            output_tokens: self.said.len() as u64,
-            basis: Basis::Counted,
-        };
+        let usage = Usage::new(self.prompt.len() as u64, self.said.len() as u64, Basis::Counted);
         // A caller that left needs no end.
         drop(self.out.try_send(Ok(ReplyDelta::Done { finish, usage: Some(usage) })));
         Ok(())

@@ -1,19 +1,25 @@
-//! From upstream chunks to the steps of an answer, with every end accounted for.
+//! From upstream bytes to the steps of an answer, with every end accounted for.
 //!
-//! An answer is complete when a finish reason or `[DONE]` came; a body that ends before is `upstream_cut`. The usage
-//! frame follows the finish reason, so reading goes on after it, but nothing that happens there can spoil the answer.
+//! One reader serves the compatible API, which gets the chunks, and our own chats, which get their text. An answer is
+//! complete when every choice has its finish reason or `[DONE]` came; a body that ends before is `upstream_cut`. The
+//! usage frame follows the finish reason, so reading goes on after it, but nothing that happens there can spoil the
+//! answer.
 
 use std::time::Duration;
 
 use futures::stream;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Limits, wire};
+use super::chunk::ChunkReader;
+use super::request::Asked;
+use super::{Limits, usage};
+use crate::count::Generated;
 use crate::sse::{Event, EventReader, ReadError};
-use crate::{Basis, Finish, RelayError, ReplyDelta, ReplyStream, Turn, Usage, count};
+use crate::{CompletionFrame, CompletionStream, Finish, RelayError, ReplyDelta, ReplyStream, Usage, count};
 
 /// How long the usage frame and the end may follow the finish reason.
 const GRACE_AFTER_FINISH: Duration = Duration::from_secs(5);
@@ -25,14 +31,13 @@ pub(super) type Source = Box<dyn AsyncRead + Send + Unpin>;
 pub(super) struct Answer {
     /// `None` once the answer ended: dropped early so that a cancelled generation stops before anything is counted.
     events: Option<EventReader<Source>>,
+    chunks: ChunkReader,
     cancel: CancellationToken,
     limits: Limits,
     deadline: Instant,
     secret: Option<SecretString>,
-    model: String,
-    turns: Vec<Turn>,
-    text: String,
-    finish: Option<Finish>,
+    asked: Asked,
+    generated: Generated,
     usage: Option<Usage>,
 }
 
@@ -44,46 +49,71 @@ enum Input {
     Failed(ReadError),
 }
 
+/// What the caller gets next.
+enum Step {
+    Chunk(Value),
+    End { cancelled: bool, usage: Option<Usage> },
+}
+
+/// What an input amounts to.
+enum Taken {
+    Nothing,
+    Chunk(Value),
+    End { cancelled: bool },
+}
+
 impl Answer {
     pub(super) fn new(
         source: Source,
         limits: Limits,
         secret: Option<SecretString>,
-        (model, turns): (String, Vec<Turn>),
+        asked: Asked,
         cancel: CancellationToken,
     ) -> Self {
         Self {
             events: Some(EventReader::new(source, limits.event_bytes)),
+            chunks: ChunkReader::new(&asked),
             cancel,
             limits,
             deadline: Instant::now() + limits.total,
             secret,
-            model,
-            turns,
-            text: String::new(),
-            finish: None,
+            asked,
+            generated: Generated::default(),
             usage: None,
         }
     }
 
-    /// The answer as a stream of steps.
-    pub(super) fn into_stream(self) -> ReplyStream {
+    /// The answer as the compatible API gives it.
+    pub(super) fn into_chunks(self) -> CompletionStream {
         Box::pin(stream::unfold(self, |mut answer| async move {
-            let step = answer.next().await?;
-            Some((step, answer))
+            let frame = answer.next().await?.map(|step| match step {
+                Step::Chunk(chunk) => CompletionFrame::Chunk(chunk),
+                Step::End { usage, .. } => CompletionFrame::Done { usage },
+            });
+            Some((frame, answer))
         }))
     }
 
-    async fn next(&mut self) -> Option<Result<ReplyDelta, RelayError>> {
+    /// The answer as its text.
+    pub(super) fn into_reply(self) -> ReplyStream {
+        let reply = Reply { answer: self, finish: None };
+        Box::pin(stream::unfold(reply, |mut reply| async move {
+            let step = reply.next().await?;
+            Some((step, reply))
+        }))
+    }
+
+    async fn next(&mut self) -> Option<Result<Step, RelayError>> {
         loop {
             let input = self.read().await?;
             match self.take(input) {
-                Ok(None) => {}
-                Ok(Some(Next::Text(text))) => return Some(Ok(ReplyDelta::Text(text))),
-                Ok(Some(Next::End(finish))) => {
+                Ok(Taken::Nothing) => {}
+                Ok(Taken::Chunk(chunk)) => return Some(Ok(Step::Chunk(chunk))),
+                Ok(Taken::End { cancelled }) => {
                     self.events = None;
-                    let usage = self.final_usage().await;
-                    return Some(Ok(ReplyDelta::Done { finish, usage }));
+                    let (asked, generated) = (self.asked.take(), std::mem::take(&mut self.generated));
+                    let usage = final_usage(self.usage, asked, generated).await;
+                    return Some(Ok(Step::End { cancelled, usage }));
                 }
                 Err(error) => {
                     self.events = None;
@@ -96,7 +126,7 @@ impl Answer {
     /// The next thing that happens, or `None` if the answer already ended.
     async fn read(&mut self) -> Option<Input> {
         let events = self.events.as_mut()?;
-        let idle = if self.finish.is_some() { GRACE_AFTER_FINISH } else { self.limits.idle };
+        let idle = if self.chunks.is_finished() { GRACE_AFTER_FINISH } else { self.limits.idle };
         Some(tokio::select! {
             biased;
             () = self.cancel.cancelled() => Input::Cancelled,
@@ -109,17 +139,17 @@ impl Answer {
         })
     }
 
-    fn take(&mut self, input: Input) -> Result<Option<Next>, RelayError> {
-        // What follows the finish reason can add the usage and nothing else.
-        let finished = self.finish.clone();
+    fn take(&mut self, input: Input) -> Result<Taken, RelayError> {
+        // What follows the last finish reason can add the usage and nothing else.
+        let finished = self.chunks.is_finished();
         match input {
-            Input::Cancelled => Ok(Some(Next::End(finished.unwrap_or(Finish::Cancelled)))),
-            Input::Event(event) if event.data == "[DONE]" => Ok(Some(Next::End(finished.unwrap_or(Finish::Stop)))),
-            Input::Event(event) => match (self.take_chunk(&event), finished) {
-                (Err(_), Some(finish)) => Ok(Some(Next::End(finish))),
-                (step, _) => step,
+            Input::Cancelled => Ok(Taken::End { cancelled: true }),
+            Input::Event(event) if event.data == "[DONE]" => Ok(Taken::End { cancelled: false }),
+            Input::Event(event) => match self.take_chunk(&event, finished) {
+                Err(_) if finished => Ok(Taken::End { cancelled: false }),
+                taken => taken,
             },
-            _ if finished.is_some() => Ok(finished.map(Next::End)),
+            _ if finished => Ok(Taken::End { cancelled: false }),
             Input::End | Input::Failed(ReadError::Broken) => Err(RelayError::UpstreamCut),
             Input::TooLate => Err(self.limits.too_slow("the whole answer", self.limits.total)),
             Input::Failed(ReadError::Idle) => Err(self.limits.too_slow("the next piece", self.limits.idle)),
@@ -127,43 +157,68 @@ impl Answer {
         }
     }
 
-    fn take_chunk(&mut self, event: &Event) -> Result<Option<Next>, RelayError> {
+    fn take_chunk(&mut self, event: &Event, finished: bool) -> Result<Taken, RelayError> {
         let secret = self.secret.as_ref().map(ExposeSecret::expose_secret);
-        let step = match wire::read_chunk(&event.data, secret) {
+        let chunk = match self.chunks.read(&event.data, secret) {
             // Half a chunk at the end of the body was cut, not malformed.
             Err(RelayError::UpstreamGarbage(_)) if !event.complete => return Err(RelayError::UpstreamCut),
-            step => step?,
+            chunk => chunk?,
         };
-        self.usage = step.usage.or(self.usage);
-        if self.finish.is_some() {
-            return Ok(None);
+        self.usage = chunk.usage.or(self.usage);
+        if finished {
+            return Ok(Taken::Nothing);
         }
-        self.finish = step.finish;
-        if step.text.is_empty() {
-            return Ok(None);
-        }
-        if self.text.len() + step.text.len() > self.limits.answer_bytes {
+        if self.generated.bytes() + chunk.generated.bytes() > self.limits.answer_bytes {
             return Err(RelayError::UpstreamGarbage("the answer is longer than any model's".to_owned()));
         }
-        self.text.push_str(&step.text);
-        Ok(Some(Next::Text(step.text)))
-    }
-
-    /// The provider's numbers, or our own where it gave none or says that a text that is there cost nothing.
-    async fn final_usage(&mut self) -> Option<Usage> {
-        let believable = |usage: &Usage| usage.input_tokens > 0 && (usage.output_tokens > 0 || self.text.is_empty());
-        if let Some(usage) = self.usage.filter(|usage| usage.basis == Basis::Reported && believable(usage)) {
-            return Some(usage);
-        }
-        let (model, turns, text) =
-            (std::mem::take(&mut self.model), std::mem::take(&mut self.turns), std::mem::take(&mut self.text));
-        // Counting is arithmetic of milliseconds up to a second; it must not hold up other answers.
-        tokio::task::spawn_blocking(move || count::count(&model, &turns, &text)).await.ok()
+        self.generated.append(&chunk.generated);
+        Ok(chunk.value.map_or(Taken::Nothing, Taken::Chunk))
     }
 }
 
-/// What the caller gets next.
-enum Next {
-    Text(String),
-    End(Finish),
+/// The provider's numbers, or our own where it gave none or none that can be believed.
+pub(super) async fn final_usage(reported: Option<Usage>, asked: Asked, generated: Generated) -> Option<Usage> {
+    if let Some(usage) = reported.filter(|usage| usage::is_believable(usage, &generated)) {
+        return Some(usage);
+    }
+    // Counting is arithmetic of milliseconds up to a second; it must not hold up other answers.
+    tokio::task::spawn_blocking(move || count::count(asked.model(), &asked.body, &generated)).await.ok()
+}
+
+/// An answer of which only the first choice's text is wanted.
+struct Reply {
+    answer: Answer,
+    finish: Option<Finish>,
+}
+
+impl Reply {
+    async fn next(&mut self) -> Option<Result<ReplyDelta, RelayError>> {
+        loop {
+            let chunk = match self.answer.next().await? {
+                Ok(Step::Chunk(chunk)) => chunk,
+                Ok(Step::End { cancelled, usage }) => {
+                    let otherwise = if cancelled { Finish::Cancelled } else { Finish::Stop };
+                    return Some(Ok(ReplyDelta::Done { finish: self.finish.take().unwrap_or(otherwise), usage }));
+                }
+                Err(error) => return Some(Err(error)),
+            };
+            let Some(choice) = chunk.pointer("/choices/0") else { continue };
+            let reason = choice.get("finish_reason").and_then(Value::as_str);
+            self.finish = self.finish.take().or(reason.map(finish));
+            let part = |key: &str| choice.pointer(key).and_then(Value::as_str).unwrap_or_default();
+            let text = part("/delta/content").to_owned() + part("/delta/refusal");
+            if !text.is_empty() {
+                return Some(Ok(ReplyDelta::Text(text)));
+            }
+        }
+    }
+}
+
+fn finish(reason: &str) -> Finish {
+    match reason {
+        "stop" => Finish::Stop,
+        "length" => Finish::Length,
+        "content_filter" => Finish::ContentFilter,
+        _ => Finish::Other(reason.to_owned()),
+    }
 }

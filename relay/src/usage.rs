@@ -1,0 +1,89 @@
+//! What an answer consumed, and how far the numbers can be trusted.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// Where token counts come from, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Basis {
+    /// The provider said so.
+    Reported,
+    /// Counted here with the model's own tokenizer.
+    Counted,
+    /// Counted here with the tokenizer of another model, or derived from the length of the text.
+    Estimated,
+}
+
+/// What an answer consumed, in tokens. No part is ever greater than its whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of the whole prompt: cached ones included, and the template's own where they are known.
+    pub input_tokens: u64,
+    /// Those of the prompt that the provider had in its cache. Zero where it does not say.
+    #[serde(default)]
+    pub cached_input_tokens: u64,
+    /// Tokens of everything that was generated: all choices, tool calls and reasoning included.
+    pub output_tokens: u64,
+    /// Those of the output that were reasoning. Zero where nobody says.
+    #[serde(default)]
+    pub reasoning_tokens: u64,
+    /// How far the numbers can be trusted.
+    pub basis: Basis,
+}
+
+impl Usage {
+    /// A usage of which no parts are known.
+    #[must_use]
+    pub fn new(input_tokens: u64, output_tokens: u64, basis: Basis) -> Self {
+        Self { input_tokens, cached_input_tokens: 0, output_tokens, reasoning_tokens: 0, basis }
+    }
+
+    /// The same with its parts, each cut to its whole.
+    #[must_use]
+    pub fn with_parts(self, cached_input_tokens: u64, reasoning_tokens: u64) -> Self {
+        Self {
+            cached_input_tokens: cached_input_tokens.min(self.input_tokens),
+            reasoning_tokens: reasoning_tokens.min(self.output_tokens),
+            ..self
+        }
+    }
+
+    /// The `usage` object of the compatible API; the basis has no place in it.
+    #[must_use]
+    pub fn to_openai(&self) -> Value {
+        json!({
+            "prompt_tokens": self.input_tokens,
+            "completion_tokens": self.output_tokens,
+            "total_tokens": self.input_tokens.saturating_add(self.output_tokens),
+            "prompt_tokens_details": {"cached_tokens": self.cached_input_tokens},
+            "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_is_never_greater_than_its_whole() {
+        let usage = Usage::new(10, 5, Basis::Reported).with_parts(11, 6);
+        assert_eq!((usage.cached_input_tokens, usage.reasoning_tokens), (10, 5));
+    }
+
+    #[test]
+    fn the_compatible_api_gets_totals_and_details() {
+        let usage = Usage::new(10, 5, Basis::Counted).with_parts(4, 2).to_openai();
+        assert_eq!(usage["total_tokens"], 15);
+        assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], 4);
+        assert_eq!(usage["completion_tokens_details"]["reasoning_tokens"], 2);
+        assert_eq!(Usage::new(u64::MAX, 1, Basis::Reported).to_openai()["total_tokens"], u64::MAX);
+    }
+
+    #[test]
+    fn a_usage_that_was_stored_before_parts_were_known_is_read() {
+        let stored = r#"{"input_tokens":7,"output_tokens":4,"basis":"reported"}"#;
+        assert_eq!(serde_json::from_str::<Usage>(stored).unwrap(), Usage::new(7, 4, Basis::Reported));
+    }
+}
