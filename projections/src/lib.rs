@@ -7,14 +7,17 @@
 //! A capability adds one module with its rows, queries and projector, one migration, and one line in [`all`].
 
 mod batch;
+pub mod billing;
 pub mod chat;
 mod checkpoint;
 mod election;
 mod error;
+pub mod log;
 pub mod page;
 mod parking;
 pub mod projector;
 pub mod read_your_writes;
+pub mod relay;
 mod runner;
 pub mod users;
 
@@ -31,7 +34,12 @@ pub use runner::{RunnerOptions, reset, run_projection, run_until_caught_up};
 /// Every projection of this release: what `serve` runs and `rebuild` knows by name.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Projector>> {
-    vec![Arc::new(chat::ChatProjector), Arc::new(users::UsersProjector)]
+    vec![
+        Arc::new(billing::BillingProjector),
+        Arc::new(chat::ChatProjector),
+        Arc::new(relay::RelayProjector),
+        Arc::new(users::UsersProjector),
+    ]
 }
 
 /// Why a read could not be answered.

@@ -111,6 +111,8 @@ pub enum ProjectionError {
     MissingRow,
     #[error("the rows contain sequence {contained}, so sequence {found} cannot follow")]
     OutOfOrder { contained: i64, found: i64 },
+    #[error(transparent)]
+    Unbookable(#[from] crate::billing::Unbookable),
     #[error("the payload could not be opened: {0}")]
     Sealed(vault::VaultError),
     #[error(transparent)]
@@ -122,7 +124,11 @@ impl ProjectionError {
     #[must_use]
     pub fn is_of_the_event(&self) -> bool {
         match self {
-            Self::Undecodable { .. } | Self::NoUuid | Self::MissingRow | Self::OutOfOrder { .. } => true,
+            Self::Undecodable { .. }
+            | Self::NoUuid
+            | Self::MissingRow
+            | Self::OutOfOrder { .. }
+            | Self::Unbookable(_) => true,
             Self::Sealed(error) => matches!(error, vault::VaultError::Damaged { .. }),
             Self::Database(error) => is_of_the_data(error),
         }
@@ -147,6 +153,8 @@ pub enum Topic {
     Sessions,
     Messages,
     Me,
+    Wallet,
+    ApiKeys,
 }
 
 impl Topic {
@@ -157,6 +165,8 @@ impl Topic {
             Self::Sessions => "sessions",
             Self::Messages => "messages",
             Self::Me => "me",
+            Self::Wallet => "wallet",
+            Self::ApiKeys => "api_keys",
         }
     }
 }

@@ -38,6 +38,7 @@ fn finished(attempt: i32, content: &str) -> Message {
         error: None,
         usage: None,
         siblings: vec![],
+        cost_nanos: None,
         created_at: DateTime::UNIX_EPOCH,
         completed_at: None,
         sequence: 0,

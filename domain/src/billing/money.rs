@@ -27,6 +27,14 @@ impl Nanos {
         Self(nanos)
     }
 
+    /// What people write: a decimal of currency units such as `1.00`, with at most nine decimal places and no sign.
+    ///
+    /// # Errors
+    /// [`InvalidAmount`].
+    pub fn from_units(text: &str) -> Result<Self, InvalidAmount> {
+        nanos_of_decimal(text).map(Self).ok_or(InvalidAmount)
+    }
+
     /// The bare number, for rows.
     #[must_use]
     pub const fn get(self) -> i64 {
@@ -66,6 +74,27 @@ impl Nanos {
     pub fn reversed(self) -> Option<Self> {
         self.0.checked_neg().map(Self)
     }
+}
+
+/// As rows hold it.
+impl From<i64> for Nanos {
+    fn from(nanos: i64) -> Self {
+        Self(nanos)
+    }
+}
+
+/// Digits after the point that a nano-unit needs.
+const DECIMALS: usize = 9;
+
+/// A decimal of whole units as a number of nano-units; `None` if it is malformed, too fine or out of range.
+pub(super) fn nanos_of_decimal(text: &str) -> Option<i64> {
+    let (units, decimals) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if text.ends_with('.') || units.is_empty() || decimals.len() > DECIMALS || !digits(units) || !digits(decimals) {
+        return None;
+    }
+    let nanos: i64 = format!("{decimals:0<DECIMALS$}").parse().ok()?;
+    units.parse::<i64>().ok()?.checked_mul(Nanos::ONE.get())?.checked_add(nanos)
 }
 
 impl fmt::Display for Nanos {
@@ -175,6 +204,15 @@ mod spec {
     fn what_is_no_integer_or_out_of_range_is_refused() {
         for text in ["1.5", "\"1.5\"", "\"\"", "\"1e9\"", "\"+1\"", "9223372036854775808", "\"9223372036854775808\""] {
             assert!(serde_json::from_str::<Nanos>(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn units_are_read_exactly() {
+        assert_eq!(Nanos::from_units("1.00"), Ok(Nanos::ONE));
+        assert_eq!(Nanos::from_units("0.000000001"), Ok(Nanos::new(1)));
+        for text in ["", ".5", "5.", "-1", "+1", "1e3", "0.0000000001", "9999999999999", "1,5"] {
+            assert!(Nanos::from_units(text).is_err(), "{text}");
         }
     }
 

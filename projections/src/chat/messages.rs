@@ -17,6 +17,8 @@ const COLUMNS: &str = "m.id, m.session_id, m.parent_id, m.role, m.content, m.mod
     m.finish_reason, m.error_code, m.error_message, m.input_tokens, m.output_tokens, m.usage_basis, \
     ARRAY(SELECT x.id FROM chat_v1.messages x WHERE x.parent_key = m.parent_key AND x.role = m.role \
           ORDER BY x.sequence) AS siblings, \
+    (SELECT sum(c.charged_nanos)::bigint FROM billing_v1.charges c \
+     WHERE c.run_id = m.run_id AND c.owner = m.owner) AS cost_nanos, \
     m.created_at, m.completed_at, m.sequence";
 
 const RUN_COLUMNS: &str = "m.run_id AS id, m.session_id, m.id AS message_id, m.status, m.attempt, m.model, m.owner";

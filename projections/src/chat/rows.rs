@@ -1,6 +1,7 @@
 //! The rows of `chat_v1`, which are also the answers of the HTTP API.
 
 use chrono::{DateTime, Utc};
+use domain::billing::Nanos;
 use serde::Serialize;
 use sqlx::{FromRow, Row as _, postgres::PgRow};
 use utoipa::ToSchema;
@@ -104,6 +105,9 @@ pub struct Message {
     pub usage: Option<MessageUsage>,
     /// All messages with the same parent and role, this one included, in the order of creation.
     pub siblings: Vec<Uuid>,
+    /// What this answer cost its owner, once it is settled.
+    #[schema(required = true, value_type = Option<String>)]
+    pub cost_nanos: Option<Nanos>,
     pub created_at: DateTime<Utc>,
     #[schema(required = true)]
     pub completed_at: Option<DateTime<Utc>>,
@@ -137,6 +141,7 @@ impl<'r> FromRow<'r, PgRow> for Message {
                 basis,
             }),
             siblings: row.try_get("siblings")?,
+            cost_nanos: row.try_get::<Option<i64>, _>("cost_nanos")?.map(Nanos::new),
             created_at: row.try_get("created_at")?,
             completed_at: row.try_get("completed_at")?,
             sequence: row.try_get("sequence")?,

@@ -1,9 +1,10 @@
-//! Events of accounts, names and devices as rows of `users_v1`.
+//! Events of accounts, names, devices and API keys as rows of `users_v1`.
 
 use async_trait::async_trait;
-use domain::users::{DeviceEvent, NameKind, ReservationEvent, UserEvent};
+use domain::users::{ApiKeyEvent, DeviceEvent, NameKind, ReservationEvent, UserEvent};
 use domain::{Decider as _, Sealed, users};
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::projector::{ProjectedEvent, ProjectionError, Projector, Topic, Touched, storable};
 
@@ -18,7 +19,8 @@ impl Projector for UsersProjector {
     }
 
     fn handles(&self, aggregate_type: &str) -> bool {
-        [users::User::TYPE, users::Reservation::TYPE, users::Device::TYPE].contains(&aggregate_type)
+        [users::User::TYPE, users::Reservation::TYPE, users::Device::TYPE, users::ApiKey::TYPE]
+            .contains(&aggregate_type)
     }
 
     async fn apply(&self, tx: &mut PgConnection, events: &[&ProjectedEvent]) -> Result<Touched, ProjectionError> {
@@ -28,6 +30,7 @@ impl Projector for UsersProjector {
                 users::User::TYPE => account(tx, event, &mut touched).await?,
                 users::Reservation::TYPE => name(tx, event).await?,
                 users::Device::TYPE => device(tx, event).await?,
+                users::ApiKey::TYPE => api_key(tx, event, &mut touched).await?,
                 _ => {}
             }
         }
@@ -35,7 +38,7 @@ impl Projector for UsersProjector {
     }
 
     async fn reset(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("TRUNCATE users_v1.users, users_v1.names, users_v1.devices").execute(tx).await?;
+        sqlx::query("TRUNCATE users_v1.users, users_v1.names, users_v1.devices, users_v1.api_keys").execute(tx).await?;
         Ok(())
     }
 }
@@ -124,4 +127,39 @@ async fn device(tx: &mut PgConnection, event: &ProjectedEvent) -> Result<(), Pro
     .execute(tx)
     .await?;
     if done.rows_affected() == 1 { Ok(()) } else { Err(ProjectionError::MissingRow) }
+}
+
+async fn api_key(tx: &mut PgConnection, event: &ProjectedEvent, touched: &mut Touched) -> Result<(), ProjectionError> {
+    let id = event.uuid()?;
+    let owner: Option<Uuid> = match event.decode()? {
+        ApiKeyEvent::Created { owner, name, key_hash, hint, scopes, models, expires_at, at } => {
+            let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+            let models: Option<Vec<_>> =
+                models.as_ref().map(|models| models.iter().map(|model| storable(model)).collect());
+            sqlx::query(
+                "INSERT INTO users_v1.api_keys \
+                 (id, owner, name, key_hash, hint, scopes, models, expires_at, created_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
+            )
+            .bind(id)
+            .bind(owner.uuid())
+            .bind(open(&name))
+            .bind(key_hash)
+            .bind(hint)
+            .bind(scopes)
+            .bind(models)
+            .bind(expires_at)
+            .bind(at)
+            .execute(tx)
+            .await?;
+            Some(owner.uuid())
+        }
+        ApiKeyEvent::Revoked { at } => {
+            let sql =
+                "UPDATE users_v1.api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING owner";
+            sqlx::query_scalar(sql).bind(id).bind(at).fetch_optional(tx).await?
+        }
+    };
+    touched.add(owner.ok_or(ProjectionError::MissingRow)?, Topic::ApiKeys, None);
+    Ok(())
 }

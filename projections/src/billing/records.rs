@@ -1,0 +1,258 @@
+//! Holds and settlements as stored: what the projector writes for an event, and what a reconciliation expects to find.
+
+use std::borrow::Cow;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+use domain::{
+    Sealed,
+    billing::{Purpose, Rates, WalletEvent},
+};
+use serde::Serialize;
+use sqlx::{FromRow, PgConnection, types::Json};
+use uuid::Uuid;
+
+use crate::projector::storable;
+
+/// A row of `billing_v1.holds`.
+#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
+pub(super) struct HoldRecord {
+    pub(super) owner: Uuid,
+    pub(super) hold_id: Uuid,
+    pub(super) position: i64,
+    pub(super) kind: String,
+    pub(super) amount_nanos: i64,
+    pub(super) model: String,
+    pub(super) channel_id: Uuid,
+    pub(super) price_version: i64,
+    #[sqlx(json)]
+    pub(super) prices: Rates,
+    #[sqlx(json)]
+    pub(super) costs: Rates,
+    pub(super) input_tokens: i64,
+    pub(super) max_output_tokens: i64,
+    pub(super) session_id: Option<Uuid>,
+    pub(super) run_id: Option<Uuid>,
+    pub(super) api_key_id: Option<Uuid>,
+    pub(super) expires_at: DateTime<Utc>,
+    pub(super) held_at: DateTime<Utc>,
+}
+
+/// A row of `billing_v1.charges`.
+#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
+pub(super) struct ChargeRecord {
+    pub(super) position: i64,
+    pub(super) owner: Uuid,
+    pub(super) hold_id: Uuid,
+    pub(super) kind: String,
+    pub(super) model: String,
+    pub(super) channel_id: Uuid,
+    pub(super) input_tokens: i64,
+    pub(super) cached_input_tokens: i64,
+    pub(super) output_tokens: i64,
+    pub(super) reasoning_tokens: i64,
+    pub(super) basis: String,
+    pub(super) price_version: i64,
+    #[sqlx(json)]
+    pub(super) prices: Rates,
+    #[sqlx(json)]
+    pub(super) costs: Rates,
+    pub(super) charged_nanos: i64,
+    pub(super) cost_nanos: i64,
+    pub(super) lost_cost_nanos: i64,
+    pub(super) session_id: Option<Uuid>,
+    pub(super) run_id: Option<Uuid>,
+    pub(super) api_key_id: Option<Uuid>,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// Who a call was made for.
+struct Parties {
+    kind: &'static str,
+    session_id: Option<Uuid>,
+    run_id: Option<Uuid>,
+    api_key_id: Option<Uuid>,
+}
+
+impl From<Purpose> for Parties {
+    fn from(purpose: Purpose) -> Self {
+        match purpose {
+            Purpose::Reply { session_id, run_id } => Self {
+                kind: "reply",
+                session_id: Some(session_id.uuid()),
+                run_id: Some(run_id.uuid()),
+                api_key_id: None,
+            },
+            Purpose::Api { api_key_id } => {
+                Self { kind: "api", session_id: None, run_id: None, api_key_id: api_key_id.map(domain::ApiKeyId::uuid) }
+            }
+        }
+    }
+}
+
+/// A provider may report any number of tokens; beyond the column it is as many as the column can say.
+fn counted(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}
+
+/// As precise as Postgres keeps it.
+pub(super) fn stored(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.trunc_subsecs(6)
+}
+
+/// An operator's note; none where its subject was erased.
+pub(super) fn open_note(note: &Sealed<String>) -> Option<Cow<'_, str>> {
+    note.open().map(|text| storable(text))
+}
+
+impl HoldRecord {
+    /// The row of a `Held` of `owner` at `position`; `None` for every other event.
+    pub(super) fn of(owner: Uuid, position: i64, event: &WalletEvent) -> Option<Self> {
+        let WalletEvent::Held {
+            hold_id,
+            purpose,
+            amount_nanos,
+            model,
+            channel_id,
+            price_version,
+            prices,
+            costs,
+            input_tokens,
+            max_output_tokens,
+            expires_at,
+            at,
+        } = event
+        else {
+            return None;
+        };
+        let Parties { kind, session_id, run_id, api_key_id } = (*purpose).into();
+        Some(Self {
+            owner,
+            hold_id: hold_id.uuid(),
+            position,
+            kind: kind.to_owned(),
+            amount_nanos: amount_nanos.get(),
+            model: storable(model).into_owned(),
+            channel_id: channel_id.uuid(),
+            price_version: i64::from(*price_version),
+            prices: *prices,
+            costs: *costs,
+            input_tokens: counted(*input_tokens),
+            max_output_tokens: i64::from(*max_output_tokens),
+            session_id,
+            run_id,
+            api_key_id,
+            expires_at: stored(*expires_at),
+            held_at: stored(*at),
+        })
+    }
+
+    pub(super) async fn insert(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query(
+            "INSERT INTO billing_v1.holds (owner, hold_id, position, kind, amount_nanos, model, channel_id, \
+             price_version, prices, costs, input_tokens, max_output_tokens, session_id, run_id, api_key_id, \
+             expires_at, held_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
+        )
+        .bind(self.owner)
+        .bind(self.hold_id)
+        .bind(self.position)
+        .bind(&self.kind)
+        .bind(self.amount_nanos)
+        .bind(&self.model)
+        .bind(self.channel_id)
+        .bind(self.price_version)
+        .bind(Json(self.prices))
+        .bind(Json(self.costs))
+        .bind(self.input_tokens)
+        .bind(self.max_output_tokens)
+        .bind(self.session_id)
+        .bind(self.run_id)
+        .bind(self.api_key_id)
+        .bind(self.expires_at)
+        .bind(self.held_at)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
+
+impl ChargeRecord {
+    /// The row of a `Charged` of `owner` at `position`; `None` for every other event.
+    pub(super) fn of(owner: Uuid, position: i64, event: &WalletEvent) -> Option<Self> {
+        let WalletEvent::Charged {
+            hold_id,
+            purpose,
+            model,
+            channel_id,
+            tokens,
+            basis,
+            price_version,
+            prices,
+            costs,
+            charged_nanos,
+            cost_nanos,
+            lost_cost_nanos,
+            at,
+            ..
+        } = event
+        else {
+            return None;
+        };
+        let Parties { kind, session_id, run_id, api_key_id } = (*purpose).into();
+        Some(Self {
+            position,
+            owner,
+            hold_id: hold_id.uuid(),
+            kind: kind.to_owned(),
+            model: storable(model).into_owned(),
+            channel_id: channel_id.uuid(),
+            input_tokens: counted(tokens.input),
+            cached_input_tokens: counted(tokens.cached_input),
+            output_tokens: counted(tokens.output),
+            reasoning_tokens: counted(tokens.reasoning),
+            basis: basis.as_str().to_owned(),
+            price_version: i64::from(*price_version),
+            prices: *prices,
+            costs: *costs,
+            charged_nanos: charged_nanos.get(),
+            cost_nanos: cost_nanos.get(),
+            lost_cost_nanos: lost_cost_nanos.get(),
+            session_id,
+            run_id,
+            api_key_id,
+            at: stored(*at),
+        })
+    }
+
+    pub(super) async fn insert(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query(
+            "INSERT INTO billing_v1.charges (position, owner, hold_id, kind, model, channel_id, input_tokens, \
+             cached_input_tokens, output_tokens, reasoning_tokens, basis, price_version, prices, costs, \
+             charged_nanos, cost_nanos, lost_cost_nanos, session_id, run_id, api_key_id, at) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
+        )
+        .bind(self.position)
+        .bind(self.owner)
+        .bind(self.hold_id)
+        .bind(&self.kind)
+        .bind(&self.model)
+        .bind(self.channel_id)
+        .bind(self.input_tokens)
+        .bind(self.cached_input_tokens)
+        .bind(self.output_tokens)
+        .bind(self.reasoning_tokens)
+        .bind(&self.basis)
+        .bind(self.price_version)
+        .bind(Json(self.prices))
+        .bind(Json(self.costs))
+        .bind(self.charged_nanos)
+        .bind(self.cost_nanos)
+        .bind(self.lost_cost_nanos)
+        .bind(self.session_id)
+        .bind(self.run_id)
+        .bind(self.api_key_id)
+        .bind(self.at)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! The rows of `billing_v1`, which are also the answers of the HTTP API.
+
+use chrono::{DateTime, Utc};
+use domain::billing::{Nanos, Rates};
+use serde::Serialize;
+use sqlx::FromRow;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::entries::{Account, EntryKind};
+
+/// What [`Wallet`] is read from; `w` is its row, or nothing, and `$1` the currency of an empty wallet.
+pub(crate) const WALLET_COLUMNS: &str = "\
+    coalesce(w.granted_nanos + w.paid_nanos - w.debt_nanos - w.held_nanos, 0) AS available_nanos, \
+    coalesce(w.held_nanos, 0) AS held_nanos, \
+    coalesce(w.granted_nanos + w.paid_nanos - w.debt_nanos, 0) AS balance_nanos, \
+    coalesce(w.granted_nanos, 0) AS granted_nanos, coalesce(w.paid_nanos, 0) AS paid_nanos, \
+    coalesce(w.debt_nanos, 0) AS debt_nanos, coalesce(w.currency, $1) AS currency";
+
+/// What an account has, in nano-units of `currency`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+pub struct Wallet {
+    /// What a new call can be paid with: `balance_nanos` less `held_nanos`.
+    #[schema(value_type = String)]
+    #[sqlx(try_from = "i64")]
+    pub available_nanos: Nanos,
+    /// Set apart for calls under way.
+    #[schema(value_type = String)]
+    #[sqlx(try_from = "i64")]
+    pub held_nanos: Nanos,
+    /// `granted_nanos` and `paid_nanos` less `debt_nanos`.
+    #[schema(value_type = String)]
+    #[sqlx(try_from = "i64")]
+    pub balance_nanos: Nanos,
+    #[schema(value_type = String)]
+    #[sqlx(try_from = "i64")]
+    pub granted_nanos: Nanos,
+    #[schema(value_type = String)]
+    #[sqlx(try_from = "i64")]
+    pub paid_nanos: Nanos,
+    /// What calls cost beyond the credit.
+    #[schema(value_type = String)]
+    #[sqlx(try_from = "i64")]
+    pub debt_nanos: Nanos,
+    pub currency: String,
+}
+
+impl Wallet {
+    /// The wallet of an account before its first movement.
+    #[must_use]
+    pub fn empty(currency: &str) -> Self {
+        let none = Nanos::ZERO;
+        Self {
+            available_nanos: none,
+            held_nanos: none,
+            balance_nanos: none,
+            granted_nanos: none,
+            paid_nanos: none,
+            debt_nanos: none,
+            currency: currency.to_owned(),
+        }
+    }
+}
+
+/// One line of the double entry of a wallet's event. The lines of one `position` sum to zero.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+pub struct LedgerEntry {
+    /// Of the event.
+    pub position: i64,
+    pub line: i32,
+    pub account: Account,
+    /// A credit is positive.
+    #[schema(value_type = String)]
+    #[sqlx(try_from = "i64")]
+    pub amount_nanos: Nanos,
+    pub kind: EntryKind,
+    #[schema(required = true)]
+    pub hold_id: Option<Uuid>,
+    #[schema(required = true)]
+    pub model: Option<String>,
+    /// What the operator wrote.
+    #[schema(required = true)]
+    pub reason: Option<String>,
+    pub at: DateTime<Utc>,
+}
+
+/// What a call consumed; every token is in exactly one tier.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+pub struct ChargedTokens {
+    /// Without cached ones.
+    #[sqlx(rename = "input_tokens")]
+    pub input: i64,
+    #[sqlx(rename = "cached_input_tokens")]
+    pub cached_input: i64,
+    /// Without reasoning.
+    #[sqlx(rename = "output_tokens")]
+    pub output: i64,
+    #[sqlx(rename = "reasoning_tokens")]
+    pub reasoning: i64,
+}
+
+/// A settled call. Its cost to the house is not the user's business and stays in the row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
+pub struct Charge {
+    pub hold_id: Uuid,
+    /// `reply` in a conversation, `api` through the compatible API.
+    pub kind: String,
+    pub model: String,
+    #[sqlx(flatten)]
+    pub tokens: ChargedTokens,
+    /// How the tokens are known: `reported`, `counted` or `estimated`.
+    pub basis: String,
+    #[schema(value_type = RatesSchema)]
+    #[sqlx(json)]
+    pub prices: Rates,
+    pub price_version: i64,
+    #[schema(value_type = String)]
+    #[sqlx(try_from = "i64")]
+    pub charged_nanos: Nanos,
+    #[schema(required = true)]
+    pub session_id: Option<Uuid>,
+    #[schema(required = true)]
+    pub run_id: Option<Uuid>,
+    #[schema(required = true)]
+    pub api_key_id: Option<Uuid>,
+    pub at: DateTime<Utc>,
+    /// Its place in the log, for cursors.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub position: i64,
+}
+
+/// How [`domain::billing::Rates`] reads in JSON, for the description of the API: decimals per million tokens.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Rates)]
+pub struct RatesSchema {
+    pub input: String,
+    pub output: String,
+    /// As `input` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cached_input: Option<String>,
+    /// As `output` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<String>,
+}
