@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use relay::local::{Local, LocalConfig};
-use relay::openai::{Limits, OpenAi, OpenAiConfig, SecretString};
-use relay::{Catalogue, Provider};
+use metering::{Bounds, Catalogue, Meter, MeterOptions};
+use relay::AddressPolicy;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use vault::Vault;
 
+use crate::channels::Channels;
 use crate::config::Config;
 use crate::embedded::Kit;
 use crate::secret::Secret;
@@ -64,32 +64,36 @@ impl Node {
         nats::CommandClient::new(self.nats.clone(), self.pool.clone(), options)
     }
 
+    /// Holds credit for calls from this process.
+    pub(crate) fn meter(&self, config: &Config) -> Meter {
+        let bounds =
+            Bounds { min_output_tokens: config.min_output_tokens, default_output_tokens: config.default_output_tokens };
+        let hold_life = Duration::from_secs(u64::from(config.hold_seconds));
+        Meter::new(self.commands(config), MeterOptions { bounds, hold_life, ..MeterOptions::default() })
+    }
+
     pub(crate) async fn close(&self) {
         self.pool.close().await;
         self.read_pool.close().await;
     }
 }
 
-/// Every model that can be asked: a configured OpenAI-compatible server first, the local model last.
+/// The channels as models that can be asked, and whether the local model is among them. Empty until its first reload.
 ///
 /// # Errors
-/// There is no model at all.
-pub(crate) async fn catalogue(config: &Config) -> anyhow::Result<Catalogue> {
-    let mut providers: Vec<Arc<dyn Provider>> = vec![];
-    match openai(config).await {
-        Ok(Some(openai)) => providers.push(Arc::new(openai)),
-        Ok(None) => {}
-        // A model server that is down must not keep the house closed while another model can answer.
-        Err(error) => tracing::warn!("the OpenAI-compatible server is not offered: {error:#}"),
-    }
-    match prepare_model(&config.data_dir).await {
-        Ok(path) => providers.push(Arc::new(Local::new(LocalConfig::new(path))?)),
-        Err(error) if providers.is_empty() => {
-            return Err(error.context("there is no model to chat with: fetch the kit, or set OPENAI_API_KEY"));
+/// The local model gets no threads.
+pub(crate) async fn catalogue(config: &Config, node: &Node) -> anyhow::Result<(Catalogue, bool)> {
+    let model_path = match prepare_model(&config.data_dir).await {
+        Ok(path) => Some(path),
+        Err(error) => {
+            tracing::info!("the local model is not offered: {error:#}");
+            None
         }
-        Err(error) => tracing::info!("the local model is not offered: {error:#}"),
-    }
-    Ok(Catalogue::new(providers))
+    };
+    let has_local_model = model_path.is_some();
+    let addresses = AddressPolicy { allow_link_local: config.allow_link_local };
+    let channels = Channels::new(node.pool.clone(), node.vault.clone(), addresses, model_path)?;
+    Ok((Catalogue::new(Arc::new(channels)), has_local_model))
 }
 
 /// The local model in its fast form, made now if need be.
@@ -100,24 +104,4 @@ pub(crate) async fn prepare_model(data_dir: &Path) -> anyhow::Result<PathBuf> {
     let models = data_dir.join(MODELS);
     let prepare = move || anyhow::Ok(relay::local::prepare(&Kit::find()?.chat_model, &models)?);
     tokio::task::spawn_blocking(prepare).await?
-}
-
-async fn openai(config: &Config) -> anyhow::Result<Option<OpenAi>> {
-    if config.openai_api_key.is_none() && config.openai_base_url.is_none() {
-        return Ok(None);
-    }
-    let mut account = OpenAiConfig {
-        base_url: config.openai_base_url.clone().unwrap_or_else(|| "https://api.openai.com/v1".to_owned()),
-        api_key: config.openai_api_key.as_ref().map(|key| SecretString::from(key.expose().to_owned())),
-        models: config.openai_models.clone(),
-        limits: Limits::default(),
-        address_policy: relay::AddressPolicy::default(),
-    };
-    if account.models.is_empty() {
-        account.models = OpenAi::new(account.clone())?
-            .list_models()
-            .await
-            .context("OPENAI_MODELS is not set and the server does not list its models")?;
-    }
-    Ok(Some(OpenAi::new(account)?))
 }
