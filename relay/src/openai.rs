@@ -55,7 +55,7 @@ pub struct OpenAiConfig {
     /// How patient we are and how much we take.
     pub limits: Limits,
     /// Which addresses are allowed beyond the safe default.
-    pub addresses: AddressPolicy,
+    pub address_policy: AddressPolicy,
 }
 
 /// How long to wait for an upstream and how much to take from it.
@@ -108,13 +108,13 @@ impl OpenAi {
     /// # Errors
     /// [`RelayError::Misconfigured`] if [`check_base_url`] refuses the base URL.
     pub fn new(config: OpenAiConfig) -> Result<Self, RelayError> {
-        let mut endpoint = check_base_url(&config.base_url, config.addresses)?;
+        let mut endpoint = check_base_url(&config.base_url, config.address_policy)?;
         let path = format!("{}/chat/completions", endpoint.path());
         endpoint.set_path(&path);
         let client = Client::builder()
             .connect_timeout(config.limits.connect)
             .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Resolver::new(config.addresses))
+            .dns_resolver(Resolver::new(config.address_policy))
             .pool_idle_timeout(Duration::from_secs(60))
             .tls_backend_preconfigured(tls()?)
             .user_agent(concat!("oblivious/", env!("CARGO_PKG_VERSION")))
@@ -312,7 +312,7 @@ mod tests {
             api_key: Some("sk-very-secret".into()),
             models: vec![],
             limits: Limits::default(),
-            addresses: AddressPolicy::default(),
+            address_policy: AddressPolicy::default(),
         };
         assert!(!format!("{config:?}").contains("very-secret"));
     }

@@ -19,7 +19,7 @@ fn adapter_with(provider: &MockProvider, limits: Limits) -> OpenAi {
         api_key: Some("sk-test-key".into()),
         models: vec!["mock-1".to_owned()],
         limits,
-        addresses: AddressPolicy::default(),
+        address_policy: AddressPolicy::default(),
     })
     .unwrap()
 }
@@ -326,7 +326,7 @@ async fn a_server_that_has_no_list_of_models_is_a_clear_error() {
         api_key: None,
         models: vec![],
         limits: Limits::default(),
-        addresses: AddressPolicy::default(),
+        address_policy: AddressPolicy::default(),
     };
     let error = OpenAi::new(config).unwrap().list_models().await.unwrap_err();
     assert_eq!(error.code(), "upstream_refused");

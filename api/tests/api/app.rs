@@ -97,7 +97,7 @@ impl App {
             api_key: None,
             models: vec!["mock-1".to_owned(), "mock-2".to_owned()],
             limits: Limits::default(),
-            addresses: relay::AddressPolicy::default(),
+            address_policy: relay::AddressPolicy::default(),
         };
         let catalogue = Catalogue::new(vec![Arc::new(OpenAi::new(account).unwrap())]);
         let reads = sqlx::postgres::PgPoolOptions::new()

@@ -70,7 +70,7 @@ impl House {
             api_key: None,
             models: vec!["m".to_owned()],
             limits: Limits::default(),
-            addresses: relay::AddressPolicy::default(),
+            address_policy: relay::AddressPolicy::default(),
         });
         let catalogue = Catalogue::new(vec![Arc::new(openai.unwrap())]);
         let worker =
