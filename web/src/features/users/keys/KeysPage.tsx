@@ -1,8 +1,79 @@
-import type { ReactNode } from "react";
+/** The reader's API keys: what they may do, when they were used, and the way to make and to revoke them. */
+import { useState, type ReactNode } from "react";
+import { useQuery } from "@tanstack/react-query";
+import { KeyRound, Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { SidePage } from "@/app/SidePage";
+import { Button } from "@/components/ui/Button";
+import { CopyButton } from "@/components/ui/CopyButton";
+import { Empty, Loaded } from "@/components/ui/Loaded";
+import { KeyRow } from "./KeyRow";
+import { NewKeyDialog } from "./NewKeyDialog";
+import { apiKeysQuery, stateOf } from "./queries";
+import type { ApiKey } from "./wire";
+import "./keys.css";
 
 export function KeysPage(): ReactNode {
   const { t } = useTranslation("keys");
-  return <SidePage title={t("title")}>{null}</SidePage>;
+  const query = useQuery(apiKeysQuery());
+  const [open, setOpen] = useState(false);
+  // As of what is shown; looking again brings a new answer and a new moment.
+  const now = new Date(query.dataUpdatedAt);
+  const keys = query.data ?? [];
+  const usable = keys.filter((key) => stateOf(key, now) === "active");
+  const ended = keys.filter((key) => stateOf(key, now) !== "active");
+  const newButton = (
+    <Button kind="primary" onClick={() => setOpen(true)}>
+      <Plus aria-hidden />
+      {t("new")}
+    </Button>
+  );
+  return (
+    <SidePage title={t("title")}>
+      <div className="flex flex-wrap items-start justify-between gap-4">
+        <p className="text-muted max-w-xl text-sm text-pretty">{t("text")}</p>
+        {usable.length > 0 && newButton}
+      </div>
+      <BaseUrl />
+      <Loaded query={query} texts="keys" height="12rem">
+        {usable.length === 0 && (
+          <Empty icon={KeyRound} title={t("empty")} text={t("emptyText")}>
+            {newButton}
+          </Empty>
+        )}
+        {usable.length > 0 && <KeyList label={t("usable")} keys={usable} now={now} />}
+        {ended.length > 0 && (
+          <details>
+            <summary className="disclosure">{t("ended", { count: ended.length })}</summary>
+            <div className="mt-2">
+              <KeyList label={t("endedLabel")} keys={ended} now={now} />
+            </div>
+          </details>
+        )}
+      </Loaded>
+      <NewKeyDialog open={open} onOpenChange={setOpen} />
+    </SidePage>
+  );
+}
+
+function KeyList({ label, keys, now }: { label: string; keys: readonly ApiKey[]; now: Date }): ReactNode {
+  return (
+    <ul className="rows" aria-label={label}>
+      {keys.map((key) => (
+        <KeyRow key={key.id} apiKey={key} state={stateOf(key, now)} />
+      ))}
+    </ul>
+  );
+}
+
+function BaseUrl(): ReactNode {
+  const { t } = useTranslation("keys");
+  const url = `${location.origin}/v1`;
+  return (
+    <div className="card flex flex-wrap items-center gap-x-4 gap-y-1 text-sm">
+      <span className="font-medium">{t("baseUrl")}</span>
+      <code className="min-w-0 flex-1 font-mono text-[0.8125rem] wrap-anywhere">{url}</code>
+      <CopyButton text={url} label={t("copyBaseUrl")} />
+    </div>
+  );
 }

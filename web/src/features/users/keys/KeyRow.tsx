@@ -1,0 +1,84 @@
+import type { ReactNode } from "react";
+import { useQueryClient } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { Button } from "@/components/ui/Button";
+import { Confirm } from "@/components/ui/Confirm";
+import { notify, notifyError } from "@/components/ui/toast";
+import { useErrorText } from "@/i18n/problems";
+import { formatDate } from "@/lib/dates";
+import { revokeKey, type KeyState } from "./queries";
+import type { ApiKey } from "./wire";
+
+/** One key: its name and end, what it may do, its dates. */
+export function KeyRow({ apiKey, state }: { apiKey: ApiKey; state: KeyState }): ReactNode {
+  const { t } = useTranslation("keys");
+  return (
+    <li className="row flex-col sm:flex-row">
+      <div className="flex min-w-0 flex-1 flex-col gap-1.5">
+        <p className="flex flex-wrap items-center gap-x-2.5 gap-y-1">
+          <span className="font-medium wrap-anywhere">{apiKey.name}</span>
+          <code className="text-muted font-mono text-xs">{t("hint", { hint: apiKey.hint })}</code>
+          {state !== "active" && (
+            <span className="badge" data-danger>
+              {t(`state.${state}`)}
+            </span>
+          )}
+        </p>
+        <p className="flex flex-wrap gap-1">
+          {apiKey.scopes.map((scope) => (
+            <span key={scope} className="badge">
+              {t(`scope.${scope}`)}
+            </span>
+          ))}
+          {(apiKey.models ?? [t("allModels")]).map((model) => (
+            <span key={model} className="badge wrap-anywhere">
+              {model}
+            </span>
+          ))}
+        </p>
+        <Dates apiKey={apiKey} />
+      </div>
+      {state !== "revoked" && <RevokeButton apiKey={apiKey} />}
+    </li>
+  );
+}
+
+function Dates({ apiKey }: { apiKey: ApiKey }): ReactNode {
+  const { t, i18n } = useTranslation("keys");
+  const when = (iso: string): string => formatDate(iso, i18n.language, "moment");
+  const parts = [
+    t("created", { when: when(apiKey.created_at) }),
+    apiKey.last_used_at == null ? t("neverUsed") : t("lastUsed", { when: when(apiKey.last_used_at) }),
+    apiKey.revoked_at != null
+      ? t("revoked", { when: when(apiKey.revoked_at) })
+      : apiKey.expires_at == null
+        ? t("neverExpires")
+        : t("expires", { when: when(apiKey.expires_at) }),
+  ];
+  return (
+    <p className="text-muted flex flex-wrap gap-x-3 text-xs">
+      {parts.map((part) => (
+        <span key={part}>{part}</span>
+      ))}
+    </p>
+  );
+}
+
+function RevokeButton({ apiKey }: { apiKey: ApiKey }): ReactNode {
+  const { t } = useTranslation("keys");
+  const text = useErrorText("keys");
+  const client = useQueryClient();
+  const revoke = (): void => {
+    revokeKey(client, apiKey.id).then(
+      () => notify(t("revokedNote", { name: apiKey.name })),
+      (error: unknown) => notifyError(text(error)),
+    );
+  };
+  return (
+    <Confirm title={t("revokeTitle", { name: apiKey.name })} text={t("revokeText")} action={t("revoke")} onConfirm={revoke}>
+      <Button size="small" className="text-danger self-start" aria-label={t("revokeName", { name: apiKey.name })}>
+        {t("revoke")}
+      </Button>
+    </Confirm>
+  );
+}
