@@ -30,6 +30,9 @@ pub const MAX_MOVEMENT: Nanos = Nanos::new(1_000_000_000_000_000);
 pub const MAX_HOLDS: usize = 1000;
 /// Expired holds whose late settlement is still taken, the newest ones.
 const MAX_LAPSED: usize = 256;
+/// Ended holds whose ids are remembered, the newest ones: a hold and its settlement that are delivered again under other
+/// command ids find the id used.
+const MAX_ENDED: usize = 1024;
 
 /// What an account has. Empty until the first movement.
 #[derive(Debug, Default, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +43,7 @@ pub struct Wallet {
     debt: Nanos,
     holds: BTreeMap<HoldId, Hold>,
     lapsed: VecDeque<(HoldId, Hold)>,
+    ended: VecDeque<HoldId>,
     references: BTreeSet<Uuid>,
 }
 
@@ -156,13 +160,13 @@ impl Decider for Wallet {
                 }
             }
             E::Charged { hold_id, effect, .. } => {
-                self.holds.remove(&hold_id);
+                self.end(hold_id);
                 self.lapsed.retain(|(id, _)| *id != hold_id);
                 self.take_effect(effect);
             }
-            E::Released { hold_id, .. } => drop(self.holds.remove(&hold_id)),
+            E::Released { hold_id, .. } => drop(self.end(hold_id)),
             E::Expired { hold_id, .. } => {
-                if let Some(hold) = self.holds.remove(&hold_id) {
+                if let Some(hold) = self.end(hold_id) {
                     self.lapsed.push_back((hold_id, hold));
                     if self.lapsed.len() > MAX_LAPSED {
                         self.lapsed.pop_front();
@@ -224,6 +228,15 @@ impl Wallet {
         self.granted = sum(self.granted, effect.granted_nanos);
         self.paid = sum(self.paid, effect.paid_nanos);
         self.debt = sum(self.debt, effect.debt_nanos);
+    }
+
+    fn end(&mut self, hold_id: HoldId) -> Option<Hold> {
+        let hold = self.holds.remove(&hold_id)?;
+        self.ended.push_back(hold_id);
+        if self.ended.len() > MAX_ENDED {
+            self.ended.pop_front();
+        }
+        Some(hold)
     }
 
     /// What a movement may be: `None` if this reference was booked already.
@@ -312,7 +325,8 @@ impl Wallet {
             return Ok((quote.max_output_tokens, Nanos::ZERO));
         }
         let available = self.available();
-        let least = quote.min_output_tokens.min(quote.max_output_tokens);
+        // Credit for no output at all is no reason to ask.
+        let least = quote.min_output_tokens.max(1).min(quote.max_output_tokens);
         let covered = quote.prices.output_covered_by(available, quote.input_tokens).filter(|covered| *covered >= least);
         match covered {
             // Input that costs nothing is no reason to go on without any credit.
@@ -332,7 +346,8 @@ impl Wallet {
         expires_at: DateTime<Utc>,
         at: DateTime<Utc>,
     ) -> Result<Vec<WalletEvent>, WalletRefusal> {
-        if self.holds.contains_key(&hold_id) || self.lapsed.iter().any(|(id, _)| *id == hold_id) {
+        let lapsed = self.lapsed.iter().any(|(id, _)| *id == hold_id);
+        if lapsed || self.holds.contains_key(&hold_id) || self.ended.contains(&hold_id) {
             return Err(WalletRefusal::HoldExists);
         }
         if self.holds.len() >= MAX_HOLDS {
@@ -371,7 +386,9 @@ impl Wallet {
         let too_large = WalletRefusal::AmountTooLarge;
         let charged_nanos = hold.prices.cost(&tokens).ok_or(too_large.clone())?;
         let cost_nanos = hold.costs.cost(&tokens).ok_or(too_large)?;
-        let lost_cost_nanos = hold.lost_cost(lost_attempts)?;
+        // Of a hold that had expired, one attempt's input was booked then.
+        let booked = u32::from(!self.holds.contains_key(&hold_id));
+        let lost_cost_nanos = hold.lost_cost(lost_attempts.saturating_sub(booked))?;
         let effect = self.in_range(self.debiting(charged_nanos))?;
         Ok(vec![WalletEvent::Charged {
             hold_id,
@@ -402,15 +419,15 @@ impl Wallet {
         if at < hold.expires_at {
             return Err(WalletRefusal::HoldNotExpired { expires_at: hold.expires_at });
         }
-        let input = Tokens { input: hold.input_tokens, ..Tokens::default() };
         match policy {
             ExpiryPolicy::Release => {
-                let cost_nanos = hold.costs.cost(&input).ok_or(WalletRefusal::AmountTooLarge)?;
+                let cost_nanos = hold.lost_cost(1)?;
                 let (purpose, model, amount_nanos) = (hold.purpose, hold.model.clone(), hold.amount);
                 Ok(vec![WalletEvent::Expired { hold_id, purpose, model, amount_nanos, cost_nanos, at }])
             }
             ExpiryPolicy::Charge => {
-                let tokens = Tokens { output: u64::from(hold.max_output_tokens), ..input };
+                let (input, output) = (hold.input_tokens, u64::from(hold.max_output_tokens));
+                let tokens = Tokens { input, output, ..Tokens::default() };
                 self.charge(hold_id, tokens, Basis::Estimated, 0, at)
             }
         }

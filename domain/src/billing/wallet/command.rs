@@ -35,7 +35,7 @@ pub struct Quote {
 pub enum ExpiryPolicy {
     /// Nothing is charged; a settlement that comes late after all is taken.
     Release,
-    /// All that was held is charged.
+    /// The counted input and all output that was allowed are charged, at the ordinary rates.
     Charge,
 }
 
