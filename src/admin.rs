@@ -63,6 +63,8 @@ pub(crate) async fn ensure(config: &Config, node: &Node) -> anyhow::Result<Optio
         username,
         password_hash,
         role: Role::Admin,
+        sign_up_grant: config.signup_grant,
+        currency: config.currency,
         at: Utc::now(),
     };
     let is_new = register(config, node, applicant).await?;

@@ -11,11 +11,15 @@ mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::Context as _;
+use domain::billing::{Currency, ExpiryPolicy, InvalidRate, Nanos, Rates};
 
 use crate::secret::Secret;
 pub(crate) use values::Values;
+
+const PRICES: &str = "input and output prices per million tokens such as 2.50/10.00";
 
 /// What is done with a reply whose process died.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,25 @@ pub(crate) struct Config {
     /// Replies generated at the same time by one process.
     pub(crate) job_concurrency: usize,
     pub(crate) after_death: AfterDeath,
+    /// Of the ledger; not changed once money was moved.
+    pub(crate) currency: Currency,
+    /// Given to every new account.
+    pub(crate) signup_grant: Nanos,
+    /// A shorter answer than this is not asked for when credit is short.
+    pub(crate) min_output_tokens: u32,
+    /// The bound of answers where neither client nor model names one.
+    pub(crate) default_output_tokens: u32,
+    /// How long the credit of a call whose process died stays out of reach.
+    pub(crate) hold_seconds: u32,
+    pub(crate) expired_holds: ExpiryPolicy,
+    /// How long an answer goes on for a client that went away.
+    pub(crate) drain_seconds: u32,
+    /// Calls of the compatible API by one user.
+    pub(crate) api_requests_per_minute: u32,
+    /// Channels may point to link-local addresses, where clouds keep their credentials.
+    pub(crate) allow_link_local: bool,
+    /// Of the local model, made into a channel at the first start.
+    pub(crate) local_prices: Prices,
     /// Absent: a private Postgres is started.
     pub(crate) database_url: Option<Secret>,
     /// Of this process, all roles together.
@@ -69,6 +92,21 @@ pub(crate) struct Config {
     pub(crate) openai_base_url: Option<String>,
     /// Empty: the server is asked for its list.
     pub(crate) openai_models: Vec<String>,
+    /// Of the channel that `OPENAI_*` becomes at the first start.
+    pub(crate) openai_prices: Prices,
+}
+
+/// Two prices per million tokens, written `input/output`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prices(pub(crate) Rates);
+
+impl FromStr for Prices {
+    type Err = InvalidRate;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRate> {
+        let (input, output) = text.split_once('/').ok_or(InvalidRate)?;
+        Ok(Self(Rates { input: input.trim().parse()?, output: output.trim().parse()?, ..Rates::default() }))
+    }
 }
 
 impl Config {
@@ -114,12 +152,24 @@ impl Config {
             job_concurrency: values.within("job_concurrency", 1, 1024)?,
             after_death: values
                 .one_of("after_death", &[("again", AfterDeath::Again), ("interrupted", AfterDeath::Interrupted)])?,
+            currency: values.parse("currency", "three capital letters such as USD")?,
+            signup_grant: values.read("signup_grant", "an amount such as 1.00", |text| Nanos::from_units(text).ok())?,
+            min_output_tokens: values.within("min_output_tokens", 1, 1_000_000)?,
+            default_output_tokens: values.within("default_output_tokens", 1, 10_000_000)?,
+            hold_seconds: values.within("hold_seconds", 5, 86_400)?,
+            expired_holds: values
+                .one_of("expired_holds", &[("release", ExpiryPolicy::Release), ("charge", ExpiryPolicy::Charge)])?,
+            drain_seconds: values.within("drain_seconds", 0, 600)?,
+            api_requests_per_minute: values.within("api_requests_per_minute", 1, 10_000_000)?,
+            allow_link_local: values.one_of("allow_link_local", &[("yes", true), ("no", false)])?,
+            local_prices: values.parse("local_prices", PRICES)?,
             database_url: values.secret("database_url"),
             database_connections: values.within("database_connections", 5, 1000)?,
             nats_url: values.secret("nats_url"),
             openai_api_key: values.secret("openai_api_key"),
             openai_base_url: values.text("openai_base_url"),
             openai_models: values.list("openai_models"),
+            openai_prices: values.parse("openai_prices", PRICES)?,
         })
     }
 }

@@ -3,11 +3,13 @@
 //! Read `cli.rs` for the commands, `config/keys.rs` for every setting, `embedded/` for the private servers.
 
 mod admin;
+mod channels;
 mod cli;
 mod config;
 mod connect;
 mod doctor;
 mod embedded;
+mod first_channels;
 mod logging;
 mod master_key;
 mod metrics;

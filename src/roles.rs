@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::serve::ListenerExt as _;
 use chrono::{TimeDelta, Utc};
+use handlers::billing::{ExpiryReactor, ExpiryWorker};
 use handlers::cache::AggregateCache;
 use handlers::chat::{ReplyOptions, ReplyReactor, ReplyWorker};
 use handlers::dead_letters::DeadLetters;
@@ -18,11 +19,12 @@ use handlers::jobs::{JobOptions, run_jobs};
 use handlers::reactor::run_reactor;
 use handlers::store::PgEventStore;
 use handlers::{Bus, Dispatcher};
-use relay::Catalogue;
+use metering::Catalogue;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::channels;
 use crate::config::{AfterDeath, Config};
 use crate::node::Node;
 
@@ -34,6 +36,8 @@ const HTTP_DRAIN: Duration = Duration::from_secs(3);
 const OUTCOME_RETENTION: TimeDelta = TimeDelta::days(7);
 /// How long a finished job can be looked at.
 const JOB_RETENTION: TimeDelta = TimeDelta::days(30);
+/// Holds being ended at the same time.
+const EXPIRIES_AT_ONCE: usize = 8;
 const HOUSEKEEPING: Duration = Duration::from_secs(3600);
 
 /// One kind of work.
@@ -64,6 +68,31 @@ pub(crate) struct Running {
     cancel: CancellationToken,
     /// Where the api role answers.
     pub(crate) http_addr: Option<SocketAddr>,
+    models: Models,
+}
+
+/// What this process can ask.
+#[derive(Clone, Default)]
+pub(crate) struct Models {
+    /// Where one of its roles asks models.
+    catalogue: Option<Catalogue>,
+    /// Whether this machine has the local model.
+    pub(crate) has_local_model: bool,
+}
+
+impl Models {
+    /// Waits until the first channels have become models, for a few seconds at most: somebody is about to ask.
+    pub(crate) async fn wait_for_one(&self) {
+        let Some(catalogue) = &self.catalogue else { return };
+        for _ in 0..100 {
+            if !catalogue.offers().is_empty() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(catalogue.reload().await);
+        }
+        tracing::warn!("there is no model to chat with: add a channel, fetch the kit, or set OPENAI_API_KEY");
+    }
 }
 
 impl Running {
@@ -78,9 +107,19 @@ impl Running {
                 .await
                 .context("the streams cannot be made; does this NATS run with JetStream?")?;
         }
-        let mut running = Self { tasks: JoinSet::new(), cancel: CancellationToken::new(), http_addr: None };
-        let wants_models = roles.contains(&Role::Api) || roles.contains(&Role::Reactions);
-        let catalogue = if wants_models { Some(crate::node::catalogue(config).await?) } else { None };
+        let mut running = Self {
+            tasks: JoinSet::new(),
+            cancel: CancellationToken::new(),
+            http_addr: None,
+            models: Models::default(),
+        };
+        if roles.contains(&Role::Api) || roles.contains(&Role::Reactions) {
+            let (catalogue, has_local_model) = crate::node::catalogue(config, node).await?;
+            let following = channels::follow(node.pool.clone(), catalogue.clone(), running.cancel.clone());
+            running.tasks.spawn(following);
+            running.models = Models { catalogue: Some(catalogue), has_local_model };
+        }
+        let catalogue = running.models.catalogue.clone();
         for role in roles {
             match (role, &catalogue) {
                 (Role::Handlers, _) => running.handlers(config, node),
@@ -92,6 +131,11 @@ impl Running {
             }
         }
         Ok(running)
+    }
+
+    /// What this process can ask.
+    pub(crate) fn models(&self) -> Models {
+        self.models.clone()
     }
 
     /// Waits until a role ends, which none does by itself.
@@ -152,15 +196,21 @@ impl Running {
     fn reactions(&mut self, config: &Config, node: &Node, catalogue: &Catalogue) {
         let Node { pool, nats, vault, .. } = node.clone();
         self.tasks.spawn(run_reactor(pool.clone(), nats.clone(), Arc::new(ReplyReactor), self.cancel.clone()));
+        self.tasks.spawn(run_reactor(pool.clone(), nats.clone(), Arc::new(ExpiryReactor), self.cancel.clone()));
         let after_death = match config.after_death {
             AfterDeath::Again => handlers::chat::AfterDeath::Again,
             AfterDeath::Interrupted => handlers::chat::AfterDeath::Interrupted,
         };
         let store = PgEventStore::new(pool.clone(), vault);
         let options = ReplyOptions { after_death, ..ReplyOptions::default() };
-        let worker = ReplyWorker::new(store, node.commands(config), nats.clone(), catalogue.clone(), options);
-        let options = JobOptions { concurrency: config.job_concurrency, ..JobOptions::default() };
-        self.tasks.spawn(run_jobs(pool, nats, vec![worker.shared()], options, self.cancel.clone()));
+        let models = (catalogue.clone(), node.meter(config));
+        let replies = ReplyWorker::new(store, node.commands(config), nats.clone(), models, options).shared();
+        let expiry = ExpiryWorker::new(node.commands(config), config.expired_holds).shared();
+        let of = |concurrency| JobOptions { concurrency, ..JobOptions::default() };
+        // Apart, so that answers under way never keep credit waiting.
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(run_jobs(pool.clone(), nats.clone(), vec![expiry], of(EXPIRIES_AT_ONCE), cancel.clone()));
+        self.tasks.spawn(run_jobs(pool, nats, vec![replies], of(config.job_concurrency), cancel));
     }
 
     async fn api(&mut self, config: &Config, node: &Node, catalogue: &Catalogue) -> anyhow::Result<()> {
@@ -175,6 +225,7 @@ impl Running {
             nats: node.nats.clone(),
             commands: node.commands(config),
             catalogue: catalogue.clone(),
+            meter: node.meter(config),
             vault: node.vault.clone(),
             metrics: crate::metrics::recorder()?,
             options: api_options(config),
@@ -201,8 +252,13 @@ fn api_options(config: &Config) -> api::ApiOptions {
     }
     options.cors_origins.clone_from(&config.cors_origins);
     options.trust_forwarded_for = config.trust_forwarded_for;
+    options.currency = config.currency;
+    options.signup_grant = config.signup_grant;
+    options.drain = Duration::from_secs(u64::from(config.drain_seconds));
+    options.allow_link_local = config.allow_link_local;
     options.limits.max_body_bytes = config.max_body_bytes;
     options.limits.auth_per_ip = api::Quota { burst: config.sign_ins_per_minute, per: Duration::from_secs(60) };
+    options.limits.api_requests = api::Quota { burst: config.api_requests_per_minute, per: Duration::from_secs(60) };
     options
 }
 

@@ -9,10 +9,10 @@ use anyhow::{Context as _, anyhow};
 use crate::config::Config;
 use crate::embedded::{self, Embedded};
 use crate::node::Node;
-use crate::roles::{Role, Running};
+use crate::roles::{Models, Role, Running};
 use crate::secret::Secret;
 use crate::signals::Stop;
-use crate::{admin, console, metrics};
+use crate::{admin, console, first_channels, metrics};
 
 /// Starts the servers, brings the schema up to date, runs until asked to end, and ends everything in order.
 ///
@@ -41,28 +41,36 @@ async fn run_all(config: &Config, servers: &mut Embedded, stop: &mut Stop, began
     let node = Node::connect(config, &servers.database_url, &servers.nats_url, true).await?;
     let mut running = Running::start(config, &node, &Role::all()).await?;
     let address = running.http_addr.unwrap_or(config.http_addr);
-    let outcome = tokio::select! {
-        welcomed = welcome(config, &node, address, began) => match welcomed {
-            Ok(()) => tokio::select! {
-                signal = stop.asked() => {
-                    console(&format!("{}: stopping.", signal.as_str()));
-                    Ok(())
-                }
-                error = servers.failed() => Err(error),
-                error = running.failed() => Err(error),
-            },
-            Err(error) => Err(error),
-        },
+    let models = running.models();
+    let welcomed = tokio::select! {
+        welcomed = welcome(config, &node, &models, address, began) => welcomed,
         signal = stop.asked() => Err(anyhow!("ended by {signal} while starting")),
         error = running.failed() => Err(error),
+    };
+    let outcome = match welcomed {
+        Ok(()) => tokio::select! {
+            signal = stop.asked() => {
+                console(&format!("{}: stopping.", signal.as_str()));
+                Ok(())
+            }
+            error = servers.failed() => Err(error),
+            error = running.failed() => Err(error),
+        },
+        Err(error) => Err(error),
     };
     running.stop().await;
     node.close().await;
     outcome
 }
 
-/// Makes the administrator if need be, and says where to go.
-async fn welcome(config: &Config, node: &Node, address: SocketAddr, began: Instant) -> anyhow::Result<()> {
+/// Makes the administrator and the first channels if need be, and says where to go.
+async fn welcome(
+    config: &Config,
+    node: &Node,
+    models: &Models,
+    address: SocketAddr,
+    began: Instant,
+) -> anyhow::Result<()> {
     if let Some(new) = admin::ensure(config, node).await? {
         console("");
         match new.password {
@@ -73,6 +81,8 @@ async fn welcome(config: &Config, node: &Node, address: SocketAddr, began: Insta
             None => console(&format!("An administrator was made: {}, with the configured password.", new.email)),
         }
     }
+    first_channels::ensure(config, node, models.has_local_model).await?;
+    models.wait_for_one().await;
     let address = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     console("");
     console(&format!("Oblivious is ready after {:.1} s: open {address}", began.elapsed().as_secs_f64()));
@@ -92,9 +102,15 @@ pub(crate) async fn serve(config: &Config, roles: BTreeSet<Role>) -> anyhow::Res
     // The migrations take a lock, so that of many processes one applies them.
     let node = Node::connect(config, &database, &bus, true).await?;
     let mut running = Running::start(config, &node, &roles).await?;
+    let models = running.models();
     if roles.contains(&Role::Handlers) {
+        let begin = async {
+            let made = admin::ensure(config, &node).await?;
+            first_channels::ensure(config, &node, models.has_local_model).await?;
+            anyhow::Ok(made)
+        };
         let made = tokio::select! {
-            made = admin::ensure(config, &node) => made?,
+            made = begin => made?,
             error = running.failed() => return Err(error),
         };
         if let Some(new) = made {

@@ -59,6 +59,13 @@ impl Catalogue {
         Self { source, offers: Arc::new(RwLock::new(Arc::from([]))), looked: Arc::default() }
     }
 
+    /// A catalogue of these offers for ever.
+    #[must_use]
+    pub fn of(offers: Arc<[Arc<Offer>]>) -> Self {
+        let source = Arc::new(Fixed(Arc::clone(&offers)));
+        Self { source, offers: Arc::new(RwLock::new(offers)), looked: Arc::default() }
+    }
+
     /// Takes the channels as they are now.
     ///
     /// # Errors
@@ -118,5 +125,122 @@ impl Catalogue {
             *looked = Some(Instant::now());
         }
         may
+    }
+}
+
+/// Channels that never change.
+struct Fixed(Arc<[Arc<Offer>]>);
+
+#[async_trait]
+impl ChannelSource for Fixed {
+    async fn load(&self) -> anyhow::Result<Vec<Arc<Offer>>> {
+        Ok(self.0.to_vec())
+    }
+
+    async fn provider(&self, channel: ChannelId) -> anyhow::Result<Option<ChannelProvider>> {
+        let mut of_channel = self.0.iter().filter(|offer| offer.channel_id == channel).peekable();
+        let Some(first) = of_channel.peek() else { return Ok(None) };
+        let provider = Arc::clone(&first.provider);
+        let models = of_channel.map(|offer| (offer.model.clone(), offer.upstream.clone())).collect();
+        Ok(Some(ChannelProvider { provider, models }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use async_trait::async_trait;
+    use domain::{billing::Rates, relay::ProviderKind};
+    use relay::{ChatRequest, Completion, CompletionRequest, ReplyStream};
+    use tokio_util::sync::CancellationToken;
+    use uuid::Uuid;
+
+    use super::*;
+
+    struct Nobody;
+
+    #[async_trait]
+    impl Provider for Nobody {
+        fn name(&self) -> &str {
+            "nobody"
+        }
+
+        fn models(&self) -> Vec<relay::ModelInfo> {
+            vec![]
+        }
+
+        async fn chat(&self, _: ChatRequest, _: CancellationToken) -> Result<ReplyStream, RelayError> {
+            Err(RelayError::UpstreamCut)
+        }
+
+        async fn complete(&self, _: CompletionRequest, _: CancellationToken) -> Result<Completion, RelayError> {
+            Err(RelayError::UpstreamCut)
+        }
+    }
+
+    fn offer(channel: u128, model: &str) -> Arc<Offer> {
+        Arc::new(Offer {
+            model: model.to_owned(),
+            upstream: model.to_owned(),
+            channel_id: ChannelId::new(Uuid::from_u128(channel)),
+            channel: channel.to_string(),
+            kind: ProviderKind::Openai,
+            provider: Arc::new(Nobody),
+            demonstration: false,
+            context_tokens: None,
+            max_output_tokens: None,
+            prices: Rates::default(),
+            costs: Rates::default(),
+            price_version: 1,
+            created_at: chrono::DateTime::UNIX_EPOCH,
+        })
+    }
+
+    /// Has the model `late` only once it was added.
+    #[derive(Default)]
+    struct Growing(AtomicBool);
+
+    #[async_trait]
+    impl ChannelSource for Growing {
+        async fn load(&self) -> anyhow::Result<Vec<Arc<Offer>>> {
+            let mut offers = vec![offer(1, "a"), offer(1, "shared"), offer(2, "shared"), offer(2, "b")];
+            if self.0.load(Ordering::SeqCst) {
+                offers.push(offer(3, "late"));
+            }
+            Ok(offers)
+        }
+
+        async fn provider(&self, _: ChannelId) -> anyhow::Result<Option<ChannelProvider>> {
+            Ok(None)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_model_that_two_channels_offer_is_served_by_the_first_and_shown_once() {
+        let catalogue = Catalogue::new(Arc::new(Growing::default()));
+        catalogue.reload().await.unwrap();
+        let names: Vec<_> = catalogue.offers().iter().map(|offer| offer.model.clone()).collect();
+        assert_eq!(names, ["a", "shared", "b"]);
+        let shared = catalogue.resolve(Some("shared")).await.unwrap();
+        assert_eq!(shared.channel, "1");
+        assert_eq!(catalogue.default_model().as_deref(), Some("a"));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_name_is_looked_up_afresh_before_it_is_refused_but_not_by_every_caller() {
+        let source = Arc::new(Growing::default());
+        let catalogue = Catalogue::new(Arc::clone(&source) as Arc<dyn ChannelSource>);
+        assert_eq!(catalogue.resolve(Some("late")).await.err().map(|error| error.code()), Some("unknown_model"));
+        source.0.store(true, Ordering::SeqCst);
+        assert!(catalogue.resolve(Some("late")).await.is_err(), "it was looked up a moment ago");
+        tokio::time::sleep(LOOK_AGAIN).await;
+        assert_eq!(catalogue.resolve(Some("late")).await.unwrap().channel, "3");
+    }
+
+    #[tokio::test]
+    async fn a_house_without_channels_has_no_default_model() {
+        let empty = Catalogue::of(Arc::from([]));
+        assert_eq!(empty.resolve(None).await.err().map(|error| error.code()), Some("unknown_model"));
     }
 }

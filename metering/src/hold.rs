@@ -79,7 +79,8 @@ impl Held {
                 metrics::counter!("settlements_given_up_total").increment(1);
                 tracing::error!(hold = %self.call.hold_id, step, "a settlement was given up; its hold will expire");
             }
-            drop(done.send(settled.is_ok()));
+            // Nobody may wait for it any more.
+            let _ = done.send(settled.is_ok());
         });
         Settling(waiting)
     }

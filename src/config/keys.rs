@@ -33,12 +33,23 @@ pub(super) const KEYS: &[Key] = &[
     key("sign_ins_per_minute", "OBLIVIOUS_SIGN_INS_PER_MINUTE", Number, Some("300")),
     key("job_concurrency", "OBLIVIOUS_JOB_CONCURRENCY", Number, Some("64")),
     key("after_death", "OBLIVIOUS_AFTER_DEATH", Text, Some("again")),
+    key("currency", "OBLIVIOUS_CURRENCY", Text, Some("USD")),
+    key("signup_grant", "OBLIVIOUS_SIGNUP_GRANT", Text, Some("1.00")),
+    key("min_output_tokens", "OBLIVIOUS_MIN_OUTPUT_TOKENS", Number, Some("64")),
+    key("default_output_tokens", "OBLIVIOUS_DEFAULT_OUTPUT_TOKENS", Number, Some("4096")),
+    key("hold_seconds", "OBLIVIOUS_HOLD_SECONDS", Number, Some("120")),
+    key("expired_holds", "OBLIVIOUS_EXPIRED_HOLDS", Text, Some("release")),
+    key("drain_seconds", "OBLIVIOUS_DRAIN_SECONDS", Number, Some("5")),
+    key("api_requests_per_minute", "OBLIVIOUS_API_REQUESTS_PER_MINUTE", Number, Some("600")),
+    key("allow_link_local", "OBLIVIOUS_ALLOW_LINK_LOCAL", Text, Some("no")),
+    key("local_prices", "OBLIVIOUS_LOCAL_PRICES", Text, Some("0.10/0.40")),
     key("database_url", "DATABASE_URL", Url, None),
     key("database_connections", "OBLIVIOUS_DATABASE_CONNECTIONS", Number, Some("40")),
     key("nats_url", "NATS_URL", Url, None),
     key("openai_api_key", "OPENAI_API_KEY", SecretText, None),
     key("openai_base_url", "OPENAI_BASE_URL", Text, None),
     key("openai_models", "OPENAI_MODELS", List, None),
+    key("openai_prices", "OPENAI_PRICES", Text, Some("2.50/10.00")),
 ];
 
 /// Our own variables that are no settings: they say where to look, or belong to the tests.

@@ -99,7 +99,7 @@ impl Values {
     }
 
     /// Never for a secret: the message repeats the value.
-    fn read<T>(&self, name: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
+    pub(super) fn read<T>(&self, name: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> anyhow::Result<T> {
         let value = self.0.get(name).with_context(|| format!("`{name}` is not set; it must be {expected}"))?;
         parse(value.text.trim())
             .with_context(|| format!("`{name}` ({}) is `{}`; it must be {expected}", value.origin, value.text))

@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use relay::{Catalogue, ChatRequest, Finish, RelayError, ReplyDelta, ReplyStream, Usage};
+use metering::Offer;
+use relay::{ChatRequest, Finish, RelayError, ReplyDelta, ReplyStream, Usage};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -31,9 +32,9 @@ pub(super) enum Ended {
     Abandoned,
 }
 
-/// Asks the model of `request` and writes its answer into `live`.
+/// Asks the model that `offer` is of and writes its answer into `live`.
 pub(super) async fn write_answer(
-    catalogue: &Catalogue,
+    offer: &Offer,
     request: ChatRequest,
     live: &mut LiveText,
     lease: &Lease,
@@ -44,7 +45,7 @@ pub(super) async fn write_answer(
     let asked = Instant::now();
     let stream = tokio::select! {
         () = lease.lost.cancelled() => return Ended::Abandoned,
-        stream = ask(catalogue, request, &upstream) => stream,
+        stream = ask(offer, request, &upstream) => stream,
     };
     let mut stream = match stream {
         Ok(stream) => stream,
@@ -84,16 +85,10 @@ pub(super) async fn write_answer(
 }
 
 /// Asks up to [`MAX_TRIES`] times while the failure may pass and nothing was said yet.
-async fn ask(
-    catalogue: &Catalogue,
-    request: ChatRequest,
-    upstream: &CancellationToken,
-) -> Result<ReplyStream, RelayError> {
-    let (provider, model) = catalogue.resolve(Some(&request.model))?;
-    let request = ChatRequest { model, ..request };
+async fn ask(offer: &Offer, request: ChatRequest, upstream: &CancellationToken) -> Result<ReplyStream, RelayError> {
     let mut tries = 1;
     loop {
-        let error = match provider.chat(request.clone(), upstream.clone()).await {
+        let error = match offer.provider.chat(request.clone(), upstream.clone()).await {
             Ok(stream) => return Ok(stream),
             Err(error) => error,
         };
@@ -101,7 +96,7 @@ async fn ask(
         if !error.is_retryable() || tries >= MAX_TRIES || pause > MAX_PAUSE {
             return Err(error);
         }
-        tracing::info!(provider = provider.name(), code = error.code(), ?pause, tries, "asking a provider again");
+        tracing::info!(channel = offer.channel, code = error.code(), ?pause, tries, "asking a provider again");
         tries += 1;
         tokio::select! {
             () = upstream.cancelled() => return Err(RelayError::Cancelled),

@@ -1,6 +1,7 @@
 //! Commands on conversations, and the job that answers them.
 
 mod answer;
+mod attempt;
 mod reply;
 mod text;
 

@@ -1,28 +1,22 @@
 //! The job that answers: one run, from `reply_requested` to its ending.
 //!
-//! Promise: every run gets exactly one ending. An attempt announces itself (`StartReply`) before it speaks, so from then
-//! on the aggregate refuses whatever a former attempt still sends. A closed browser changes nothing; a stop keeps what
-//! was said; after a death the next attempt begins again, or ends the run as stopped where the operator chose that.
+//! Promise: every run gets exactly one ending and at most one charge. After a death the next attempt begins again, or ends
+//! the run as stopped where the operator chose that.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use async_nats::Client;
 use async_trait::async_trait;
-use chrono::Utc;
 use domain::{
-    Decider as _, RunId, Sealed, SessionId, UserId,
-    chat::{Author, Finish, Session, SessionCommand, SessionEvent, Transcript, Usage, transcript},
+    Decider as _, RunId, SessionId,
+    chat::{Session, SessionEvent, transcript},
 };
-use nats::{CommandClient, CommandMessage, LiveError, LoggedEvent, Outcome, Sent};
-use relay::{Catalogue, ChatRequest, Role, Turn};
+use metering::{Catalogue, Meter};
+use nats::{CommandClient, LoggedEvent};
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-use super::{
-    answer::{Ended, write_answer},
-    text::{Address, Done, LiveText},
-};
+use super::attempt::{Attempt, Left};
 use crate::{
     jobs::{Job, JobEnd, Lease, Worker},
     reactor::{Intent, Reactor},
@@ -97,19 +91,12 @@ impl Default for ReplyOptions {
 
 /// Answers.
 pub struct ReplyWorker {
-    store: PgEventStore,
-    commands: CommandClient,
-    client: Client,
-    catalogue: Catalogue,
-    options: ReplyOptions,
-}
-
-/// Why an attempt ends without having ended the run.
-enum Left {
-    /// Somebody else has the run, or it is over: nothing more to do here.
-    Abandoned,
-    /// Its ending was not taken; another attempt may do better.
-    Broken(String),
+    pub(super) store: PgEventStore,
+    pub(super) commands: CommandClient,
+    pub(super) client: Client,
+    pub(super) catalogue: Catalogue,
+    pub(super) meter: Meter,
+    pub(super) options: ReplyOptions,
 }
 
 #[async_trait]
@@ -132,24 +119,32 @@ impl Worker for ReplyWorker {
             return JobEnd::Dead { error: "the session knows no such run".to_owned() };
         };
         let attempt = Attempt { worker: self, session_id, run_id, number: job.attempt.unsigned_abs(), lease };
-        match attempt.run(transcript).await {
+        let owner = transcript.owner;
+        let error = match attempt.run(transcript).await {
+            Ok(()) | Err(Left::Abandoned) => return JobEnd::Done,
+            Err(Left::Broken(error)) => error,
+        };
+        if job.attempt <= self.options.max_attempts {
+            return JobEnd::Retry { error, after: Duration::from_secs(1) };
+        }
+        // The run must not stay open for ever because its ending cannot be stored: it ends without its text.
+        match attempt.give_up(owner).await {
             Ok(()) | Err(Left::Abandoned) => JobEnd::Done,
-            Err(Left::Broken(error)) if job.attempt > self.options.max_attempts => JobEnd::Dead { error },
-            Err(Left::Broken(error)) => JobEnd::Retry { error, after: Duration::from_secs(1) },
+            Err(Left::Broken(_)) => JobEnd::Dead { error },
         }
     }
 }
 
 impl ReplyWorker {
     #[must_use]
-    pub const fn new(
+    pub fn new(
         store: PgEventStore,
         commands: CommandClient,
         client: Client,
-        catalogue: Catalogue,
+        (catalogue, meter): (Catalogue, Meter),
         options: ReplyOptions,
     ) -> Self {
-        Self { store, commands, client, catalogue, options }
+        Self { store, commands, client, catalogue, meter, options }
     }
 
     /// This worker among those of [`crate::jobs::run_jobs`].
@@ -157,195 +152,4 @@ impl ReplyWorker {
     pub fn shared(self) -> Arc<dyn Worker> {
         Arc::new(self)
     }
-}
-
-/// One lease on one run.
-struct Attempt<'w> {
-    worker: &'w ReplyWorker,
-    session_id: SessionId,
-    run_id: RunId,
-    number: u32,
-    lease: &'w Lease,
-}
-
-/// How a run ends, in the words of the aggregate.
-enum Ending {
-    Completed { finish: Finish, usage: Option<Usage> },
-    Failed { code: String, message: String },
-}
-
-impl Attempt<'_> {
-    async fn run(&self, transcript: Transcript) -> Result<(), Left> {
-        let started = SessionCommand::StartReply { run_id: self.run_id, attempt: self.number, at: Utc::now() };
-        self.command("start_reply", &started).await?;
-        let address = Address {
-            user: transcript.owner.uuid(),
-            session: self.session_id.uuid(),
-            run: self.run_id.uuid(),
-            message: transcript.reply_id.uuid(),
-            attempt: i32::try_from(self.number).unwrap_or(i32::MAX),
-        };
-        let mut live = LiveText::new(self.worker.client.clone(), address);
-        if live.open().await.is_err() {
-            return Err(Left::Abandoned);
-        }
-        let owner = transcript.owner;
-        let ending = self.ending(transcript, &mut live).await?;
-        self.finish(owner, ending, live).await
-    }
-
-    async fn ending(&self, transcript: Transcript, live: &mut LiveText) -> Result<Ending, Left> {
-        let options = &self.worker.options;
-        let stopped = Ending::Completed { finish: Finish::Stopped, usage: None };
-        if self.lease.stop.is_cancelled() || (self.number > 1 && options.after_death == AfterDeath::Interrupted) {
-            return Ok(stopped);
-        }
-        if self.number > options.max_attempts.unsigned_abs() {
-            return Ok(Ending::Failed {
-                code: "worker_failed".to_owned(),
-                message: format!("{} attempts at this answer were lost", options.max_attempts),
-            });
-        }
-        let stop = self.lease.stop.child_token();
-        let hear_stop = self.hear_stop(stop.clone());
-        let answer = write_answer(&self.worker.catalogue, self.request(transcript), live, self.lease, &stop);
-        let ended = tokio::select! {
-            ended = answer => ended,
-            never = hear_stop => match never {},
-        };
-        match ended {
-            Ended::Abandoned => Err(Left::Abandoned),
-            Ended::Failed(error) => {
-                tracing::info!(run = %self.run_id, code = error.code(), %error, "a reply failed");
-                Ok(Ending::Failed { code: error.code().to_owned(), message: error.to_string() })
-            }
-            Ended::Finished { finish: relay::Finish::ContentFilter, .. } => Ok(Ending::Failed {
-                code: "content_filtered".to_owned(),
-                message: "the model provider withheld the rest of the answer".to_owned(),
-            }),
-            Ended::Finished { finish, usage } => {
-                let finish = match finish {
-                    relay::Finish::Length => Finish::Length,
-                    relay::Finish::Cancelled => Finish::Stopped,
-                    relay::Finish::Stop | relay::Finish::Other(_) | relay::Finish::ContentFilter => Finish::Stop,
-                };
-                Ok(Ending::Completed { finish, usage: usage.map(usage_fact) })
-            }
-        }
-    }
-
-    /// A hint over the bus stops at once; the cancelled lease does so within a renewal at the latest.
-    async fn hear_stop(&self, stop: tokio_util::sync::CancellationToken) -> std::convert::Infallible {
-        use futures::StreamExt as _;
-        let run = self.run_id.uuid();
-        if let Ok(stops) = nats::live::subscribe_stops(&self.worker.client).await
-            && std::pin::pin!(stops.filter(|stopped| std::future::ready(*stopped == run))).next().await.is_some()
-        {
-            stop.cancel();
-        }
-        std::future::pending().await
-    }
-
-    fn request(&self, transcript: Transcript) -> ChatRequest {
-        let turn = |turn: domain::chat::Turn| Turn {
-            role: match turn.author {
-                Author::User => Role::User,
-                Author::Assistant => Role::Assistant,
-            },
-            content: turn.text,
-        };
-        ChatRequest {
-            model: transcript.model,
-            turns: transcript.turns.into_iter().map(turn).collect(),
-            max_output_tokens: self.worker.options.max_output_tokens,
-            temperature: None,
-            user_tag: None,
-        }
-    }
-
-    async fn finish(&self, owner: UserId, ending: Ending, mut live: LiveText) -> Result<(), Left> {
-        let (run_id, attempt, at) = (self.run_id, self.number, Utc::now());
-        let sealed = |text: &str| Sealed::new(owner, text.to_owned());
-        let content = sealed(live.as_str());
-        let (verb, command, done) = match ending {
-            Ending::Completed { finish, usage } => {
-                let (status, finish_reason) = match finish {
-                    Finish::Stop => ("complete", "stop"),
-                    Finish::Length => ("complete", "length"),
-                    Finish::Stopped => ("stopped", "stopped"),
-                };
-                let done = Done {
-                    status,
-                    finish_reason,
-                    error: None,
-                    usage: usage.as_ref().and_then(|usage| serde_json::to_value(usage).ok()),
-                };
-                ("complete_reply", SessionCommand::CompleteReply { run_id, attempt, content, finish, usage, at }, done)
-            }
-            Ending::Failed { code, message } => {
-                let done = Done {
-                    status: "failed",
-                    finish_reason: "error",
-                    error: Some(LiveError { code: code.clone(), message: message.clone() }),
-                    usage: None,
-                };
-                let message = sealed(&message);
-                ("fail_reply", SessionCommand::FailReply { run_id, attempt, content, code, message, at }, done)
-            }
-        };
-        self.command(verb, &command).await?;
-        live.done(done).await;
-        Ok(())
-    }
-
-    /// Sends until the command came to something: the lease is renewed meanwhile, and the text is only in our memory.
-    async fn command(&self, verb: &str, command: &SessionCommand) -> Result<(), Left> {
-        let Ok(body) = serde_json::to_value(command) else { return Err(Left::Abandoned) };
-        let name = format!("{}:{}:{verb}", self.run_id, self.number);
-        let message = CommandMessage {
-            command_id: Uuid::new_v5(&self.run_id.uuid(), name.as_bytes()),
-            capability: Session::CAPABILITY.to_owned(),
-            aggregate: Session::TYPE.to_owned(),
-            verb: verb.to_owned(),
-            aggregate_id: self.session_id.to_string(),
-            actor: "worker:chat-reply".to_owned(),
-            tenant: "default".to_owned(),
-            correlation_id: self.run_id.uuid(),
-            causation_id: None,
-            deadline: None,
-            traceparent: None,
-            fingerprint: Some(name),
-            body,
-        };
-        let mut pause = Duration::from_millis(100);
-        loop {
-            let sent = tokio::select! {
-                () = self.lease.lost.cancelled() => return Err(Left::Abandoned),
-                sent = self.worker.commands.send(message.clone(), Duration::from_secs(5)) => sent,
-            };
-            match sent {
-                Ok(Sent::Outcome(Outcome::Done { .. })) => return Ok(()),
-                Ok(Sent::Outcome(Outcome::Refused { code, .. })) if code != "event_too_large" => {
-                    tracing::info!(run = %self.run_id, attempt = self.number, verb, code, "an attempt ends here");
-                    return Err(Left::Abandoned);
-                }
-                Ok(Sent::Outcome(outcome)) => return Err(Left::Broken(format!("{verb} came to {outcome:?}"))),
-                Ok(Sent::Pending) => {}
-                Err(error) => tracing::warn!(run = %self.run_id, verb, %error, "a command waits for the bus"),
-            }
-            tokio::select! {
-                () = self.lease.lost.cancelled() => return Err(Left::Abandoned),
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
-            }
-        }
-    }
-}
-
-fn usage_fact(usage: relay::Usage) -> Usage {
-    let basis = match usage.basis {
-        relay::Basis::Reported => "reported",
-        relay::Basis::Counted => "counted",
-        relay::Basis::Estimated => "estimated",
-    };
-    Usage { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens, basis: basis.to_owned() }
 }

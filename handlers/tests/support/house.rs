@@ -1,32 +1,46 @@
 //! All of the write side, running: queue, handlers, sequencer, publisher, reactor, jobs; models are scripted.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
+#![expect(dead_code, reason = "each test file uses its part")]
 #![expect(unreachable_pub, reason = "shared by the test files of this folder")]
 
 use std::{sync::Arc, time::Duration};
 
 use domain::{
-    RunId,
+    ChannelId, HoldId, RunId, UserId,
+    billing::{Currency, ExpiryPolicy, Nanos, Purpose, Rates, Source, Wallet, WalletCommand, WalletEvent},
     chat::{Session, SessionEvent},
+    relay::ProviderKind,
 };
 use handlers::{
+    billing::{ExpiryReactor, ExpiryWorker},
     chat::{ReplyOptions, ReplyReactor, ReplyWorker},
     jobs::{JobOptions, run_jobs},
     reactor::run_reactor,
 };
+use metering::{Call, Catalogue, Held, Meter, MeterOptions, Offer};
 use nats::{CommandClient, CommandMessage, CommandOptions, ConsumerOptions, Outcome, Sent};
 use relay::{
-    Catalogue,
+    Provider,
     openai::{Limits, OpenAi, OpenAiConfig},
 };
 use testkit::provider::MockProvider;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Chat, CommandSide, new_user};
+use uuid::Uuid;
+
+use crate::support::{Chat, CommandSide, command, new_user};
 
 /// Short, so that a test sees a take-over within seconds.
 pub const LEASE: Duration = Duration::from_millis(800);
+/// So short that a test sees a hold expire.
+pub const HOLD_LIFE: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(30);
 const PARTITIONS: u16 = 4;
+
+/// Input and output prices per million tokens.
+pub fn rates(input: &str, output: &str) -> Rates {
+    Rates { input: input.parse().unwrap(), output: output.parse().unwrap(), ..Rates::default() }
+}
 
 pub struct House {
     pub side: CommandSide,
@@ -65,20 +79,87 @@ impl House {
     pub fn workers(&self, options: ReplyOptions) -> Workers {
         let (pool, client) = (self.side.database.pool.clone(), self.side.nats.client.clone());
         let cancel = self.cancel.child_token();
+        let models = (self.catalogue(), self.meter());
+        let replies = ReplyWorker::new(self.side.store.clone(), self.commands.clone(), client.clone(), models, options);
+        let expiry = ExpiryWorker::new(self.commands.clone(), ExpiryPolicy::Release);
+        tokio::spawn(run_reactor(pool.clone(), client.clone(), Arc::new(ReplyReactor), cancel.clone()));
+        tokio::spawn(run_reactor(pool.clone(), client.clone(), Arc::new(ExpiryReactor), cancel.clone()));
+        let jobs = JobOptions { concurrency: 8, lease: LEASE, poll: Duration::from_millis(100) };
+        tokio::spawn(run_jobs(pool, client, vec![replies.shared(), expiry.shared()], jobs, cancel.clone()));
+        Workers(cancel)
+    }
+
+    /// The scripted provider twice: as `m`, which is free, and as `priced`.
+    fn catalogue(&self) -> Catalogue {
         let openai = OpenAi::new(OpenAiConfig {
             base_url: self.provider.base_url().to_owned(),
             api_key: None,
-            models: vec!["m".to_owned()],
+            models: vec![],
             limits: Limits::default(),
             address_policy: relay::AddressPolicy::default(),
         });
-        let catalogue = Catalogue::new(vec![Arc::new(openai.unwrap())]);
-        let worker =
-            ReplyWorker::new(self.side.store.clone(), self.commands.clone(), client.clone(), catalogue, options);
-        tokio::spawn(run_reactor(pool.clone(), client.clone(), Arc::new(ReplyReactor), cancel.clone()));
-        let jobs = JobOptions { concurrency: 8, lease: LEASE, poll: Duration::from_millis(100) };
-        tokio::spawn(run_jobs(pool, client, vec![worker.shared()], jobs, cancel.clone()));
-        Workers(cancel)
+        let provider: Arc<dyn Provider> = Arc::new(openai.unwrap());
+        let offer = |model: &str, prices: Rates, costs: Rates| {
+            Arc::new(Offer {
+                model: model.to_owned(),
+                upstream: "m".to_owned(),
+                channel_id: ChannelId::new(Uuid::from_u128(7)),
+                channel: "scripted".to_owned(),
+                kind: ProviderKind::Openai,
+                provider: Arc::clone(&provider),
+                demonstration: false,
+                context_tokens: None,
+                max_output_tokens: Some(1000),
+                prices,
+                costs,
+                price_version: 1,
+                created_at: chrono::Utc::now(),
+            })
+        };
+        let priced = offer("priced", rates("3", "15"), rates("2", "10"));
+        let offers = Arc::from([offer("m", Rates::default(), Rates::default()), priced]);
+        Catalogue::of(offers)
+    }
+
+    pub fn meter(&self) -> Meter {
+        Meter::new(self.commands.clone(), MeterOptions { hold_life: HOLD_LIFE, ..MeterOptions::default() })
+    }
+
+    /// Credit of `owner` set apart for a call of the compatible API to the model with a price.
+    pub async fn hold(&self, owner: UserId, output_tokens: u32) -> Held {
+        let call = Call {
+            payer: owner,
+            hold_id: HoldId::new(Uuid::now_v7()),
+            purpose: Purpose::Api { api_key_id: None },
+            actor: format!("user:{owner}"),
+            correlation_id: Uuid::now_v7(),
+        };
+        let offer = self.catalogue().resolve(Some("priced")).await.unwrap();
+        let meter = self.meter();
+        meter.hold(call, offer.quote(10, Some(output_tokens), meter.bounds())).await.unwrap()
+    }
+
+    pub async fn wallet(&self, owner: UserId) -> Wallet {
+        self.side.store.load::<Wallet>(&owner.to_string()).await.unwrap().state
+    }
+
+    pub async fn wallet_events(&self, owner: UserId) -> Vec<WalletEvent> {
+        let events = self.side.store.events::<Wallet>(&owner.to_string()).await.unwrap();
+        events.into_iter().map(|event| event.payload).collect()
+    }
+
+    /// Credit for `owner`.
+    pub async fn grant(&self, owner: UserId, nanos: i64) {
+        let grant = WalletCommand::Grant {
+            reference: Uuid::now_v7(),
+            amount_nanos: Nanos::new(nanos),
+            currency: Currency::USD,
+            source: Source::SignUp,
+            note: None,
+            at: chrono::Utc::now(),
+        };
+        let outcome = self.send(command::<Wallet>(owner, "grant", &grant)).await;
+        assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
     }
 
     pub async fn send(&self, message: CommandMessage) -> Outcome {
@@ -97,7 +178,11 @@ impl House {
     }
 
     pub async fn ask(&self, chat: &Chat, prompt: &str) -> RunId {
-        let (say, run) = chat.say(prompt, "m");
+        self.ask_model(chat, prompt, "m").await
+    }
+
+    pub async fn ask_model(&self, chat: &Chat, prompt: &str, model: &str) -> RunId {
+        let (say, run) = chat.say(prompt, model);
         let outcome = self.send(say).await;
         assert!(matches!(outcome, Outcome::Done { .. }), "{outcome:?}");
         run

@@ -96,6 +96,7 @@ pub fn registration(vault: &Vault, user: UserId, email: &str, username: &str) ->
         user,
         "register_user",
         &RegisterUser {
+            grant: None,
             email_key: vault.name_hash("email", email),
             username_key: vault.name_hash("username", username),
             command: UserCommand::RegisterUser {

@@ -1,0 +1,345 @@
+//! One lease on one run: from its announcement to the run's ending.
+//!
+//! Promise: an attempt announces itself (`StartReply`) before it speaks, so from then on the aggregate refuses whatever a
+//! former attempt still sends; nothing is asked of a model before credit is held; the ending and its charge are one
+//! transaction. A closed browser changes nothing; a stop keeps what was said.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use domain::{
+    Decider as _, HoldId, RunId, Sealed, SessionId, UserId,
+    billing::{Paid, Purpose, ReleaseReason, WalletCommand},
+    chat::{Author, Finish, Session, SessionCommand, Transcript, Usage},
+};
+use metering::{Call, Held, MeterError, Offer, tokens_of};
+use nats::{CommandMessage, LiveError, Outcome, Sent};
+use relay::{ChatRequest, Role, Turn};
+use serde::Serialize;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    answer::{Ended, write_answer},
+    reply::{AfterDeath, ReplyWorker},
+    text::{Address, Done, LiveText},
+};
+use crate::jobs::Lease;
+
+const ACTOR: &str = "worker:chat-reply";
+/// What the aggregate says to an attempt that is not the run's any more.
+const OVER: [&str; 4] = ["stale_attempt", "reply_finished", "run_not_found", "session_not_found"];
+
+/// Why an attempt ends without having ended the run.
+pub(super) enum Left {
+    /// Somebody else has the run, or it is over: nothing more to do here.
+    Abandoned,
+    /// Its ending was not taken; another attempt may do better.
+    Broken(String),
+}
+
+/// One lease on one run.
+pub(super) struct Attempt<'w> {
+    pub(super) worker: &'w ReplyWorker,
+    pub(super) session_id: SessionId,
+    pub(super) run_id: RunId,
+    pub(super) number: u32,
+    pub(super) lease: &'w Lease,
+}
+
+/// How a run ends, in the words of the aggregate.
+enum Ending {
+    Completed(Finish),
+    Failed { code: String, message: String },
+}
+
+/// An ending, what was consumed on the way, and the credit that stays held until both are committed.
+struct Answered {
+    ending: Ending,
+    usage: Option<relay::Usage>,
+    held: Option<Held>,
+}
+
+impl From<Ending> for Answered {
+    /// Nothing was asked of a model.
+    fn from(ending: Ending) -> Self {
+        Self { ending, usage: None, held: None }
+    }
+}
+
+impl Attempt<'_> {
+    pub(super) async fn run(&self, transcript: Transcript) -> Result<(), Left> {
+        let started = SessionCommand::StartReply { run_id: self.run_id, attempt: self.number, at: Utc::now() };
+        self.command("start_reply", "start_reply", &started).await?;
+        let address = Address {
+            user: transcript.owner.uuid(),
+            session: self.session_id.uuid(),
+            run: self.run_id.uuid(),
+            message: transcript.reply_id.uuid(),
+            attempt: i32::try_from(self.number).unwrap_or(i32::MAX),
+        };
+        let mut live = LiveText::new(self.worker.client.clone(), address);
+        if live.open().await.is_err() {
+            return Err(Left::Abandoned);
+        }
+        let owner = transcript.owner;
+        let answered = self.answer(transcript, &mut live).await?;
+        self.finish(owner, answered, live).await
+    }
+
+    /// Ends the run without its text, where its real ending cannot be stored.
+    pub(super) async fn give_up(&self, owner: UserId) -> Result<(), Left> {
+        let sealed = |text: &str| Sealed::new(owner, text.to_owned());
+        let command = SessionCommand::FailReply {
+            run_id: self.run_id,
+            attempt: self.number,
+            content: sealed(""),
+            code: "worker_failed".to_owned(),
+            message: sealed("the answer could not be stored"),
+            at: Utc::now(),
+        };
+        let wallet = self.settlement(None);
+        self.command("fail_reply", "give_up", &Paid { command, payer: owner, wallet }).await
+    }
+
+    async fn answer(&self, transcript: Transcript, live: &mut LiveText) -> Result<Answered, Left> {
+        let options = &self.worker.options;
+        if self.lease.stop.is_cancelled() || (self.number > 1 && options.after_death == AfterDeath::Interrupted) {
+            return Ok(Ending::Completed(Finish::Stopped).into());
+        }
+        if self.number > options.max_attempts.unsigned_abs() {
+            let message = format!("{} attempts at this answer were lost", options.max_attempts);
+            return Ok(Ending::Failed { code: "worker_failed".to_owned(), message }.into());
+        }
+        let owner = transcript.owner;
+        let offer = match self.worker.catalogue.resolve(Some(&transcript.model)).await {
+            Ok(offer) => offer,
+            Err(error) => return Ok(failed(&error).into()),
+        };
+        let mut request = request(&offer, transcript);
+        let held = match self.hold(owner, &offer, &request).await? {
+            Ok(held) => held,
+            Err(ending) => return Ok(ending.into()),
+        };
+        request.max_output_tokens = Some(held.max_output_tokens());
+        let turns = request.turns.clone();
+        let stop = self.lease.stop.child_token();
+        let hear_stop = self.hear_stop(stop.clone());
+        let answer = write_answer(&offer, request, live, self.lease, &stop);
+        let ended = tokio::select! {
+            ended = answer => ended,
+            never = hear_stop => match never {},
+        };
+        let (ending, usage) = match ended {
+            Ended::Abandoned => return Err(Left::Abandoned),
+            Ended::Failed(error) => {
+                tracing::info!(run = %self.run_id, code = error.code(), %error, "a reply failed");
+                (failed(&error), None)
+            }
+            Ended::Finished { finish, usage } => (ending_of(&finish), usage),
+        };
+        let usage = match usage {
+            None if !live.as_str().is_empty() => estimate(&offer, turns, live.as_str().to_owned()).await,
+            usage => usage,
+        };
+        Ok(Answered { ending, usage, held: Some(held) })
+    }
+
+    /// Sets credit apart for `request`, or says how the run ends without. A run has one hold, whatever its attempts.
+    async fn hold(&self, payer: UserId, offer: &Offer, request: &ChatRequest) -> Result<Result<Held, Ending>, Left> {
+        let (model, turns) = (offer.upstream.clone(), request.turns.clone());
+        let counted = tokio::task::spawn_blocking(move || relay::count_turns(&model, &turns)).await;
+        let input_tokens = counted.map_err(|error| Left::Broken(error.to_string()))?;
+        let meter = &self.worker.meter;
+        let quote = offer.quote(input_tokens, self.worker.options.max_output_tokens, meter.bounds());
+        let call = Call {
+            payer,
+            hold_id: self.hold_id(),
+            purpose: Purpose::Reply { session_id: self.session_id, run_id: self.run_id },
+            actor: ACTOR.to_owned(),
+            correlation_id: self.run_id.uuid(),
+        };
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let held = tokio::select! {
+                () = self.lease.lost.cancelled() => return Err(Left::Abandoned),
+                held = meter.hold(call.clone(), quote.clone()) => held,
+            };
+            let (code, message) = match held {
+                Ok(held) => return Ok(Ok(held)),
+                Err(error @ MeterError::InsufficientCredit { .. }) => {
+                    ("insufficient_credit".to_owned(), error.to_string())
+                }
+                Err(MeterError::Refused { code, message, .. }) => (code, message),
+                Err(MeterError::Unavailable(error)) => {
+                    tracing::warn!(run = %self.run_id, error, "a hold waits");
+                    self.pause(&mut pause).await?;
+                    continue;
+                }
+            };
+            return Ok(Err(Ending::Failed { code, message }));
+        }
+    }
+
+    /// A run is its own hold: no attempt can hold or charge twice.
+    const fn hold_id(&self) -> HoldId {
+        HoldId::new(self.run_id.uuid())
+    }
+
+    /// What the ending means for the owner's wallet; where nothing was held it changes nothing.
+    fn settlement(&self, usage: Option<&relay::Usage>) -> WalletCommand {
+        let (hold_id, lost_attempts, at) = (self.hold_id(), self.number.saturating_sub(1), Utc::now());
+        match usage {
+            Some(usage) => {
+                let (tokens, basis) = tokens_of(usage);
+                WalletCommand::ChargeTokens { hold_id, tokens, basis, lost_attempts, at }
+            }
+            None => {
+                let stopped = self.lease.stop.is_cancelled();
+                let reason = if stopped { ReleaseReason::Cancelled } else { ReleaseReason::Failed };
+                WalletCommand::Release { hold_id, reason, lost_attempts, at }
+            }
+        }
+    }
+
+    /// A hint over the bus stops at once; the cancelled lease does so within a renewal at the latest.
+    async fn hear_stop(&self, stop: CancellationToken) -> std::convert::Infallible {
+        use futures::StreamExt as _;
+        let run = self.run_id.uuid();
+        if let Ok(stops) = nats::live::subscribe_stops(&self.worker.client).await
+            && std::pin::pin!(stops.filter(|stopped| std::future::ready(*stopped == run))).next().await.is_some()
+        {
+            stop.cancel();
+        }
+        std::future::pending().await
+    }
+
+    async fn finish(&self, payer: UserId, answered: Answered, mut live: LiveText) -> Result<(), Left> {
+        let (run_id, attempt, at) = (self.run_id, self.number, Utc::now());
+        let sealed = |text: &str| Sealed::new(payer, text.to_owned());
+        let content = sealed(live.as_str());
+        let wallet = self.settlement(answered.usage.as_ref());
+        let usage = answered.usage.as_ref().map(usage_fact);
+        let (verb, command, done) = match answered.ending {
+            Ending::Completed(finish) => {
+                let (status, finish_reason) = match finish {
+                    Finish::Stop => ("complete", "stop"),
+                    Finish::Length => ("complete", "length"),
+                    Finish::Stopped => ("stopped", "stopped"),
+                };
+                let shown = usage.as_ref().and_then(|usage| serde_json::to_value(usage).ok());
+                let done = Done { status, finish_reason, error: None, usage: shown };
+                ("complete_reply", SessionCommand::CompleteReply { run_id, attempt, content, finish, usage, at }, done)
+            }
+            Ending::Failed { code, message } => {
+                let error = Some(LiveError { code: code.clone(), message: message.clone() });
+                let done = Done { status: "failed", finish_reason: "error", error, usage: None };
+                let message = sealed(&message);
+                ("fail_reply", SessionCommand::FailReply { run_id, attempt, content, code, message, at }, done)
+            }
+        };
+        self.command(verb, verb, &Paid { command, payer, wallet }).await?;
+        drop(answered.held);
+        live.done(done).await;
+        Ok(())
+    }
+
+    /// Sends until the command came to something: the lease is renewed meanwhile, and the text is only in our memory.
+    /// `step` names the command within its attempt.
+    async fn command(&self, verb: &str, step: &str, body: &impl Serialize) -> Result<(), Left> {
+        let Ok(body) = serde_json::to_value(body) else { return Err(Left::Abandoned) };
+        let name = format!("{}:{}:{step}", self.run_id, self.number);
+        let message = CommandMessage {
+            command_id: Uuid::new_v5(&self.run_id.uuid(), name.as_bytes()),
+            capability: Session::CAPABILITY.to_owned(),
+            aggregate: Session::TYPE.to_owned(),
+            verb: verb.to_owned(),
+            aggregate_id: self.session_id.to_string(),
+            actor: ACTOR.to_owned(),
+            tenant: "default".to_owned(),
+            correlation_id: self.run_id.uuid(),
+            causation_id: None,
+            deadline: None,
+            traceparent: None,
+            fingerprint: Some(name),
+            body,
+        };
+        let mut pause = Duration::from_millis(100);
+        loop {
+            let sent = tokio::select! {
+                () = self.lease.lost.cancelled() => return Err(Left::Abandoned),
+                sent = self.worker.commands.send(message.clone(), Duration::from_secs(5)) => sent,
+            };
+            match sent {
+                Ok(Sent::Outcome(Outcome::Done { .. })) => return Ok(()),
+                Ok(Sent::Outcome(Outcome::Refused { code, .. })) if OVER.contains(&code.as_str()) => {
+                    tracing::info!(run = %self.run_id, attempt = self.number, verb, code, "an attempt ends here");
+                    return Err(Left::Abandoned);
+                }
+                Ok(Sent::Outcome(outcome)) => return Err(Left::Broken(format!("{verb} came to {outcome:?}"))),
+                Ok(Sent::Pending) => {}
+                Err(error) => tracing::warn!(run = %self.run_id, verb, %error, "a command waits for the bus"),
+            }
+            self.pause(&mut pause).await?;
+        }
+    }
+
+    /// Waits a little longer each time, unless the lease is lost.
+    async fn pause(&self, pause: &mut Duration) -> Result<(), Left> {
+        tokio::select! {
+            () = self.lease.lost.cancelled() => return Err(Left::Abandoned),
+            () = tokio::time::sleep(*pause) => {}
+        }
+        *pause = (*pause * 2).min(Duration::from_secs(5));
+        Ok(())
+    }
+}
+
+fn request(offer: &Offer, transcript: Transcript) -> ChatRequest {
+    let turn = |turn: domain::chat::Turn| Turn {
+        role: match turn.author {
+            Author::User => Role::User,
+            Author::Assistant => Role::Assistant,
+        },
+        content: turn.text,
+    };
+    ChatRequest {
+        model: offer.upstream.clone(),
+        turns: transcript.turns.into_iter().map(turn).collect(),
+        max_output_tokens: None,
+        temperature: None,
+        user_tag: None,
+    }
+}
+
+fn failed(error: &relay::RelayError) -> Ending {
+    Ending::Failed { code: error.code().to_owned(), message: error.to_string() }
+}
+
+fn ending_of(finish: &relay::Finish) -> Ending {
+    match finish {
+        relay::Finish::ContentFilter => Ending::Failed {
+            code: "content_filtered".to_owned(),
+            message: "the model provider withheld the rest of the answer".to_owned(),
+        },
+        relay::Finish::Length => Ending::Completed(Finish::Length),
+        relay::Finish::Cancelled => Ending::Completed(Finish::Stopped),
+        relay::Finish::Stop | relay::Finish::Other(_) => Ending::Completed(Finish::Stop),
+    }
+}
+
+/// What was consumed where the provider did not live to say it.
+async fn estimate(offer: &Offer, turns: Vec<Turn>, text: String) -> Option<relay::Usage> {
+    let model = offer.upstream.clone();
+    let counted = tokio::task::spawn_blocking(move || {
+        let answer = [Turn { role: Role::Assistant, content: text }];
+        (relay::count_turns(&model, &turns), relay::count_turns(&model, &answer))
+    });
+    let (input, output) = counted.await.ok()?;
+    Some(relay::Usage::new(input, output, relay::Basis::Estimated))
+}
+
+fn usage_fact(usage: &relay::Usage) -> Usage {
+    let (_, basis) = tokens_of(usage);
+    Usage { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens, basis: basis.as_str().to_owned() }
+}

@@ -1,0 +1,205 @@
+//! Channels as providers: from their rows to what can be asked, and the first ones of an installation.
+//!
+//! Promise: what an operator adds, changes or switches off counts on this node within a second, and at once where a model
+//! is asked for that is not known yet; a provider whose address and keys stay the same keeps its connections. A channel
+//! that cannot be set up is left out and named in the log; the others serve.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use domain::ChannelId;
+use domain::relay::ProviderKind;
+use metering::{Catalogue, ChannelProvider, ChannelSource, Offer};
+use projections::relay::{self as rows, Channel};
+use relay::local::{Local, LocalConfig};
+use relay::openai::{Limits, OpenAi, OpenAiConfig, SecretString};
+use relay::{AddressPolicy, ChatRequest, Completion, CompletionRequest, Provider, RelayError, ReplyStream};
+use sqlx::PgPool;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+use vault::Vault;
+
+/// How often this node looks for changes.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What a provider was made of: as long as it is the same, so is the provider.
+type Recipe = (Option<String>, Vec<String>);
+
+/// The channels of this database as providers of this process.
+pub(crate) struct Channels {
+    pool: PgPool,
+    vault: Vault,
+    addresses: AddressPolicy,
+    /// Absent where this machine has no kit.
+    local: Option<Arc<dyn Provider>>,
+    made: Mutex<HashMap<Uuid, (Recipe, Arc<dyn Provider>)>>,
+}
+
+impl Channels {
+    /// `model_path` is the local model's file, if this machine has one.
+    ///
+    /// # Errors
+    /// The system gives no threads for the local model.
+    pub(crate) fn new(
+        pool: PgPool,
+        vault: Vault,
+        addresses: AddressPolicy,
+        model_path: Option<PathBuf>,
+    ) -> anyhow::Result<Self> {
+        let local = match model_path {
+            Some(path) => Some(Arc::new(Local::new(LocalConfig::new(path))?) as Arc<dyn Provider>),
+            None => None,
+        };
+        Ok(Self { pool, vault, addresses, local, made: Mutex::default() })
+    }
+
+    async fn provider_for(&self, channel: &Channel) -> anyhow::Result<Arc<dyn Provider>> {
+        if channel.provider == ProviderKind::Local.as_str() {
+            return self.local.clone().context("this machine does not have the local model");
+        }
+        let sealed = rows::sealed_keys(&self.pool, channel.id).await?;
+        let recipe = (channel.base_url.clone(), sealed);
+        let known = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&channel.id).cloned();
+        if let Some((_, provider)) = known.filter(|(made_of, _)| *made_of == recipe) {
+            return Ok(provider);
+        }
+        let provider = self.make(channel, &recipe)?;
+        let made = (recipe, Arc::clone(&provider));
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).insert(channel.id, made);
+        Ok(provider)
+    }
+
+    fn make(&self, channel: &Channel, (base_url, sealed): &Recipe) -> anyhow::Result<Arc<dyn Provider>> {
+        let mut keys = vec![];
+        for key in sealed {
+            let bytes = STANDARD.decode(key).context("a stored key is no base64")?;
+            let open = self.vault.open_bytes(&key_context(channel.id), &bytes)?;
+            keys.push(Some(SecretString::from(String::from_utf8(open).context("a stored key is no text")?)));
+        }
+        if keys.is_empty() {
+            keys.push(None);
+        }
+        let account = |api_key| {
+            OpenAi::new(OpenAiConfig {
+                base_url: base_url.clone().unwrap_or_default(),
+                api_key,
+                models: channel.models.iter().map(|model| model.upstream.clone()).collect(),
+                address_policy: self.addresses,
+                limits: Limits::default(),
+            })
+        };
+        let accounts = keys.into_iter().map(account).collect::<Result<Vec<_>, _>>()?;
+        Ok(Arc::new(InTurn { accounts, next: AtomicUsize::new(0) }))
+    }
+}
+
+/// What the keys of a channel are sealed for.
+pub(crate) fn key_context(channel: Uuid) -> String {
+    format!("channel:{channel}")
+}
+
+#[async_trait]
+impl ChannelSource for Channels {
+    async fn load(&self) -> anyhow::Result<Vec<Arc<Offer>>> {
+        let mut channels: Vec<Channel> =
+            rows::channels(&self.pool).await?.into_iter().filter(|channel| channel.enabled).collect();
+        // They come by age; the demonstration model answers only where nothing better is asked for.
+        channels.sort_by_key(|channel| channel.provider == ProviderKind::Local.as_str());
+        let mut offers = vec![];
+        for channel in channels {
+            match self.provider_for(&channel).await {
+                Ok(provider) => offers.extend(offers_of(&channel, &provider)),
+                Err(error) => tracing::warn!(channel = channel.name, "a channel is left out: {error:#}"),
+            }
+        }
+        Ok(offers)
+    }
+
+    async fn provider(&self, channel: ChannelId) -> anyhow::Result<Option<ChannelProvider>> {
+        let Some(channel) = rows::channel(&self.pool, channel.uuid()).await? else { return Ok(None) };
+        let provider = self.provider_for(&channel).await?;
+        let models = channel.models.into_iter().map(|model| (model.name, model.upstream)).collect();
+        Ok(Some(ChannelProvider { provider, models }))
+    }
+}
+
+fn offers_of<'c>(channel: &'c Channel, provider: &Arc<dyn Provider>) -> impl Iterator<Item = Arc<Offer>> + 'c {
+    let provider = Arc::clone(provider);
+    let is_local = channel.provider == ProviderKind::Local.as_str();
+    channel.models.iter().map(move |model| {
+        Arc::new(Offer {
+            model: model.name.clone(),
+            upstream: model.upstream.clone(),
+            channel_id: ChannelId::new(channel.id),
+            channel: channel.name.clone(),
+            kind: if is_local { ProviderKind::Local } else { ProviderKind::Openai },
+            provider: Arc::clone(&provider),
+            demonstration: is_local,
+            context_tokens: model.context_tokens,
+            max_output_tokens: model.max_output_tokens,
+            prices: model.prices,
+            costs: model.costs,
+            price_version: model.price_version,
+            created_at: channel.created_at,
+        })
+    })
+}
+
+/// Several keys of one server, one call after the other.
+struct InTurn {
+    accounts: Vec<OpenAi>,
+    next: AtomicUsize,
+}
+
+impl InTurn {
+    fn account(&self) -> &OpenAi {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        &self.accounts[turn % self.accounts.len()]
+    }
+}
+
+#[async_trait]
+impl Provider for InTurn {
+    fn name(&self) -> &str {
+        "openai"
+    }
+
+    fn models(&self) -> Vec<relay::ModelInfo> {
+        self.account().models()
+    }
+
+    async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
+        self.account().chat(request, cancel).await
+    }
+
+    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError> {
+        self.account().complete(request, cancel).await
+    }
+}
+
+/// Takes changes of channels over into `catalogue` until `cancel`.
+///
+/// # Errors
+/// None: a database that is away is waited out.
+pub(crate) async fn follow(pool: PgPool, catalogue: Catalogue, cancel: CancellationToken) -> anyhow::Result<()> {
+    let mut seen = None;
+    while !cancel.is_cancelled() {
+        let now = rows::version(&pool).await;
+        let changed = now.as_ref().is_ok_and(|version| seen != Some(*version));
+        if changed {
+            match catalogue.reload().await {
+                Ok(()) => seen = now.ok(),
+                Err(error) => tracing::warn!("the channels cannot be read now: {error:#}"),
+            }
+        }
+        cancel.run_until_cancelled(tokio::time::sleep(LOOK)).await;
+    }
+    Ok(())
+}
