@@ -122,7 +122,8 @@ pub enum WalletEvent {
         costs: Rates,
         charged_nanos: Nanos,
         cost_nanos: Nanos,
-        /// What attempts whose process died have cost us, as estimated from the input.
+        /// What attempts whose process died have cost us, as estimated from the input. The one that an expiry
+        /// has booked before is not among them.
         lost_cost_nanos: Nanos,
         effect: Effect,
         /// What was held for it; zero where the hold had expired before.
