@@ -8,6 +8,7 @@ import {
   redirect,
 } from "@tanstack/react-router";
 import { credentials, whenKnown } from "@/api/credentials";
+import { operationsSearch } from "@/features/operations/search";
 import { localPath } from "@/lib/local-path";
 import { ErrorPage } from "./ErrorPage";
 import { LoadingPage } from "./LoadingPage";
@@ -105,6 +106,7 @@ const keysRoute = createRoute({
 const operationsRoute = createRoute({
   getParentRoute: () => signedInRoute,
   path: "/operations/$section",
+  validateSearch: operationsSearch,
   component: lazyRouteComponent(operationsPage, "OperationsPage"),
 });
 

@@ -1,5 +1,5 @@
 /** The operator's pages: one section each for channels, models, users, the event log and projections. */
-import type { ComponentType, ReactNode } from "react";
+import { useEffect, useRef, type ComponentType, type ReactNode } from "react";
 import { Link, useParams } from "@tanstack/react-router";
 import { Activity, Boxes, Cable, ScrollText, Users, type LucideIcon } from "lucide-react";
 import { useTranslation } from "react-i18next";
@@ -31,16 +31,22 @@ export function OperationsPage(): ReactNode {
   const Page = PAGES[section].page;
   return (
     <SidePage title={t(`sections.${section}`)} wide>
-      <Sections />
+      <Sections current={section} />
       <Page key={section} />
     </SidePage>
   );
 }
 
-function Sections(): ReactNode {
+function Sections({ current }: { current: Section }): ReactNode {
   const { t } = useTranslation("operations");
+  const box = useRef<HTMLElement>(null);
+  // On a phone the last ones are outside of the screen.
+  useEffect(() => {
+    const link = box.current?.querySelector("[aria-current=page]");
+    if (link instanceof HTMLElement) box.current?.scrollTo({ left: link.offsetLeft - box.current.offsetLeft - 48 });
+  }, [current]);
   return (
-    <nav aria-label={t("title")} className="scroll-thin -mx-1 -mb-2 overflow-x-auto px-1 py-1">
+    <nav ref={box} aria-label={t("title")} className="scroll-thin -mx-1 -mb-2 overflow-x-auto px-1 py-1">
       <ul className="flex gap-1">
         {SECTIONS.map((section) => {
           const Icon = PAGES[section].icon;

@@ -1,0 +1,119 @@
+/** One channel: what it is, what it offers, and what can be done with it. */
+import type { ReactNode } from "react";
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { KeyRound, Pencil, Trash2 } from "lucide-react";
+import { useTranslation } from "react-i18next";
+import { Button, buttonClass } from "@/components/ui/Button";
+import { Confirm } from "@/components/ui/Confirm";
+import { notify, notifyError } from "@/components/ui/toast";
+import { useErrorText } from "@/i18n/problems";
+import { Switch } from "../parts/Switch";
+import { Badge } from "../parts/values";
+import type { Channel } from "../wire";
+import { deleteChannel, patchChannel } from "../writes";
+import { ratesDraft } from "./draft";
+import { TestCall } from "./TestCall";
+
+/** More models than this are counted, not listed. */
+const SHOWN_MODELS = 12;
+
+export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
+  const { t } = useTranslation("operations");
+  const { name } = channel;
+  return (
+    <li className="panel flex flex-col gap-4 p-4 md:p-5" data-enabled={channel.enabled}>
+      <div className="flex items-start gap-4">
+        <div className="flex min-w-0 flex-1 flex-col gap-1">
+          <div className="flex flex-wrap items-center gap-2">
+            <h2 className="min-w-0 text-lg font-medium wrap-anywhere">{name}</h2>
+            <Badge>{t(`provider.${channel.provider}`)}</Badge>
+            <Badge tone={channel.enabled ? "good" : "plain"}>{channel.enabled ? t("channels.on") : t("channels.off")}</Badge>
+          </div>
+          {channel.base_url != null && <p className="text-muted font-mono text-[0.8125rem] wrap-anywhere">{channel.base_url}</p>}
+          {channel.key_hints.length > 0 && (
+            <p className="text-muted flex items-center gap-1.5 text-sm">
+              <KeyRound aria-hidden className="size-3.5" />
+              {t("channels.keys", { hints: channel.key_hints.join(", ") })}
+            </p>
+          )}
+        </div>
+        <EnableSwitch channel={channel} />
+      </div>
+      <ModelChips channel={channel} />
+      <TestCall
+        channel={channel}
+        actions={
+          <>
+            <Link
+              to="/operations/$section"
+              params={{ section: "channels" }}
+              search={{ channel: channel.id }}
+              aria-label={t("channels.editName", { name })}
+              className={buttonClass({ kind: "quiet" })}
+            >
+              <Pencil aria-hidden />
+              {t("channels.edit")}
+            </Link>
+            <DeleteButton channel={channel} />
+          </>
+        }
+      />
+    </li>
+  );
+}
+
+function EnableSwitch({ channel }: { channel: Channel }): ReactNode {
+  const { t } = useTranslation("operations");
+  const client = useQueryClient();
+  const errorText = useErrorText("operations");
+  const toggle = useMutation({
+    mutationFn: (enabled: boolean) => patchChannel(client, channel.id, { enabled }),
+    onError: (error) => notifyError(errorText(error)),
+  });
+  // The wish is shown until the list has the truth.
+  const checked = toggle.isPending ? toggle.variables : channel.enabled;
+  return (
+    <Switch label={t("channels.enableName", { name: channel.name })} checked={checked} disabled={toggle.isPending} onChange={(next) => toggle.mutate(next)} />
+  );
+}
+
+function ModelChips({ channel }: { channel: Channel }): ReactNode {
+  const { t } = useTranslation("operations");
+  const shown = channel.models.slice(0, SHOWN_MODELS);
+  const hidden = channel.models.length - shown.length;
+  return (
+    <ul className="flex flex-wrap gap-1.5" aria-label={t("channels.models")}>
+      {shown.map(({ name, prices }) => {
+        const { input, output } = ratesDraft(prices);
+        return (
+          <li key={name} className="border-line flex flex-wrap items-baseline gap-x-2 rounded-lg border px-2 py-1 text-sm wrap-anywhere">
+            {name}
+            <span className="text-muted text-xs tabular-nums">{t("channels.price", { input, output })}</span>
+          </li>
+        );
+      })}
+      {hidden > 0 && <li className="text-muted px-2 py-1 text-sm">{t("channels.moreModels", { count: hidden })}</li>}
+    </ul>
+  );
+}
+
+function DeleteButton({ channel }: { channel: Channel }): ReactNode {
+  const { t } = useTranslation("operations");
+  const client = useQueryClient();
+  const errorText = useErrorText("operations");
+  const { name } = channel;
+  const { mutate, isPending } = useMutation({
+    mutationFn: () => deleteChannel(client, channel.id),
+    onSuccess: () => notify(t("channels.deleted", { name })),
+    onError: (error) => notifyError(errorText(error)),
+  });
+  return (
+    <Confirm title={t("channels.deleteTitle", { name })} text={t("channels.deleteText")} action={t("channels.delete")} onConfirm={() => mutate()}>
+      <Button kind="quiet" disabled={isPending} aria-label={t("channels.deleteName", { name })}>
+        <Trash2 aria-hidden />
+        {t("channels.delete")}
+      </Button>
+    </Confirm>
+  );
+}

@@ -1,0 +1,34 @@
+import { expect, test } from "vitest";
+import type { Channel } from "../wire";
+import { marginsOf, offersOf } from "./offers";
+
+const rates = { input: "2", output: "4" };
+
+function channel(id: string, enabled: boolean, ...names: string[]): Channel {
+  const models = names.map((name) => ({
+    name,
+    upstream: name,
+    context_tokens: null,
+    max_output_tokens: null,
+    prices: rates,
+    costs: { input: "1", output: "5" },
+    price_version: 1,
+  }));
+  const at = "2026-11-01T00:00:00Z";
+  return { id, name: id, provider: "openai", base_url: null, key_hints: [], models, enabled, created_at: at, updated_at: at };
+}
+
+test("the oldest enabled channel serves a model, others stand behind it or are off", () => {
+  const offers = offersOf([channel("a", false, "x"), channel("b", true, "y", "x"), channel("c", true, "x")]);
+  expect(offers.map((offer) => [offer.model.name, offer.channel.id, offer.state])).toEqual([
+    ["x", "a", "off"],
+    ["x", "b", "served"],
+    ["x", "c", "behind"],
+    ["y", "b", "served"],
+  ]);
+});
+
+test("margins say where money is lost", () => {
+  const [offer] = offersOf([channel("a", true, "x")]);
+  expect(offer && marginsOf(offer.model)).toEqual({ input: 500, output: -250 });
+});
