@@ -331,3 +331,16 @@ async fn a_server_that_has_no_list_of_models_is_a_clear_error() {
     let error = OpenAi::new(config).unwrap().list_models().await.unwrap_err();
     assert_eq!(error.code(), "upstream_refused");
 }
+
+#[test]
+fn an_account_in_a_link_local_network_is_refused_unless_it_is_allowed() {
+    let account = |allow_link_local| OpenAiConfig {
+        base_url: "http://169.254.169.254/v1".to_owned(),
+        api_key: None,
+        models: vec![],
+        limits: Limits::default(),
+        address_policy: AddressPolicy { allow_link_local },
+    };
+    assert_eq!(OpenAi::new(account(false)).err().map(|error| error.code()), Some("misconfigured"));
+    assert!(OpenAi::new(account(true)).is_ok());
+}

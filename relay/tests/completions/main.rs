@@ -1,0 +1,152 @@
+//! The compatible API passed through the OpenAI adapter, against servers that answer recorded bytes.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
+
+mod requests;
+mod streams;
+mod upstream;
+mod usages;
+mod wholes;
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use relay::openai::{Limits, OpenAi, OpenAiConfig};
+use relay::{
+    AddressPolicy, Completion, CompletionFrame, CompletionRequest, CompletionStream, Provider, RelayError, Usage,
+};
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use self::upstream::{Answer, Upstream};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn adapter_with(upstream: &Upstream, limits: Limits) -> OpenAi {
+    OpenAi::new(OpenAiConfig {
+        base_url: upstream.base_url.clone(),
+        api_key: Some("sk-test-key".into()),
+        models: vec![],
+        limits,
+        address_policy: AddressPolicy::default(),
+    })
+    .unwrap()
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(object) => object,
+        other => panic!("{other} is no object"),
+    }
+}
+
+/// A request with this body and the default conversation.
+fn request(more: Value, stream: bool) -> CompletionRequest {
+    let mut body = object(json!({"messages": [{"role": "user", "content": "Hello"}]}));
+    body.extend(object(more));
+    CompletionRequest { model: "gpt-4o-mini".to_owned(), body, max_output_tokens: None, stream }
+}
+
+type Outcome = Result<Option<Usage>, RelayError>;
+
+/// What a stream gave. Every promise about chunks is checked on every one of them.
+async fn read(mut stream: CompletionStream) -> (Vec<Value>, Outcome) {
+    let mut chunks = Vec::new();
+    loop {
+        let step = tokio::time::timeout(PATIENCE, stream.next()).await.expect("the stream goes on");
+        let outcome = match step.expect("a stream ends with Done or an error") {
+            Ok(CompletionFrame::Chunk(chunk)) => {
+                check(&chunk);
+                chunks.push(chunk);
+                continue;
+            }
+            Ok(CompletionFrame::Done { usage }) => Ok(usage),
+            Err(error) => Err(error),
+        };
+        assert!(stream.next().await.is_none(), "something follows the end");
+        return (chunks, outcome);
+    }
+}
+
+fn check(chunk: &Value) {
+    assert_eq!(chunk["object"], "chat.completion.chunk", "{chunk}");
+    assert!(chunk.get("usage").is_none(), "{chunk}");
+    for choice in chunk["choices"].as_array().unwrap_or_else(|| panic!("no choices: {chunk}")) {
+        assert!(choice["index"].is_u64() && choice["delta"].is_object(), "{chunk}");
+        assert!(choice["finish_reason"].is_null() || choice["finish_reason"].is_string(), "{chunk}");
+        for call in choice["delta"]["tool_calls"].as_array().into_iter().flatten() {
+            assert!(call["index"].is_u64(), "{chunk}");
+        }
+    }
+}
+
+/// A message as the official SDKs put it together: strings are joined, whatever has a new index is a new item.
+fn assemble(chunks: &[Value], index: u64) -> Value {
+    let mut message = json!({});
+    let choices = chunks.iter().flat_map(|chunk| chunk["choices"].as_array().unwrap());
+    for choice in choices.filter(|choice| choice["index"] == index) {
+        merge(&mut message, &choice["delta"]);
+        if !choice["finish_reason"].is_null() {
+            message["finish_reason"] = choice["finish_reason"].clone();
+        }
+    }
+    message
+}
+
+fn merge(into: &mut Value, delta: &Value) {
+    for (key, value) in delta.as_object().unwrap() {
+        let known = into.get(key).cloned().unwrap_or_default();
+        into[key] = match (known, value) {
+            (known, Value::Null) => known,
+            (Value::String(known), Value::String(more)) if key != "type" && key != "role" => (known + more).into(),
+            (Value::Array(mut items), Value::Array(more)) => {
+                more.iter().for_each(|item| merge_item(&mut items, item));
+                items.into()
+            }
+            (Value::Null, Value::Array(more)) => {
+                let mut items = Vec::new();
+                more.iter().for_each(|item| merge_item(&mut items, item));
+                items.into()
+            }
+            (mut known @ Value::Object(_), Value::Object(_)) => {
+                merge(&mut known, value);
+                known
+            }
+            (_, value) => value.clone(),
+        };
+    }
+}
+
+fn merge_item(items: &mut Vec<Value>, item: &Value) {
+    let at = usize::try_from(item["index"].as_u64().expect("an item has an index")).unwrap();
+    assert!(at <= items.len(), "the index {at} comes before its time");
+    if at == items.len() {
+        items.push(json!({}));
+    }
+    merge(&mut items[at], item);
+}
+
+/// Asks for a stream with a body that has `more`, and reads it.
+async fn streamed(answer: Answer, more: Value) -> (Vec<Value>, Outcome) {
+    let upstream = Upstream::start(answer).await;
+    let adapter = adapter_with(&upstream, Limits::default());
+    match adapter.complete(request(more, true), CancellationToken::new()).await.expect("an answer begins") {
+        Completion::Stream(stream) => read(stream).await,
+        whole @ Completion::Whole { .. } => panic!("{whole:?} where a stream was asked for"),
+    }
+}
+
+/// Asks for a whole answer with a body that has `more`.
+async fn whole(answer: Answer, more: Value) -> Result<(Value, Option<Usage>), RelayError> {
+    let upstream = Upstream::start(answer).await;
+    let adapter = adapter_with(&upstream, Limits::default());
+    match adapter.complete(request(more, false), CancellationToken::new()).await? {
+        Completion::Whole { body, usage } => Ok((body, usage)),
+        Completion::Stream(_) => panic!("a stream where none was asked for"),
+    }
+}
+
+/// The chunks that a recorded stream holds.
+fn recorded(stream: &str) -> Vec<Value> {
+    let data = stream.lines().filter_map(|line| line.strip_prefix("data: ")).filter(|data| *data != "[DONE]");
+    data.map(|data| serde_json::from_str(data).unwrap()).collect()
+}
