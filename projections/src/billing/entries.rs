@@ -16,6 +16,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = LedgerAccount)]
 pub enum Account {
     /// Credit that nobody paid for.
     Granted,
@@ -137,8 +138,9 @@ pub(crate) fn movement(event: &WalletEvent) -> Result<Option<Movement<'_>>, Unbo
             let movement = movement.reserving(reversed(*released_nanos)?)?;
             movement.costing(cost_nanos.plus(*lost_cost_nanos).ok_or(Unbookable::OutOfRange)?)?
         }
-        E::Released { hold_id, amount_nanos, model, at, .. } => {
-            of_call(EntryKind::Release, *hold_id, model, *at).reserving(reversed(*amount_nanos)?)?
+        E::Released { hold_id, amount_nanos, model, lost_cost_nanos, at, .. } => {
+            let movement = of_call(EntryKind::Release, *hold_id, model, *at).reserving(reversed(*amount_nanos)?)?;
+            movement.costing(*lost_cost_nanos)?
         }
         E::Expired { hold_id, amount_nanos, cost_nanos, model, at, .. } => {
             of_call(EntryKind::Expiry, *hold_id, model, *at)

@@ -13,6 +13,7 @@ use crate::billing::RatesSchema;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "text", rename_all = "snake_case")]
+#[schema(as = ChannelProvider)]
 pub enum Provider {
     /// OpenAI's chat completions, by whomever they are served.
     Openai,
@@ -31,6 +32,7 @@ impl From<Provider> for ProviderKind {
 
 /// A model as a channel offers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChannelModel)]
 pub struct Model {
     /// As users name it.
     pub name: String,

@@ -47,7 +47,7 @@ async fn a_reply_goes_from_pending_through_streaming_to_complete() {
     let mut expected = json!({
         "id": asked.reply, "session_id": talk.id, "parent_id": asked.question, "role": "assistant", "content": "",
         "model": "small", "status": "pending", "run_id": asked.run, "attempt": 0, "finish_reason": null,
-        "error": null, "usage": null, "siblings": [asked.reply], "created_at": at(3), "completed_at": null,
+        "error": null, "usage": null, "siblings": [asked.reply], "cost_nanos": null, "created_at": at(3), "completed_at": null,
     });
     assert_eq!(message_json(&world, &talk, asked.reply).await, expected);
 
@@ -86,7 +86,7 @@ async fn a_question_is_complete_at_once_and_belongs_to_no_run() {
         json!({
             "id": asked.question, "session_id": talk.id, "parent_id": null, "role": "user", "content": "你好",
             "model": null, "status": "complete", "run_id": null, "attempt": null, "finish_reason": null,
-            "error": null, "usage": null, "siblings": [asked.question], "created_at": at(2), "completed_at": at(2),
+            "error": null, "usage": null, "siblings": [asked.question], "cost_nanos": null, "created_at": at(2), "completed_at": at(2),
         })
     );
 }

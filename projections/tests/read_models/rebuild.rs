@@ -1,16 +1,34 @@
 //! A read model is a consequence of the events, so it can be made again.
 
 use domain::{
+    ApiKeyId, UserId,
     chat::{Finish, SessionEvent},
-    users::{Reservation, ReservationEvent},
+    users::{ApiKey, ApiKeyEvent, Reservation, ReservationEvent},
 };
 use projections::{Projector, all, reset};
-use serde_json::Value;
+use serde_json::{Value, json};
+use uuid::Uuid;
 
-use crate::support::{Talk, World, user, world};
+use crate::{
+    api_keys::created_key,
+    purse::{Purse, hold_id, reply, tokens},
+    relay::Upstream,
+    support::{Talk, World, at, user, world},
+};
 
-const TABLES: [&str; 5] =
-    ["chat_v1.sessions", "chat_v1.messages", "users_v1.users", "users_v1.names", "users_v1.devices"];
+const TABLES: [&str; 11] = [
+    "chat_v1.sessions",
+    "chat_v1.messages",
+    "billing_v1.wallets",
+    "billing_v1.holds",
+    "billing_v1.charges",
+    "billing_v1.ledger_entries",
+    "relay_v1.channels",
+    "users_v1.users",
+    "users_v1.names",
+    "users_v1.devices",
+    "users_v1.api_keys",
+];
 
 async fn dump(world: &World) -> Vec<Vec<Value>> {
     let mut tables = vec![];
@@ -21,10 +39,39 @@ async fn dump(world: &World) -> Vec<Vec<Value>> {
     tables
 }
 
+/// Money of all kinds, a channel that changes and one that is removed, a key that is revoked.
+async fn spend_a_little(world: &World, owner: UserId) {
+    let mut purse = Purse::open(world, owner);
+    purse.grant(1_000_000).await;
+    purse.top_up(2_000_000).await;
+    purse.adjust(-1000).await;
+    let [open, charged, released, expired] = [1, 2, 3, 4].map(hold_id);
+    for hold in [open, charged, released, expired] {
+        purse.hold(hold, reply(), 10, 20).await;
+    }
+    purse.extend(open).await;
+    purse.charge(charged, tokens(9, 15)).await;
+    purse.release(released, 0).await;
+    purse.expire(expired).await;
+    purse.charge(expired, tokens(9, 15)).await;
+
+    let key = ApiKeyId::new(Uuid::now_v7());
+    world.append::<ApiKey>(key, created_key(owner, "laptop", 1)).await;
+    world.append::<ApiKey>(key, ApiKeyEvent::Revoked { at: at(9) }).await;
+    for removed in [false, true] {
+        let mut channel = Upstream::add(world, "main", 1).await;
+        channel.change(json!({"name": "renamed", "enabled": false})).await;
+        if removed {
+            channel.remove().await;
+        }
+    }
+}
+
 /// Some conversations of two people, with every kind of event.
 async fn live_a_little(world: &World) {
     for n in 0..2 {
         let owner = user();
+        spend_a_little(world, owner).await;
         let kind = domain::users::NameKind::Email;
         world.append::<Reservation>(format!("email:{n}"), ReservationEvent::Claimed { kind, holder: owner }).await;
         let mut talk = Talk::start(world, owner, n, Some("A title")).await;
@@ -57,6 +104,7 @@ async fn a_replay_from_the_beginning_makes_the_same_rows() {
     let before = dump(&world).await;
     assert_eq!(before[0].len(), 2);
     assert_eq!(before[1].len(), 14);
+    assert!(before[2..7].iter().all(|table| !table.is_empty()));
     for projector in all() {
         reset(&world.pool, &*projector).await.unwrap();
     }

@@ -7,7 +7,9 @@ use domain::{
     chat::{Finish, Session, SessionEvent, Usage},
 };
 use nats::EventRef;
-use projections::{Checkpoint, Projector, RunnerOptions, run_until_caught_up};
+use projections::{
+    Checkpoint, ProjectedEvent, ProjectionError, Projector, RunnerOptions, Touched, run_until_caught_up,
+};
 use sqlx::PgPool;
 use testkit::TestDatabase;
 use uuid::Uuid;
@@ -77,6 +79,25 @@ impl World {
         .execute(&self.pool)
         .await
         .unwrap();
+    }
+
+    /// Hands one stored event to `projector`, and nothing else of its machinery. Answers what a browser would hear.
+    pub(crate) async fn apply_alone(
+        &self,
+        projector: &dyn Projector,
+        aggregate_type: &str,
+        id: impl ToString,
+        sequence: i64,
+    ) -> Result<Touched, ProjectionError> {
+        let aggregate_id = id.to_string();
+        let logged = nats::page_log(&self.pool, 0, 1000).await.unwrap();
+        let wanted = |event: &nats::LoggedEvent| {
+            event.aggregate_type == aggregate_type && event.aggregate_id == aggregate_id && event.sequence == sequence
+        };
+        let mut event = ProjectedEvent::from(logged.into_iter().find(wanted).expect("the event"));
+        let place = Place { aggregate_type, aggregate_id: &aggregate_id, sequence };
+        self.vault.unseal(&place, &mut event.payload).await.unwrap();
+        projector.apply(&mut self.pool.acquire().await.unwrap(), &[&event]).await
     }
 
     pub(crate) async fn project(&self, projector: &dyn Projector) -> Checkpoint {
