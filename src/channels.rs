@@ -61,7 +61,7 @@ impl Channels {
     }
 
     async fn provider_for(&self, channel: &Channel) -> anyhow::Result<Arc<dyn Provider>> {
-        if channel.provider == ProviderKind::Local.as_str() {
+        if channel.provider == rows::Provider::Local {
             return self.local.clone().context("this machine does not have the local model");
         }
         let sealed = rows::sealed_keys(&self.pool, channel.id).await?;
@@ -111,7 +111,7 @@ impl ChannelSource for Channels {
         let mut channels: Vec<Channel> =
             rows::channels(&self.pool).await?.into_iter().filter(|channel| channel.enabled).collect();
         // They come by age; the demonstration model answers only where nothing better is asked for.
-        channels.sort_by_key(|channel| channel.provider == ProviderKind::Local.as_str());
+        channels.sort_by_key(|channel| channel.provider == rows::Provider::Local);
         let mut offers = vec![];
         for channel in channels {
             match self.provider_for(&channel).await {
@@ -132,7 +132,7 @@ impl ChannelSource for Channels {
 
 fn offers_of<'c>(channel: &'c Channel, provider: &Arc<dyn Provider>) -> impl Iterator<Item = Arc<Offer>> + 'c {
     let provider = Arc::clone(provider);
-    let is_local = channel.provider == ProviderKind::Local.as_str();
+    let is_local = channel.provider == rows::Provider::Local;
     channel.models.iter().map(move |model| {
         Arc::new(Offer {
             model: model.name.clone(),

@@ -23,6 +23,7 @@ use metering::Catalogue;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::channels;
 use crate::config::{AfterDeath, Config};
@@ -32,6 +33,8 @@ use crate::node::Node;
 const AGGREGATE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// How long open streams may go on after the process was asked to end.
 const HTTP_DRAIN: Duration = Duration::from_secs(3);
+/// How long calls may take to settle after that.
+const SETTLE: Duration = Duration::from_secs(5);
 /// How long a command's outcome answers for it; `api` says the same.
 const OUTCOME_RETENTION: TimeDelta = TimeDelta::days(7);
 /// How long a finished job can be looked at.
@@ -220,12 +223,14 @@ impl Running {
         self.http_addr = Some(listener.local_addr()?);
         // Small frames must not wait for each other.
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+        let calls = TaskTracker::new();
         let router = api::router(api::ApiDeps {
             pool: node.read_pool.clone(),
             nats: node.nats.clone(),
             commands: node.commands(config),
             catalogue: catalogue.clone(),
             meter: node.meter(config),
+            calls: calls.clone(),
             vault: node.vault.clone(),
             metrics: crate::metrics::recorder()?,
             options: api_options(config),
@@ -235,11 +240,15 @@ impl Running {
         self.tasks.spawn(async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
             let serving = axum::serve(listener, service).with_graceful_shutdown(cancel.clone().cancelled_owned());
-            tokio::select! {
+            let served = tokio::select! {
                 served = serving.into_future() => served.context("HTTP cannot be served"),
                 // Event streams would keep us for ever; their readers come back elsewhere.
                 () = async { cancel.cancelled().await; tokio::time::sleep(HTTP_DRAIN).await } => Ok(()),
-            }
+            };
+            // What was consumed is still to be settled; a hold that is not expires.
+            calls.close();
+            let _ = tokio::time::timeout(SETTLE, calls.wait()).await;
+            served
         });
         Ok(())
     }

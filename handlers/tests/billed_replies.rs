@@ -86,7 +86,7 @@ async fn a_reply_that_fails_before_its_first_word_costs_nothing() {
 async fn an_answer_that_breaks_off_is_charged_for_what_came() {
     let house = House::open().await;
     house.workers(ReplyOptions::default());
-    house.provider.enqueue(Script::default().chunk("one two three").cut());
+    house.provider.enqueue(Script::default().chunk("one two three").wait(Duration::from_millis(200)).cut());
     let (chat, run) = asked_with(&house, ONE, "hello").await;
     house.ending(&chat, run).await;
     let events = house.wallet_events(chat.owner).await;
