@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.kit-tools/bin:$(PATH)
 export npm_config_update_notifier := false
 SERVICES := target/debug/oblivious with-services --
 
-.PHONY: help run test lint fmt coverage web-bench clean kit page tools-% needs
+.PHONY: help run test compat lint fmt coverage web-bench clean kit page tools-% needs
 
 help: ## Explain the commands (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -22,7 +22,12 @@ test: kit page tools-cargo-nextest ## Everything that CI runs, on private servic
 	@# In one go: the services are started by what is tested, and one choice of features is compiled once.
 	cargo build --locked --workspace --bins --tests
 	$(SERVICES) cargo nextest run --workspace --locked
+	python3 tests/compat/run.py
 	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run e2e
+
+compat: kit page ## The official OpenAI SDKs for Python and Node against a server of their own
+	cargo build --locked --bins --package oblivious --package testkit
+	python3 tests/compat/run.py
 
 lint: page tools-cargo-deny ## What a reviewer should not have to say
 	cargo fmt --all --check
@@ -45,7 +50,7 @@ web-bench: kit page ## Bytes, accessibility and streaming cost of the page, meas
 		E2E_OBLIVIOUS=$(CURDIR)/target/release/oblivious E2E_MOCK_PROVIDER=$(CURDIR)/target/release/mock-provider npm run bench
 
 clean: ## Delete what was built, fetched and measured; data in .oblivious stays
-	rm -rf target coverage web/dist web/node_modules .kit .kit-*
+	rm -rf target coverage web/dist web/node_modules tests/compat/node/node_modules .kit .kit-*
 
 kit: needs # Postgres, NATS and the local model, pinned by hash
 	python3 deploy/kit/fetch.py

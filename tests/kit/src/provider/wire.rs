@@ -17,6 +17,8 @@ use super::{Watch, text};
 
 /// More choices than this are not made, whatever a client asks for.
 const MAX_CHOICES: u64 = 8;
+/// Long enough for the server to write everything that it has.
+const BEFORE_A_CUT: Duration = Duration::from_millis(50);
 
 /// The text of the last message by the user; content may be a string or parts.
 pub(super) fn last_user_message(body: &Value) -> &str {
@@ -213,7 +215,8 @@ impl Packets {
             Step::Raw(bytes) => self.bytes(bytes),
             Step::Wait(pause) => self.list.push_back(Packet::Wait(*pause)),
             Step::Stall => self.list.push_back(Packet::Stall),
-            Step::Cut => self.list.push_back(Packet::Cut),
+            // The server drops what it has not written yet; what was said before the cut must arrive.
+            Step::Cut => self.list.extend([Packet::Wait(BEFORE_A_CUT), Packet::Cut]),
             Step::Say(_) | Step::Think(_) | Step::Call { .. } | Step::Arguments { .. } => {}
         }
     }
