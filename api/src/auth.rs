@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{HeaderMap, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use domain::{DeviceId, UserId, users::Role};
@@ -33,8 +33,16 @@ const AUDIENCE: &str = "oblivious-api";
 pub(crate) struct Caller {
     pub(crate) user: UserId,
     pub(crate) device: DeviceId,
+    /// As it was when the token was made.
+    pub(crate) role: Role,
     /// When the token ends.
     pub(crate) until: DateTime<Utc>,
+}
+
+/// An operator of this installation. Keys of the API never are one.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admin {
+    pub(crate) user: UserId,
 }
 
 /// Checks and makes access tokens.
@@ -74,6 +82,11 @@ impl Auth {
     pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let token = bearer(headers)
             .ok_or_else(|| Problem::unauthenticated("unauthenticated", "sign in and send `Authorization: Bearer …`"))?;
+        self.check(token).await
+    }
+
+    /// Who holds this access token.
+    pub(crate) async fn check(&self, token: &str) -> Result<Caller, Problem> {
         let caller = self.tokens.check(token)?;
         if self.has_ended(caller.device).await {
             return Err(Problem::unauthenticated("device_signed_out", "this device was signed out; sign in again"));
@@ -82,7 +95,8 @@ impl Auth {
     }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// What stands behind `Authorization: Bearer`.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
@@ -96,6 +110,22 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         Auth::from_ref(state).caller(&parts.headers).await
+    }
+}
+
+impl<S> FromRequestParts<S> for Admin
+where
+    S: Send + Sync,
+    Auth: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Auth::from_ref(state).caller(&parts.headers).await?;
+        match caller.role {
+            Role::Admin => Ok(Self { user: caller.user }),
+            Role::User => Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "this is for operators only")),
+        }
     }
 }
 
@@ -165,7 +195,8 @@ impl AccessTokens {
             return Err(invalid());
         }
         let until = DateTime::from_timestamp(token.claims.exp, 0).ok_or_else(invalid)?;
-        Ok(Caller { user: token.claims.sub, device: token.claims.device, until })
+        let Claims { sub: user, device, role, .. } = token.claims;
+        Ok(Caller { user, device, role, until })
     }
 }
 

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use chrono::{TimeDelta, Utc};
-use domain::{Decider, DeviceId, UserId};
+use domain::{Decider, DeviceId, UserId, billing::Paid};
 use nats::{CommandClient, CommandMessage, EventRef, Outcome, Sent};
 use serde::Serialize;
 use serde_json::Value;
@@ -91,10 +91,22 @@ impl Bus {
         command: &D::Command,
     ) -> Result<Accepted, Problem> {
         let body = serde_json::to_value(command).map_err(|error| Problem::bug(&error))?;
-        // The one key of a command's JSON is its imperative.
-        let Some(verb) = body.as_object().and_then(|object| object.keys().next().cloned()) else {
-            return Err(Problem::bug("a command without a name"));
-        };
+        let verb = verb_of(&body)?;
+        let envelope = Envelope { capability: D::CAPABILITY, aggregate: D::TYPE, verb, aggregate_id, body };
+        self.send_envelope(origin, actor, identity, envelope).await
+    }
+
+    /// As [`Self::send`], for a command that is decided together with one on the payer's wallet.
+    pub(crate) async fn send_paid<D: Decider>(
+        &self,
+        origin: Origin,
+        actor: Actor,
+        identity: CommandIdentity,
+        aggregate_id: Uuid,
+        paid: &Paid<D::Command>,
+    ) -> Result<Accepted, Problem> {
+        let body = serde_json::to_value(paid).map_err(|error| Problem::bug(&error))?;
+        let verb = verb_of(&body["command"])?;
         let envelope = Envelope { capability: D::CAPABILITY, aggregate: D::TYPE, verb, aggregate_id, body };
         self.send_envelope(origin, actor, identity, envelope).await
     }
@@ -135,6 +147,12 @@ impl Bus {
             Sent::Outcome(Outcome::Dead) => Err(Problem::bug(&format!("command {command_id} is dead"))),
         }
     }
+}
+
+/// The one key of a command's JSON is its imperative.
+fn verb_of(command: &Value) -> Result<String, Problem> {
+    let verb = command.as_object().and_then(|object| object.keys().next().cloned());
+    verb.ok_or_else(|| Problem::bug("a command without a name"))
 }
 
 /// The answer to a write.

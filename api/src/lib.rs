@@ -6,16 +6,21 @@
 //! This page mounts every route; each capability's own `routes()` lists them.
 
 mod auth;
+mod billing;
 mod chat;
 mod commands;
 mod extract;
 mod health;
+mod holder;
 mod idempotency;
 mod observe;
+mod openai;
 mod openapi;
+mod operations;
 mod page;
 mod problem;
 mod read;
+mod relay;
 mod request_id;
 mod state;
 mod users;
@@ -33,6 +38,9 @@ fn api() -> OpenApiRouter<state::App> {
         .merge(health::routes())
         .merge(users::routes())
         .merge(chat::routes())
+        .merge(billing::routes())
+        .merge(relay::routes())
+        .merge(operations::routes())
         .merge(commands::routes())
 }
 
@@ -50,6 +58,7 @@ pub fn router(deps: ApiDeps) -> Router {
     let (routes, document) = api().split_for_parts();
     routes
         .merge(openapi::route(document))
+        .merge(openai::routes(app.clone(), options.limits.max_completion_body_bytes))
         .method_not_allowed_fallback(observe::method_not_allowed)
         .fallback_service(page::fallback())
         // From the inside out.
@@ -69,7 +78,8 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }
-    let own = ["idempotency-key", "last-event-id", "x-after", "x-request-id"].map(axum::http::HeaderName::from_static);
+    let own = ["idempotency-key", "last-event-id", "x-after", "x-api-key", "x-request-id"]
+        .map(axum::http::HeaderName::from_static);
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])

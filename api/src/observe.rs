@@ -11,6 +11,7 @@ use axum::{
 use tracing::{Instrument as _, info, info_span};
 
 use crate::{
+    openai,
     problem::Problem,
     request_id::{RequestId, X_REQUEST_ID},
     state::Room,
@@ -25,13 +26,16 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(id.clone());
     let span = info_span!("http", request_id = id.as_str(), %method, route);
+    let speaks_openai = openai::speaks(request.uri().path());
 
     let mut response = next.run(request).instrument(span.clone()).await;
 
     let problem = response.extensions_mut().remove::<Problem>();
     let code = problem.as_ref().map(|problem| problem.code().to_owned());
-    if let Some(problem) = problem {
-        problem.render(&mut response, id.as_str());
+    match problem {
+        Some(problem) if speaks_openai => openai::render(&problem, &mut response),
+        Some(problem) => problem.render(&mut response, id.as_str()),
+        None => {}
     }
     let headers = response.headers_mut();
     if let Some(value) = id.header() {

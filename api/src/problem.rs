@@ -6,7 +6,7 @@
 //! A handler returns a [`Problem`]; the outermost layer (`observe`) writes its body, because only there the request id
 //! is known for certain.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, convert::Infallible, time::Duration};
 
 use axum::{
     body::Body,
@@ -162,6 +162,33 @@ impl Problem {
         &self.0.code
     }
 
+    pub(crate) fn status(&self) -> StatusCode {
+        self.0.status
+    }
+
+    /// The sentence for people.
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// The field of the request that is wrong, where it is one.
+    pub(crate) fn first_field(&self) -> Option<&str> {
+        self.0.errors.first().map(|error| error.field.as_str()).filter(|field| !field.is_empty())
+    }
+
+    /// The same with the field of the request that it is about.
+    pub(crate) fn about(mut self, field: impl Into<String>) -> Self {
+        let message = self.0.detail.clone().into_owned();
+        self.0.errors = vec![FieldError { field: field.into(), code: self.0.code.clone(), message }];
+        self
+    }
+
+    /// The same with a time before which asking again is of no use.
+    pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
+        self.0.retry_after = Some(wait);
+        self
+    }
+
     /// The answer with its body; called once, where the request id is known.
     pub(crate) fn render(self, response: &mut Response, request_id: &str) {
         let Parts { status, code, detail, errors, data, .. } = *self.0;
@@ -185,7 +212,10 @@ impl Problem {
 /// Which status a refusal of the domain has. Whatever is not named here is 422.
 fn status_of(code: &str) -> StatusCode {
     match code {
-        "session_not_found" | "message_not_found" | "run_not_found" => StatusCode::NOT_FOUND,
+        "insufficient_credit" => StatusCode::PAYMENT_REQUIRED,
+        "session_not_found" | "message_not_found" | "run_not_found" | "api_key_not_found" | "channel_not_found" => {
+            StatusCode::NOT_FOUND
+        }
         "email_taken" | "username_taken" => StatusCode::CONFLICT,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
@@ -199,6 +229,13 @@ fn field_of(code: &str) -> Option<&'static str> {
         "message_empty" | "message_too_long" => Some("content"),
         "parent_is_no_answer" => Some("parent_id"),
         "invalid_title" => Some("title"),
+        "invalid_name" => Some("name"),
+        "invalid_expiry" => Some("expires_at"),
+        "invalid_base_url" => Some("base_url"),
+        "invalid_amount" | "amount_too_large" => Some("amount_nanos"),
+        "no_scopes" => Some("scopes"),
+        "no_models" | "invalid_model" | "invalid_models" => Some("models"),
+        "price_missing" => Some("prices"),
         _ => None,
     }
 }
@@ -240,6 +277,13 @@ impl From<SendError> for Problem {
             }
             SendError::Invalid(error) => Self::bug(&error),
         }
+    }
+}
+
+/// Of extractors that cannot fail, inside those that can.
+impl From<Infallible> for Problem {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

@@ -21,14 +21,18 @@ const X_AFTER: HeaderName = HeaderName::from_static("x-after");
 /// The read models that routes read, as their projections are named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Model {
+    Billing,
     Chat,
+    Relay,
     Users,
 }
 
 impl Model {
     const fn name(self) -> &'static str {
         match self {
+            Self::Billing => "billing_v1",
             Self::Chat => "chat_v1",
+            Self::Relay => "relay_v1",
             Self::Users => "users_v1",
         }
     }

@@ -3,19 +3,24 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
+use domain::billing::{Currency, Nanos};
+use metering::{Catalogue, Meter};
 use metrics_exporter_prometheus::PrometheusHandle;
 use nats::CommandClient;
-use relay::Catalogue;
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vault::Vault;
 
 use crate::{
     auth::Auth,
+    billing::LedgerCurrency,
     chat::{Streams, Whereabouts},
     commands::Bus,
+    holder::Holders,
+    openai::{ApiRate, Calls},
     read::Reads,
+    relay::Upstreams,
     users::{Cookies, PasswordCost, Passwords, Quota, Throttle},
 };
 
@@ -27,11 +32,17 @@ pub struct ApiDeps {
     /// Live text, hints, stop requests.
     pub nats: async_nats::Client,
     pub commands: CommandClient,
+    /// What can be asked, of whom and at which price.
     pub catalogue: Catalogue,
+    /// Holds credit for calls of the compatible API and settles them.
+    pub meter: Meter,
+    /// Calls of the compatible API run here, whoever listens. After `shutdown` close it and wait for it, for a bounded
+    /// time: then their settlements are on the way.
+    pub calls: TaskTracker,
     pub vault: Vault,
     /// What `GET /metrics` shows.
     pub metrics: PrometheusHandle,
-    /// Open streams end when it is cancelled, so that the server can go.
+    /// Open streams and calls end when it is cancelled, so that the server can go.
     pub shutdown: CancellationToken,
     pub options: ApiOptions,
 }
@@ -45,6 +56,14 @@ pub struct ApiOptions {
     pub cors_origins: Vec<String>,
     /// Take the client's address from the last `X-Forwarded-For` entry: only behind a proxy that sets it.
     pub trust_forwarded_for: bool,
+    /// Of the ledger: one for the whole installation.
+    pub currency: Currency,
+    /// What every new account is given; nothing if zero.
+    pub signup_grant: Nanos,
+    /// How long a stream of the compatible API is read on for a client that has gone.
+    pub drain: Duration,
+    /// Whether channels may name addresses of the link-local range, where clouds keep their machines' credentials.
+    pub allow_link_local: bool,
     pub limits: ApiLimits,
 }
 
@@ -54,6 +73,10 @@ impl Default for ApiOptions {
             public_url: "http://127.0.0.1:8080".to_owned(),
             cors_origins: vec![],
             trust_forwarded_for: false,
+            currency: Currency::USD,
+            signup_grant: Nanos::ONE,
+            drain: Duration::from_secs(30),
+            allow_link_local: false,
             limits: ApiLimits::default(),
         }
     }
@@ -64,6 +87,8 @@ impl Default for ApiOptions {
 pub struct ApiLimits {
     /// Of a request, in bytes; beyond it 413.
     pub max_body_bytes: usize,
+    /// Of a call of the compatible API, which carries whole conversations and pictures; beyond it 413.
+    pub max_completion_body_bytes: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     /// Requests being answered at the same time, open streams not counted; beyond it 503.
@@ -80,6 +105,8 @@ pub struct ApiLimits {
     pub auth_per_ip: Quota,
     /// Sign-ins to one account from one address.
     pub auth_per_account: Quota,
+    /// Calls of the compatible API by one account on this node; beyond it 429.
+    pub api_requests: Quota,
     pub password_cost: PasswordCost,
     /// Passwords being hashed at the same time; each takes the memory of `password_cost`.
     pub password_workers: usize,
@@ -91,6 +118,7 @@ impl Default for ApiLimits {
     fn default() -> Self {
         Self {
             max_body_bytes: 1024 * 1024,
+            max_completion_body_bytes: 16 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             concurrency: 1024,
             command_wait: Duration::from_secs(5),
@@ -99,6 +127,7 @@ impl Default for ApiLimits {
             stream_grace: Duration::from_secs(15 * 60),
             auth_per_ip: Quota { burst: 300, per: Duration::from_secs(60) },
             auth_per_account: Quota { burst: 20, per: Duration::from_secs(60) },
+            api_requests: Quota { burst: 600, per: Duration::from_secs(60) },
             password_cost: PasswordCost::default(),
             password_workers: std::thread::available_parallelism().map_or(2, usize::from),
             password_queue: 64,
@@ -111,18 +140,29 @@ impl Default for ApiLimits {
 pub(crate) struct App {
     pub(crate) auth: Auth,
     pub(crate) bus: Bus,
+    pub(crate) calls: Calls,
     pub(crate) catalogue: Catalogue,
     pub(crate) client: async_nats::Client,
     pub(crate) cookies: Cookies,
+    pub(crate) currency: LedgerCurrency,
+    pub(crate) holders: Holders,
+    pub(crate) meter: Meter,
     pub(crate) metrics: PrometheusHandle,
     pub(crate) passwords: Passwords,
+    pub(crate) rate: ApiRate,
     pub(crate) reads: Reads,
     pub(crate) room: Room,
+    pub(crate) signup_grant: SignupGrant,
     pub(crate) streams: Streams,
     pub(crate) throttle: Throttle,
+    pub(crate) upstreams: Upstreams,
     pub(crate) vault: Vault,
     pub(crate) whereabouts: Whereabouts,
 }
+
+/// What every new account is given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SignupGrant(pub(crate) Nanos);
 
 /// The places for requests being answered.
 #[derive(Clone)]
@@ -130,14 +170,23 @@ pub(crate) struct Room(pub(crate) Arc<Semaphore>);
 
 impl App {
     pub(crate) fn new(deps: ApiDeps) -> Self {
-        let ApiDeps { pool, nats, commands, catalogue, vault, metrics, shutdown, options } = deps;
+        let ApiDeps { pool, nats, commands, catalogue, meter, calls, vault, metrics, shutdown, options } = deps;
         let limits = &options.limits;
+        let auth = Auth::new(&vault, pool.clone());
+        let allow_link_local = options.allow_link_local;
         Self {
-            auth: Auth::new(&vault, pool.clone()),
             bus: Bus::new(commands, limits.command_wait),
+            calls: Calls::new(catalogue.clone(), meter.clone(), calls, options.drain, shutdown.clone()),
             catalogue,
             cookies: Cookies::new(&options.public_url),
+            currency: LedgerCurrency(options.currency),
+            holders: Holders::new(auth.clone(), pool.clone()),
+            auth,
+            meter,
             metrics,
+            rate: ApiRate::new(limits.api_requests),
+            signup_grant: SignupGrant(options.signup_grant),
+            upstreams: Upstreams(relay::AddressPolicy { allow_link_local }),
             passwords: Passwords::new(limits.password_cost, limits.password_workers, limits.password_queue),
             reads: Reads::new(pool, limits.read_your_writes_wait),
             room: Room(Arc::new(Semaphore::new(limits.concurrency))),

@@ -7,13 +7,14 @@ use chrono::Utc;
 use domain::Refusal as _;
 use domain::{
     MessageId, RunId, Sealed, SessionId, UserId,
+    billing::{Paid, WalletCommand},
     chat::{Parent, Session as Aggregate, SessionCommand, SessionRefusal, session::MAX_MESSAGE_CHARS},
 };
+use metering::{Catalogue, Meter, Offer};
 use projections::{
     Page,
     chat::{self as rows, Branch, MessageQuery, Order},
 };
-use relay::Catalogue;
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -29,6 +30,9 @@ use crate::{
     read::{After, Fresh, Model, PageQuery, Reads},
     request_id::Origin,
 };
+
+/// Bytes of a token, about; a first look at the price needs no more.
+const BYTES_PER_TOKEN: u64 = 4;
 
 /// A question.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -83,6 +87,7 @@ pub(super) async fn send(
     caller: Caller,
     State(bus): State<Bus>,
     State(catalogue): State<Catalogue>,
+    State(meter): State<Meter>,
     State(whereabouts): State<Whereabouts>,
     origin: Origin,
     Id(session): Id,
@@ -90,8 +95,9 @@ pub(super) async fn send(
     extract::Json(request): extract::Json<NewMessage>,
 ) -> Result<Written<Json<Sent>>, Problem> {
     let identity = key.identify(caller.user, &request)?;
-    let model = resolve(&catalogue, request.model.as_deref())?;
+    let offer = resolve(&catalogue, request.model.as_deref()).await?;
     check_length(&request.content)?;
+    let wallet = require_credit(&offer, &meter, request.content.len());
     let session = SessionId::new(session);
     let sent = Sent {
         message_id: identity.new_id("message"),
@@ -107,12 +113,13 @@ pub(super) async fn send(
             Some(Some(id)) => Parent::After(MessageId::new(id)),
         },
         content: Sealed::new(caller.user, request.content),
-        model,
+        model: offer.model.clone(),
         run_id: RunId::new(sent.run_id),
         reply_id: MessageId::new(sent.reply_id),
         at: Utc::now(),
     };
-    let accepted = bus.send::<Aggregate>(origin, Actor::User(caller.user), identity, session.uuid(), &command).await?;
+    let (actor, paid) = (Actor::User(caller.user), Paid { command, payer: caller.user, wallet });
+    let accepted = bus.send_paid::<Aggregate>(origin, actor, identity, session.uuid(), &paid).await?;
     whereabouts.remember(caller.user, session, &[sent.message_id, sent.reply_id, sent.run_id]);
     Ok(created(accepted, sent))
 }
@@ -128,6 +135,7 @@ pub(super) async fn regenerate(
     After(after): After,
     State(bus): State<Bus>,
     State(catalogue): State<Catalogue>,
+    State(meter): State<Meter>,
     State(reads): State<Reads>,
     State(whereabouts): State<Whereabouts>,
     origin: Origin,
@@ -136,7 +144,8 @@ pub(super) async fn regenerate(
     OptionalJson(request): OptionalJson<Regenerate>,
 ) -> Result<Written<Json<Regenerated>>, Problem> {
     let identity = key.identify(caller.user, &request)?;
-    let model = resolve(&catalogue, request.model.as_deref())?;
+    let offer = resolve(&catalogue, request.model.as_deref()).await?;
+    let wallet = require_credit(&offer, &meter, 0);
     let session = match whereabouts.of(caller.user, message) {
         Some(session) => session,
         None => {
@@ -148,12 +157,13 @@ pub(super) async fn regenerate(
     let command = SessionCommand::RegenerateReply {
         by: caller.user,
         message_id: MessageId::new(message),
-        model,
+        model: offer.model.clone(),
         run_id: RunId::new(begun.run_id),
         reply_id: MessageId::new(begun.message_id),
         at: Utc::now(),
     };
-    let accepted = bus.send::<Aggregate>(origin, Actor::User(caller.user), identity, session.uuid(), &command).await?;
+    let (actor, paid) = (Actor::User(caller.user), Paid { command, payer: caller.user, wallet });
+    let accepted = bus.send_paid::<Aggregate>(origin, actor, identity, session.uuid(), &paid).await?;
     whereabouts.remember(caller.user, session, &[begun.message_id, begun.run_id]);
     Ok(created(accepted, begun))
 }
@@ -167,9 +177,15 @@ fn created<T>(accepted: Accepted, body: T) -> Written<Json<T>> {
     }
 }
 
-fn resolve(catalogue: &Catalogue, model: Option<&str>) -> Result<String, Problem> {
-    let resolved = catalogue.resolve(model).map_err(|error| Problem::field("model", error.code(), error.to_string()));
-    resolved.map(|(_, id): (Arc<dyn relay::Provider>, String)| id)
+async fn resolve(catalogue: &Catalogue, model: Option<&str>) -> Result<Arc<Offer>, Problem> {
+    let resolved = catalogue.resolve(model).await;
+    resolved.map_err(|error| Problem::field("model", error.code(), error.to_string()))
+}
+
+/// Nothing is asked that could not even be answered briefly; the real hold knows the whole conversation.
+fn require_credit(offer: &Offer, meter: &Meter, content_bytes: usize) -> WalletCommand {
+    let input_tokens = u64::try_from(content_bytes).unwrap_or(u64::MAX) / BYTES_PER_TOKEN;
+    WalletCommand::RequireCredit { quote: offer.quote(input_tokens, None, meter.bounds()) }
 }
 
 /// The same refusal as the domain's, before a body of hundreds of kilobytes goes over the bus.

@@ -3,7 +3,6 @@
 mod events_stream;
 mod frames;
 mod messages;
-mod models;
 mod run_events;
 mod runs;
 mod sessions;
@@ -15,7 +14,7 @@ use domain::{SessionId, UserId};
 pub(crate) use events_stream::{ChangedFrame, PositionsFrame};
 pub(crate) use frames::{Delta as DeltaFrame, Done as DoneFrame, RunRef};
 use moka::sync::Cache;
-pub(crate) use stream::Streams;
+pub(crate) use stream::{Streams, answer as stream_answer};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
@@ -32,7 +31,6 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(runs::cancel))
         .routes(routes!(run_events::run_events))
         .routes(routes!(events_stream::events_stream))
-        .routes(routes!(models::list))
 }
 
 /// Which session the messages and runs made by this node belong to: so that an answer can be stopped or regenerated

@@ -151,7 +151,7 @@ fn failed(error: &serde_json::Error) -> Event {
 }
 
 /// The answer that carries `events`.
-pub(super) fn answer(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+pub(crate) fn answer(events: impl Stream<Item = Event> + Send + 'static) -> Response {
     use futures::StreamExt as _;
     let keep_alive = KeepAlive::new().interval(PING).event(Event::default().comment("ping"));
     let mut response = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(keep_alive).into_response();

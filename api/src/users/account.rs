@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     auth::Caller,
+    billing::LedgerCurrency,
     commands::{Accepted, Actor, Bus, CommandStatus, Envelope, Written},
     extract,
     idempotency::CommandIdentity,
@@ -25,6 +26,7 @@ use crate::{
     problem::{FieldError, Problem},
     read::{After, Fresh, Model, Reads},
     request_id::Origin,
+    state::SignupGrant,
 };
 
 /// A new account.
@@ -53,8 +55,10 @@ pub(crate) struct Registered {
 #[expect(clippy::too_many_arguments, reason = "each is one piece of state or of the request")]
 pub(super) async fn register(
     State(bus): State<Bus>,
+    State(LedgerCurrency(currency)): State<LedgerCurrency>,
     State(passwords): State<Passwords>,
     State(reads): State<Reads>,
+    State(SignupGrant(sign_up_grant)): State<SignupGrant>,
     State(throttle): State<Throttle>,
     State(vault): State<Vault>,
     client: ClientAddress,
@@ -76,6 +80,8 @@ pub(super) async fn register(
         username: username.clone(),
         password_hash,
         role: Role::User,
+        sign_up_grant,
+        currency,
         at,
     };
     let envelope = Envelope {

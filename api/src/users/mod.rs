@@ -1,16 +1,20 @@
-//! Accounts over HTTP: register, sign in, refresh, sign out, me.
+//! Accounts over HTTP: register, sign in, refresh, sign out, me, keys of the API; for operators all accounts.
 
 mod account;
+mod accounts;
+mod api_keys;
 mod device;
+mod key;
 mod passwords;
 mod refresh_token;
 mod throttle;
 
 pub(crate) use device::Cookies;
+pub(crate) use key::Key;
 pub(crate) use passwords::Passwords;
 pub use passwords::{PasswordCost, hash_password};
 pub use throttle::Quota;
-pub(crate) use throttle::Throttle;
+pub(crate) use throttle::{Buckets, Taken, Throttle};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::App;
@@ -22,4 +26,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(device::login))
         .routes(routes!(device::refresh))
         .routes(routes!(device::logout))
+        .routes(routes!(api_keys::create, api_keys::list))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(accounts::list))
+        .routes(routes!(accounts::get))
 }

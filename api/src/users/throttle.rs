@@ -1,4 +1,4 @@
-//! How often one address may try to sign in or register.
+//! How often one address may try to sign in or register, and one account may call.
 //!
 //! The generic cell rate algorithm: one instant per key, in a cache that cannot grow without bound. Per node; an
 //! attacker who spreads over nodes still meets the cost of the password hash.
@@ -66,8 +66,9 @@ fn network_of(address: IpAddr) -> IpAddr {
     }
 }
 
+/// One bucket a key.
 #[derive(Clone)]
-struct Buckets<K> {
+pub(crate) struct Buckets<K> {
     quota: Quota,
     /// For each key the instant at which its bucket would be full again.
     full_at: Cache<K, Arc<Mutex<Instant>>>,
@@ -76,29 +77,50 @@ struct Buckets<K> {
 impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Buckets<K> {
     const MAX_KEYS: u64 = 100_000;
 
-    fn new(quota: Quota) -> Self {
+    pub(crate) fn new(quota: Quota) -> Self {
         let full_at = Cache::builder().max_capacity(Self::MAX_KEYS).time_to_idle(quota.per * 2).build();
         Self { quota, full_at }
     }
 
     fn admit(&self, key: K) -> Result<(), Duration> {
-        self.admit_at(key, Instant::now())
-    }
-
-    /// # Errors
-    /// How long to wait.
-    fn admit_at(&self, key: K, now: Instant) -> Result<(), Duration> {
-        let cell = self.full_at.get_with(key, || Arc::new(Mutex::new(now)));
-        let mut full_at = cell.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (*full_at).max(now) + self.quota.per / self.quota.burst.max(1);
-        match next.checked_duration_since(now + self.quota.per) {
-            Some(wait) if !wait.is_zero() => Err(wait),
-            _ => {
-                *full_at = next;
-                Ok(())
-            }
+        match self.take(key).wait {
+            Some(wait) => Err(wait),
+            None => Ok(()),
         }
     }
+
+    /// Takes one from the bucket of `key`, if there is one left.
+    pub(crate) fn take(&self, key: K) -> Taken {
+        self.take_at(key, Instant::now())
+    }
+
+    fn take_at(&self, key: K, now: Instant) -> Taken {
+        let Quota { burst, per } = self.quota;
+        let each = per / burst.max(1);
+        let cell = self.full_at.get_with(key, || Arc::new(Mutex::new(now)));
+        let mut full_at = cell.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = (*full_at).max(now) + each;
+        let wait = next.checked_duration_since(now + per).filter(|wait| !wait.is_zero());
+        if wait.is_none() {
+            *full_at = next;
+        }
+        let reset = full_at.saturating_duration_since(now);
+        let left = per.saturating_sub(reset).as_nanos() / each.as_nanos().max(1);
+        Taken { wait, limit: burst, remaining: u32::try_from(left).unwrap_or(burst), reset }
+    }
+}
+
+/// What taking from a bucket came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// How long to wait before there is one again; `None` if one was taken.
+    pub(crate) wait: Option<Duration>,
+    /// What the full bucket holds.
+    pub(crate) limit: u32,
+    /// What is left in it.
+    pub(crate) remaining: u32,
+    /// When it is full again.
+    pub(crate) reset: Duration,
 }
 
 /// Where a request comes from.
@@ -134,13 +156,16 @@ mod tests {
     fn a_burst_is_admitted_and_then_one_after_each_share_of_the_period() {
         let buckets = Buckets::new(Quota { burst: 3, per: Duration::from_secs(30) });
         let start = Instant::now();
-        for _ in 0..3 {
-            assert_eq!(buckets.admit_at("a", start), Ok(()));
+        let seconds = Duration::from_secs;
+        for left in [2, 1, 0] {
+            let reset = seconds(30 - 10 * u64::from(left));
+            let taken = Taken { wait: None, limit: 3, remaining: left, reset };
+            assert_eq!(buckets.take_at("a", start), taken);
         }
-        assert_eq!(buckets.admit_at("a", start), Err(Duration::from_secs(10)));
-        assert_eq!(buckets.admit_at("b", start), Ok(()), "another key has its own bucket");
-        assert_eq!(buckets.admit_at("a", start + Duration::from_secs(10)), Ok(()));
-        assert!(buckets.admit_at("a", start + Duration::from_secs(10)).is_err());
+        assert_eq!(buckets.take_at("a", start).wait, Some(seconds(10)));
+        assert_eq!(buckets.take_at("b", start).wait, None, "another key has its own bucket");
+        assert_eq!(buckets.take_at("a", start + seconds(10)).wait, None);
+        assert!(buckets.take_at("a", start + seconds(10)).wait.is_some());
     }
 
     #[test]

@@ -4,6 +4,231 @@
  */
 
 export interface paths {
+    "/api/v1/admin/channels": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All channels, the preferred ones first. They are few: there is one page. */
+        get: operations["list_channels"];
+        put?: never;
+        /** Adds a channel; its models can be asked at once. */
+        post: operations["add_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/channels/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One channel. */
+        get: operations["get_channel"];
+        put?: never;
+        post?: never;
+        /** Removes a channel for good; what was settled by it stays. */
+        delete: operations["remove_channel"];
+        options?: never;
+        head?: never;
+        /** Changes what is given of a channel. */
+        patch: operations["change_channel"];
+        trace?: never;
+    };
+    "/api/v1/admin/channels/{id}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Makes one short call. */
+        post: operations["test_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The event log, newest first; sealed fields stay closed. `next_cursor` is the next page's `cursor`, or `before`. */
+        get: operations["list_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/projections": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The read models and their lag. */
+        get: operations["list_projections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All accounts, newest first. */
+        get: operations["list_users"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One account. */
+        get: operations["get_user"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}/adjustments": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Corrects a balance, up or down. */
+        post: operations["adjust"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}/grants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Gives an account credit that nobody paid for. */
+        post: operations["grant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}/ledger": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The double entries of an account's wallet with what its calls cost the house, newest first. */
+        get: operations["list_ledger_entries_of_user"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}/top-ups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Records money that was paid outside. */
+        post: operations["top_up"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/api-keys": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your keys, newest first. */
+        get: operations["list_api_keys"];
+        put?: never;
+        /** Makes a key. It answers with the key itself, which nobody can look up later. */
+        post: operations["create_api_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/api-keys/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Revokes a key; from the answer on it is refused on every node. */
+        delete: operations["revoke_api_key"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/auth/login": {
         parameters: {
             query?: never;
@@ -75,6 +300,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/charges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your settled calls, newest first. */
+        get: operations["list_charges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/commands/{id}": {
         parameters: {
             query?: never;
@@ -101,6 +343,23 @@ export interface paths {
         };
         /** The frames of all your runs that are active now or start later, and what changed. */
         get: operations["events_stream"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/ledger/entries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The double entries of your wallet, newest first. */
+        get: operations["list_ledger_entries"];
         put?: never;
         post?: never;
         delete?: never;
@@ -150,7 +409,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The models that can be asked, the preferred ones first. */
+        /** The models that the enabled channels offer, the preferred ones first. */
         get: operations["list_models"];
         put?: never;
         post?: never;
@@ -283,6 +542,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/wallet": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Your wallet, never older than its last committed movement, or marked `X-Stale: true`. */
+        get: operations["get_wallet"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/wallet/statement": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a period brought and cost, by day, model and API key. */
+        get: operations["get_statement"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/healthz": {
         parameters: {
             query?: never;
@@ -338,6 +631,33 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description An account with what it has. */
+        Account: components["schemas"]["User"] & {
+            wallet: components["schemas"]["Wallet"];
+        };
+        /** @description A key, as its owner sees it. */
+        ApiKey: {
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            /** @description The end of the key, by which people know it. */
+            hint: string;
+            /** Format: uuid */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When a call with it was last settled.
+             */
+            last_used_at: string | null;
+            /** @description Only these models; any where `null`. */
+            models: string[] | null;
+            name: string;
+            /** Format: date-time */
+            revoked_at: string | null;
+            /** @description What it may do: `chat`, `models`, `billing`. */
+            scopes: string[];
+        };
         /** @description A run that was asked to stop. */
         Cancelled: {
             /** Format: uuid */
@@ -354,6 +674,105 @@ export interface components {
             /** @description `sessions`, `messages` or `me`. */
             topic: string;
         };
+        /** @description A channel, as operators see it. */
+        Channel: {
+            base_url: string | null;
+            /** Format: date-time */
+            created_at: string;
+            enabled: boolean;
+            /** Format: uuid */
+            id: string;
+            /** @description The last characters of each key. */
+            key_hints: string[];
+            models: components["schemas"]["ChannelModel"][];
+            name: string;
+            provider: components["schemas"]["ChannelProvider"];
+            /** Format: date-time */
+            updated_at: string;
+        };
+        /** @description A model as a channel offers it. */
+        ChannelModel: {
+            /** Format: int32 */
+            context_tokens: number | null;
+            /** @description What the provider charges us. */
+            costs: components["schemas"]["Rates"];
+            /** Format: int32 */
+            max_output_tokens: number | null;
+            /** @description As users name it. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Counts changes of prices and costs from 1.
+             */
+            price_version: number;
+            /** @description What users pay. */
+            prices: components["schemas"]["Rates"];
+            /** @description As the provider names it. */
+            upstream: string;
+        };
+        /** @description What is to be changed of a channel. */
+        ChannelPatch: {
+            base_url?: string | null;
+            /** @description Change those named. */
+            costs?: {
+                [key: string]: components["schemas"]["Rates"];
+            };
+            enabled?: boolean | null;
+            /** @description Replace all keys. */
+            keys?: string[] | null;
+            /** @description Replace the list; models that stay keep their prices. */
+            models?: components["schemas"]["ModelInput"][] | null;
+            name?: string | null;
+            /** @description Change those named. */
+            prices?: {
+                [key: string]: components["schemas"]["Rates"];
+            };
+        };
+        /**
+         * @description How a provider is spoken to.
+         * @enum {string}
+         */
+        ChannelProvider: "openai" | "local";
+        /** @description A settled call. Its cost to the house is not the user's business and stays in the row. */
+        Charge: {
+            /** Format: uuid */
+            api_key_id: string | null;
+            /** Format: date-time */
+            at: string;
+            /** @description How the tokens are known: `reported`, `counted` or `estimated`. */
+            basis: string;
+            charged_nanos: string;
+            /** Format: uuid */
+            hold_id: string;
+            /** @description `reply` in a conversation, `api` through the compatible API. */
+            kind: string;
+            model: string;
+            /** Format: int64 */
+            price_version: number;
+            prices: components["schemas"]["Rates"];
+            /** Format: uuid */
+            run_id: string | null;
+            /** Format: uuid */
+            session_id: string | null;
+            tokens: components["schemas"]["ChargedTokens"];
+        };
+        /** @description What a call consumed; every token is in exactly one tier. */
+        ChargedTokens: {
+            /** Format: int64 */
+            cached_input: number;
+            /**
+             * Format: int64
+             * @description Without cached ones.
+             */
+            input: number;
+            /**
+             * Format: int64
+             * @description Without reasoning.
+             */
+            output: number;
+            /** Format: int64 */
+            reasoning: number;
+        };
         /** @description What a command came to. */
         Command: {
             /** @description Why it was refused, for programs. */
@@ -365,6 +784,11 @@ export interface components {
             /** @description Why it was refused, for people. */
             message?: string | null;
             status: components["schemas"]["Stage"];
+        };
+        /** @description A key that was made. `key` is shown this once. */
+        CreatedApiKey: components["schemas"]["ApiKey"] & {
+            /** @description For `Authorization: Bearer`; it cannot be shown again. */
+            key: string;
         };
         /** @description `event: delta`: `text` starts at `offset`; drop what you have of it, append the rest. */
         DeltaFrame: components["schemas"]["RunRef"] & {
@@ -384,6 +808,11 @@ export interface components {
          * @enum {string}
          */
         EndStatus: "complete" | "stopped" | "failed";
+        /**
+         * @description What happened.
+         * @enum {string}
+         */
+        EntryKind: "grant" | "top_up" | "hold" | "charge" | "release" | "expiry" | "adjustment";
         /** @description One wrong field of a request. */
         FieldError: {
             code: string;
@@ -396,6 +825,50 @@ export interface components {
          * @enum {string}
          */
         FinishReason: "stop" | "length" | "stopped" | "error";
+        /**
+         * @description Where an amount stands.
+         * @enum {string}
+         */
+        LedgerAccount: "granted" | "paid" | "debt" | "reserved" | "holds" | "revenue" | "promotions" | "payments" | "adjustments" | "upstream_cost" | "upstream_payable";
+        /** @description One line of the double entry of a wallet's event. The lines of one `position` sum to zero. */
+        LedgerEntry: {
+            account: components["schemas"]["LedgerAccount"];
+            /** @description A credit is positive. */
+            amount_nanos: string;
+            /** Format: date-time */
+            at: string;
+            /** Format: uuid */
+            hold_id: string | null;
+            kind: components["schemas"]["EntryKind"];
+            /** Format: int32 */
+            line: number;
+            model: string | null;
+            /**
+             * Format: int64
+             * @description Of the event.
+             */
+            position: number;
+            /** @description What the operator wrote. */
+            reason: string | null;
+        };
+        /** @description An event with its sealed fields closed. */
+        LoggedEvent: {
+            /** @description Who asked for it. */
+            actor: string | null;
+            aggregate_id: string;
+            aggregate_type: string;
+            command_id: string | null;
+            event_type: string;
+            event_version: string;
+            /** @description Sealed fields read `{"$sealed": {"subject": id}}`. */
+            payload: Record<string, never>;
+            /** Format: int64 */
+            position: number;
+            /** Format: date-time */
+            recorded_at: string;
+            /** Format: int64 */
+            sequence: number;
+        };
         /** @description Who wants to sign in. */
         Login: {
             /**
@@ -418,6 +891,8 @@ export interface components {
             completed_at: string | null;
             /** @description Empty while a reply is being generated, and once the text was erased. */
             content: string;
+            /** @description What this answer cost its owner, once it is settled. */
+            cost_nanos: string | null;
             /** Format: date-time */
             created_at: string;
             error: components["schemas"]["MessageError"] | null;
@@ -470,12 +945,65 @@ export interface components {
             /** @description Shows that the house works; often wrong. */
             demonstration: boolean;
             id: string;
+            /** @description Per million tokens. */
+            prices: components["schemas"]["Rates"];
             /** @description Who serves it: `local`, `openai`. */
             provider: string;
         };
+        /** @description A model, by its name alone or described. */
+        ModelInput: string | components["schemas"]["NewModel"];
         /** @description All models of this installation. */
         Models: {
             items: components["schemas"]["Model"][];
+        };
+        /** @description Money that was moved. */
+        Movement: {
+            amount_nanos: string;
+            /** Format: uuid */
+            id: string;
+            /** Format: uuid */
+            user_id: string;
+            /** @description As it is now. */
+            wallet: components["schemas"]["Wallet"];
+        };
+        /** @description A new key. */
+        NewApiKey: {
+            /**
+             * Format: date-time
+             * @description When it ends; never where absent.
+             */
+            expires_at?: string | null;
+            /** @description Only these models; any model where absent. */
+            models?: string[] | null;
+            name: string;
+            /**
+             * @description What it may do.
+             * @default [
+             *       "chat",
+             *       "models"
+             *     ]
+             */
+            scopes: components["schemas"]["Scope"][];
+        };
+        /** @description A new channel. */
+        NewChannel: {
+            /** @description Of the provider's API, with its version: `https://api.openai.com/v1`. Required for `openai`. */
+            base_url?: string | null;
+            /** @description What the provider charges us, by the model's name; nothing where absent. */
+            costs?: {
+                [key: string]: components["schemas"]["Rates"];
+            };
+            /** @default true */
+            enabled: boolean;
+            /** @description The provider's keys; nobody reads them again. */
+            keys?: string[];
+            models: components["schemas"]["ModelInput"][];
+            name: string;
+            /** @description What users pay, by the model's name; per million tokens. */
+            prices: {
+                [key: string]: components["schemas"]["Rates"];
+            };
+            provider: components["schemas"]["ChannelProvider"];
         };
         /** @description A question. */
         NewMessage: {
@@ -488,10 +1016,163 @@ export interface components {
              */
             parent_id?: string | null;
         };
+        /** @description A model of a channel. */
+        NewModel: {
+            /** Format: int32 */
+            context_tokens?: number | null;
+            /**
+             * Format: int32
+             * @description The longest answer that it gives.
+             */
+            max_output_tokens?: number | null;
+            /** @description As users name it. */
+            name: string;
+            /** @description As the provider names it; the same name where absent. */
+            upstream?: string | null;
+        };
+        /** @description Money to be moved. */
+        NewMovement: {
+            /**
+             * @description Nano-units of the ledger currency, as a string or an integer.
+             * @example 5000000000
+             */
+            amount_nanos: string;
+            /** @description Why; the owner of the wallet reads it. */
+            reason: string;
+        };
         /** @description A new conversation. */
         NewSession: {
             /** @description Without one the beginning of the first message is shown. */
             title?: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
+        Page_Account: {
+            items: (components["schemas"]["User"] & {
+                wallet: components["schemas"]["Wallet"];
+            })[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
+        Page_ApiKey: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /** Format: date-time */
+                expires_at: string | null;
+                /** @description The end of the key, by which people know it. */
+                hint: string;
+                /** Format: uuid */
+                id: string;
+                /**
+                 * Format: date-time
+                 * @description When a call with it was last settled.
+                 */
+                last_used_at: string | null;
+                /** @description Only these models; any where `null`. */
+                models: string[] | null;
+                name: string;
+                /** Format: date-time */
+                revoked_at: string | null;
+                /** @description What it may do: `chat`, `models`, `billing`. */
+                scopes: string[];
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
+        Page_Channel: {
+            items: {
+                base_url: string | null;
+                /** Format: date-time */
+                created_at: string;
+                enabled: boolean;
+                /** Format: uuid */
+                id: string;
+                /** @description The last characters of each key. */
+                key_hints: string[];
+                models: components["schemas"]["ChannelModel"][];
+                name: string;
+                provider: components["schemas"]["ChannelProvider"];
+                /** Format: date-time */
+                updated_at: string;
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
+        Page_Charge: {
+            items: {
+                /** Format: uuid */
+                api_key_id: string | null;
+                /** Format: date-time */
+                at: string;
+                /** @description How the tokens are known: `reported`, `counted` or `estimated`. */
+                basis: string;
+                charged_nanos: string;
+                /** Format: uuid */
+                hold_id: string;
+                /** @description `reply` in a conversation, `api` through the compatible API. */
+                kind: string;
+                model: string;
+                /** Format: int64 */
+                price_version: number;
+                prices: components["schemas"]["Rates"];
+                /** Format: uuid */
+                run_id: string | null;
+                /** Format: uuid */
+                session_id: string | null;
+                tokens: components["schemas"]["ChargedTokens"];
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
+        Page_LedgerEntry: {
+            items: {
+                account: components["schemas"]["LedgerAccount"];
+                /** @description A credit is positive. */
+                amount_nanos: string;
+                /** Format: date-time */
+                at: string;
+                /** Format: uuid */
+                hold_id: string | null;
+                kind: components["schemas"]["EntryKind"];
+                /** Format: int32 */
+                line: number;
+                model: string | null;
+                /**
+                 * Format: int64
+                 * @description Of the event.
+                 */
+                position: number;
+                /** @description What the operator wrote. */
+                reason: string | null;
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
+        Page_LoggedEvent: {
+            items: {
+                /** @description Who asked for it. */
+                actor: string | null;
+                aggregate_id: string;
+                aggregate_type: string;
+                command_id: string | null;
+                event_type: string;
+                event_version: string;
+                /** @description Sealed fields read `{"$sealed": {"subject": id}}`. */
+                payload: Record<string, never>;
+                /** Format: int64 */
+                position: number;
+                /** Format: date-time */
+                recorded_at: string;
+                /** Format: int64 */
+                sequence: number;
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
         };
         /** @description Some items of a list and where to go on. */
         Page_Message: {
@@ -505,6 +1186,8 @@ export interface components {
                 completed_at: string | null;
                 /** @description Empty while a reply is being generated, and once the text was erased. */
                 content: string;
+                /** @description What this answer cost its owner, once it is settled. */
+                cost_nanos: string | null;
                 /** Format: date-time */
                 created_at: string;
                 error: components["schemas"]["MessageError"] | null;
@@ -597,6 +1280,42 @@ export interface components {
             /** Format: int64 */
             position: number;
         };
+        /** @description How far one read model is. */
+        Projection: {
+            /**
+             * Format: int64
+             * @description Events that it has not seen; counted up to 10,000.
+             */
+            lag: number;
+            /** @description Why it failed last. */
+            last_error: string | null;
+            name: string;
+            /**
+             * Format: int64
+             * @description Aggregates that stand still because an event could not be applied.
+             */
+            parked: number;
+            /** Format: int64 */
+            position: number;
+        };
+        /** @description How far every read model is. */
+        Projections: {
+            items: components["schemas"]["Projection"][];
+            /**
+             * Format: int64
+             * @description Of the newest event.
+             */
+            last_position: number;
+        };
+        /** @description How [`domain::billing::Rates`] reads in JSON, for the description of the API: decimals per million tokens. */
+        Rates: {
+            /** @description As `input` where absent. */
+            cached_input?: string | null;
+            input: string;
+            output: string;
+            /** @description As `output` where absent. */
+            reasoning?: string | null;
+        };
         /** @description What the server needs, and how far its read models are. */
         Readiness: {
             nats: boolean;
@@ -685,6 +1404,11 @@ export interface components {
          * @enum {string}
          */
         RunStatus: "stopping" | "stopped" | "complete" | "failed";
+        /**
+         * @description What a key may do.
+         * @enum {string}
+         */
+        Scope: "chat" | "models" | "billing";
         /** @description The ids of what was begun. */
         Sent: {
             /** Format: uuid */
@@ -743,6 +1467,90 @@ export interface components {
          * @enum {string}
          */
         Stage: "pending" | "done" | "refused" | "dead";
+        /** @description The account of a period: `opening + granted + topped up + adjusted − charged = closing`. */
+        Statement: {
+            /** @description Corrections up less corrections down. */
+            adjusted_nanos: string;
+            /** @description The dearest first; calls without a key are in none. */
+            api_keys: components["schemas"]["StatementApiKey"][];
+            charged_nanos: string;
+            /** @description The balance after the last day. */
+            closing_nanos: string;
+            currency: string;
+            /** @description Days with calls, in order. */
+            days: components["schemas"]["StatementDay"][];
+            /**
+             * Format: date
+             * @description The first day, in UTC.
+             */
+            from: string;
+            granted_nanos: string;
+            /** @description The dearest first. */
+            models: components["schemas"]["StatementModel"][];
+            /** @description The balance before the first day. */
+            opening_nanos: string;
+            /**
+             * Format: date
+             * @description The last day, in UTC.
+             */
+            to: string;
+            topped_up_nanos: string;
+        };
+        /** @description What was called with one key. */
+        StatementApiKey: {
+            /** Format: uuid */
+            api_key_id: string;
+            /** Format: int64 */
+            calls: number;
+            charged_nanos: string;
+            /** @description Empty if the key is not known (yet). */
+            name: string;
+        };
+        /** @description What one day cost. */
+        StatementDay: {
+            /** Format: int64 */
+            calls: number;
+            charged_nanos: string;
+            /** Format: date */
+            date: string;
+        };
+        /** @description What one model cost. */
+        StatementModel: {
+            /** Format: int64 */
+            calls: number;
+            charged_nanos: string;
+            /**
+             * Format: int64
+             * @description Cached ones included.
+             */
+            input_tokens: number;
+            model: string;
+            /**
+             * Format: int64
+             * @description Reasoning included.
+             */
+            output_tokens: number;
+        };
+        /** @description What to try. */
+        Trial: {
+            /** @description By its public name; the channel's first model where absent. */
+            model?: string | null;
+        };
+        /** @description Why it did not work. */
+        TrialError: {
+            code: string;
+            message: string;
+        };
+        /** @description What it came to. A provider that refuses is a result, not an error of this request. */
+        TrialResult: {
+            error: components["schemas"]["TrialError"] | null;
+            /** Format: int64 */
+            latency_ms: number;
+            model: string;
+            ok: boolean;
+            /** @description The beginning of the answer. */
+            reply: string | null;
+        };
         /** @description An account, as its owner sees it. */
         User: {
             /** Format: date-time */
@@ -755,6 +1563,20 @@ export interface components {
             /** @description Empty once the account was erased. */
             username: string;
         };
+        /** @description What an account has, in nano-units of `currency`. */
+        Wallet: {
+            /** @description What a new call can be paid with: `balance_nanos` less `held_nanos`. */
+            available_nanos: string;
+            /** @description `granted_nanos` and `paid_nanos` less `debt_nanos`. */
+            balance_nanos: string;
+            currency: string;
+            /** @description What calls cost beyond the credit. */
+            debt_nanos: string;
+            granted_nanos: string;
+            /** @description Set apart for calls under way. */
+            held_nanos: string;
+            paid_nanos: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -764,6 +1586,654 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_channels: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Channel"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_channel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body answers the same. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewChannel"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_channel: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChannelPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["Trial"] | null;
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TrialResult"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_events: {
+        parameters: {
+            query?: {
+                /** @description Such as `wallet`. */
+                aggregate_type?: string;
+                aggregate_id?: string;
+                /** @description Such as `wallet.charged`. */
+                event_type?: string;
+                /** @description Only older ones than this position. */
+                before?: number;
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LoggedEvent"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_projections: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Projections"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_users: {
+        parameters: {
+            query?: {
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+                /** @description The beginning of an e-mail address or a name. */
+                query?: string;
+            };
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Account"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_user: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Account"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    adjust: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same key with the same body answers the same. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMovement"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Movement"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    grant: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same key with the same body answers the same. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMovement"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Movement"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_ledger_entries_of_user: {
+        parameters: {
+            query?: {
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LedgerEntry"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    top_up: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The same key with the same body answers the same. */
+                "Idempotency-Key": string;
+            };
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewMovement"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Movement"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_api_keys: {
+        parameters: {
+            query?: {
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ApiKey"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_api_key: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body answers the same. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewApiKey"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CreatedApiKey"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_api_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description Revoked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     login: {
         parameters: {
             query?: never;
@@ -907,6 +2377,42 @@ export interface operations {
             };
         };
     };
+    list_charges: {
+        parameters: {
+            query?: {
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Charge"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     get_command: {
         parameters: {
             query?: never;
@@ -957,6 +2463,42 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_ledger_entries: {
+        parameters: {
+            query?: {
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_LedgerEntry"];
                 };
             };
             /** @description A problem (RFC 9457) */
@@ -1489,6 +3031,79 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_wallet: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Wallet"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_statement: {
+        parameters: {
+            query: {
+                /**
+                 * @description The first day, in UTC.
+                 * @example 2026-11-01
+                 */
+                from: string;
+                /**
+                 * @description The last day, in UTC; at most 366 days in all.
+                 * @example 2026-11-30
+                 */
+                to: string;
+            };
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Statement"];
                 };
             };
             /** @description A problem (RFC 9457) */

@@ -1,7 +1,9 @@
-//! Which models can be asked.
+//! Which models can be asked, and what they cost.
 
 use axum::{Json, extract::State};
-use relay::Catalogue;
+use domain::billing::Rates;
+use metering::Catalogue;
+use projections::billing::RatesSchema;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -18,23 +20,27 @@ pub(crate) struct Models {
 pub(crate) struct Model {
     id: String,
     /// Who serves it: `local`, `openai`.
-    provider: String,
+    provider: &'static str,
     /// Answers where no model is named.
     default: bool,
     /// Shows that the house works; often wrong.
     demonstration: bool,
+    /// Per million tokens.
+    #[schema(value_type = RatesSchema)]
+    prices: Rates,
 }
 
-/// The models that can be asked, the preferred ones first.
+/// The models that the enabled channels offer, the preferred ones first.
 #[utoipa::path(get, path = "/api/v1/models", operation_id = "list_models", tag = "models",
     responses((status = 200, body = Models), Problems), security(("bearer" = [])))]
 pub(super) async fn list(_: Caller, State(catalogue): State<Catalogue>) -> Result<Json<Models>, Problem> {
-    let default = catalogue.default_model();
-    let item = |model: relay::ModelInfo| Model {
-        default: default.as_deref() == Some(&model.id),
-        id: model.id,
-        provider: model.provider,
-        demonstration: model.demonstration,
+    let offers = catalogue.offers();
+    let item = |(place, offer): (usize, &std::sync::Arc<metering::Offer>)| Model {
+        id: offer.model.clone(),
+        provider: offer.kind.as_str(),
+        default: place == 0,
+        demonstration: offer.demonstration,
+        prices: offer.prices,
     };
-    Ok(Json(Models { items: catalogue.models().into_iter().map(item).collect() }))
+    Ok(Json(Models { items: offers.iter().enumerate().map(item).collect() }))
 }

@@ -1,0 +1,223 @@
+//! What operators write about a channel, and how it becomes part of a command.
+//!
+//! Promise: a provider's key is encrypted for its channel before anything else sees it; it is in no command, no event
+//! and no log.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use domain::{
+    ChannelId,
+    billing::Rates,
+    relay::{ModelSpec, SealedKey},
+};
+use projections::billing::RatesSchema;
+use relay::{AddressPolicy, check_base_url};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+use vault::Vault;
+
+use crate::problem::Problem;
+
+/// Bytes of one key, at most.
+const MAX_KEY_BYTES: usize = 4096;
+/// By so many characters of its end people know a key; of a short one they see nothing.
+const HINT_CHARS: usize = 4;
+
+/// A new channel.
+// No `Debug`: it holds keys.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct NewChannel {
+    #[schema(min_length = 1, max_length = 80)]
+    pub(super) name: String,
+    pub(super) provider: ProviderName,
+    /// Of the provider's API, with its version: `https://api.openai.com/v1`. Required for `openai`.
+    #[serde(default)]
+    pub(super) base_url: Option<String>,
+    /// The provider's keys; nobody reads them again.
+    #[serde(default)]
+    pub(super) keys: Vec<String>,
+    pub(super) models: Vec<ModelInput>,
+    /// What users pay, by the model's name; per million tokens.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, RatesSchema>, required = true)]
+    pub(super) prices: BTreeMap<String, Value>,
+    /// What the provider charges us, by the model's name; nothing where absent.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, RatesSchema>)]
+    pub(super) costs: BTreeMap<String, Value>,
+    #[serde(default = "yes")]
+    #[schema(default = true)]
+    pub(super) enabled: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// What is to be changed of a channel.
+// No `Debug`: it may hold keys.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(crate) struct ChannelPatch {
+    #[schema(min_length = 1, max_length = 80)]
+    pub(super) name: Option<String>,
+    pub(super) base_url: Option<String>,
+    /// Replace all keys.
+    pub(super) keys: Option<Vec<String>>,
+    /// Replace the list; models that stay keep their prices.
+    pub(super) models: Option<Vec<ModelInput>>,
+    /// Change those named.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, RatesSchema>)]
+    pub(super) prices: BTreeMap<String, Value>,
+    /// Change those named.
+    #[serde(default)]
+    #[schema(value_type = BTreeMap<String, RatesSchema>)]
+    pub(super) costs: BTreeMap<String, Value>,
+    pub(super) enabled: Option<bool>,
+}
+
+/// How a provider is spoken to.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChannelProvider)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ProviderName {
+    /// OpenAI's chat completions, by whomever they are served.
+    Openai,
+    /// The model in this process.
+    Local,
+}
+
+impl From<ProviderName> for domain::relay::ProviderKind {
+    fn from(name: ProviderName) -> Self {
+        match name {
+            ProviderName::Openai => Self::Openai,
+            ProviderName::Local => Self::Local,
+        }
+    }
+}
+
+/// A model, by its name alone or described.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ModelInput {
+    Name(String),
+    Described(DescribedModel),
+}
+
+/// A model of a channel.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = NewModel)]
+pub(crate) struct DescribedModel {
+    /// As users name it.
+    name: String,
+    /// As the provider names it; the same name where absent.
+    #[serde(default)]
+    upstream: Option<String>,
+    #[serde(default)]
+    context_tokens: Option<u32>,
+    /// The longest answer that it gives.
+    #[serde(default)]
+    max_output_tokens: Option<u32>,
+}
+
+impl From<ModelInput> for ModelSpec {
+    fn from(model: ModelInput) -> Self {
+        let described = match model {
+            ModelInput::Name(name) => {
+                DescribedModel { name, upstream: None, context_tokens: None, max_output_tokens: None }
+            }
+            ModelInput::Described(described) => described,
+        };
+        let DescribedModel { name, upstream, context_tokens, max_output_tokens } = described;
+        let name = name.trim().to_owned();
+        let upstream = upstream.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        Self { upstream: upstream.unwrap_or_else(|| name.clone()), name, context_tokens, max_output_tokens }
+    }
+}
+
+/// Price lists by model; `field` is where they stand in the request.
+pub(super) fn rates(field: &str, lists: BTreeMap<String, Value>) -> Result<BTreeMap<String, Rates>, Problem> {
+    let read = |(model, list): (String, Value)| match Rates::deserialize(list) {
+        Ok(rates) => Ok((model, rates)),
+        Err(error) => Err(Problem::field(&format!("{field}/{model}"), "invalid_price", error.to_string())),
+    };
+    lists.into_iter().map(read).collect()
+}
+
+/// The address in its final form.
+pub(super) fn base_url(text: &str, policy: AddressPolicy) -> Result<String, Problem> {
+    let refused = |code: &'static str, error: relay::RelayError| Problem::field("base_url", code, error.to_string());
+    match check_base_url(text, policy) {
+        Ok(url) => Ok(url.to_string()),
+        // Well-formed, but not where this installation may go.
+        Err(error) if check_base_url(text, AddressPolicy { allow_link_local: true }).is_ok() => {
+            Err(refused("address_not_allowed", error))
+        }
+        Err(error) => Err(refused("invalid_base_url", error)),
+    }
+}
+
+/// Encrypts keys for their channel.
+pub(super) fn seal(vault: &Vault, channel: ChannelId, keys: &[String]) -> Result<Vec<SealedKey>, Problem> {
+    let context = format!("channel:{channel}");
+    let seal = |(place, key): (usize, &String)| {
+        let key = key.trim();
+        let is_sendable = key.bytes().all(|byte| byte.is_ascii_graphic());
+        if key.is_empty() || key.len() > MAX_KEY_BYTES || !is_sendable {
+            let detail = format!("a key has 1 to {MAX_KEY_BYTES} visible ASCII characters");
+            return Err(Problem::field(&format!("keys/{place}"), "invalid_key", detail));
+        }
+        let sealed = vault.seal_bytes(&context, key.as_bytes()).map_err(|error| Problem::bug(&error))?;
+        Ok(SealedKey { hint: hint(key), sealed: STANDARD.encode(sealed) })
+    };
+    keys.iter().enumerate().map(seal).collect()
+}
+
+fn hint(key: &str) -> String {
+    let shown = key.len().checked_sub(HINT_CHARS).filter(|rest| *rest >= 2 * HINT_CHARS);
+    shown.and_then(|from| key.get(from..)).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_model_is_named_or_described() {
+        let models: Vec<ModelInput> =
+            serde_json::from_value(json!(["a", { "name": "b", "upstream": "b-2026", "max_output_tokens": 7 }]))
+                .unwrap();
+        let specs: Vec<ModelSpec> = models.into_iter().map(ModelSpec::from).collect();
+        assert_eq!((specs[0].name.as_str(), specs[0].upstream.as_str()), ("a", "a"));
+        assert_eq!((specs[1].upstream.as_str(), specs[1].max_output_tokens), ("b-2026", Some(7)));
+    }
+
+    #[test]
+    fn a_price_that_is_none_is_told_by_its_model() {
+        let lists = BTreeMap::from([("gpt".to_owned(), json!({ "input": "-1", "output": 2 }))]);
+        let problem = rates("prices", lists).unwrap_err();
+        assert_eq!((problem.code(), problem.first_field()), ("invalid_price", Some("prices/gpt")));
+        let lists = BTreeMap::from([("gpt".to_owned(), json!({ "input": 2.5, "output": "10" }))]);
+        assert_eq!(rates("prices", lists).unwrap()["gpt"].input.to_string(), "2.5");
+    }
+
+    #[test]
+    fn an_address_out_of_bounds_is_told_from_one_that_is_none() {
+        let strict = AddressPolicy { allow_link_local: false };
+        assert_eq!(base_url("https://api.example.org/v1/", strict).unwrap(), "https://api.example.org/v1");
+        assert_eq!(base_url("http://169.254.169.254/v1", strict).unwrap_err().code(), "address_not_allowed");
+        for text in ["", "api.example.org", "file:///etc/passwd", "https://u:p@example.org/v1"] {
+            assert_eq!(base_url(text, strict).unwrap_err().code(), "invalid_base_url", "{text}");
+        }
+    }
+
+    #[test]
+    fn of_a_short_key_nothing_is_shown() {
+        assert_eq!(hint("sk-0123456789"), "6789");
+        assert_eq!(hint("secret"), "");
+    }
+}

@@ -1,0 +1,22 @@
+//! Channels over HTTP, for operators, and the models that all of them offer, for everybody.
+
+mod body;
+mod channels;
+mod models;
+mod trial;
+
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use crate::state::App;
+
+/// Which upstream addresses operators may name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upstreams(pub(crate) relay::AddressPolicy);
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(models::list))
+        .routes(routes!(channels::list, channels::add))
+        .routes(routes!(channels::get, channels::change, channels::remove))
+        .routes(routes!(trial::test))
+}
