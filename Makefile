@@ -26,7 +26,7 @@ test: kit page tools-cargo-nextest ## Everything that CI runs, on private servic
 	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run e2e
 
 compat: kit page ## The official OpenAI SDKs for Python and Node against a server of their own
-	cargo build --locked --bins --package oblivious --package testkit
+	cargo build --locked --workspace --bins
 	python3 tests/compat/run.py
 
 lint: page tools-cargo-deny ## What a reviewer should not have to say
