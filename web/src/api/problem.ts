@@ -20,6 +20,8 @@ export class ApiError extends Error {
     readonly fields: readonly FieldProblem[] = [],
     /** How long the server asks us to wait. */
     readonly retryAfterSeconds: number | null = null,
+    /** What the code is about, as far as the server tells: amounts, limits. */
+    readonly data: Readonly<Record<string, unknown>> = {},
   ) {
     super(`${code}: ${detail}`);
   }
@@ -34,6 +36,11 @@ function isProblem(body: unknown): body is Problem {
   return typeof body === "object" && body !== null && "code" in body && "status" in body;
 }
 
+function dataOf(body: object): Readonly<Record<string, unknown>> {
+  const data: unknown = "data" in body ? body.data : null;
+  return typeof data === "object" && data !== null ? { ...data } : {};
+}
+
 /** The error of a refused answer; `body` is its parsed JSON where there is one. */
 export function problemOf(response: Response, body: unknown): ApiError {
   const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN);
@@ -43,7 +50,7 @@ export function problemOf(response: Response, body: unknown): ApiError {
     return new ApiError(response.status, `http_${response.status}`, response.statusText, requestId, [], wait);
   }
   const detail = body.detail ?? body.title;
-  return new ApiError(response.status, body.code, detail, body.request_id ?? requestId, body.errors ?? [], wait);
+  return new ApiError(response.status, body.code, detail, body.request_id ?? requestId, body.errors ?? [], wait, dataOf(body));
 }
 
 /** The error of a request that got no answer. */

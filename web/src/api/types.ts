@@ -5,7 +5,8 @@ type Schemas = components["schemas"];
 
 export type User = Schemas["User"];
 export type Session = Schemas["Session"];
-export type Message = Schemas["Message"];
+/** `cost_nanos`: what an answer cost its owner, once it is settled. */
+export type Message = Schemas["Message"] & { cost_nanos?: string | null };
 export type Model = Schemas["Model"];
 export type Problem = Schemas["Problem"];
 export type SignedIn = Schemas["SignedIn"];

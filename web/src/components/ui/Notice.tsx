@@ -3,7 +3,7 @@ import { CircleAlert } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 /** A failure: what happened, what to do, and the request id to quote to the operator. */
-export function Notice({ text, requestId, children }: { text: string; requestId?: string | null; children?: ReactNode }): ReactNode {
+export function Notice({ text, requestId, children }: { text: ReactNode; requestId?: string | null; children?: ReactNode }): ReactNode {
   const { t } = useTranslation();
   return (
     <div role="alert" className="notice">

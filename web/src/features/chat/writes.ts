@@ -28,6 +28,7 @@ function acceptedMessages(sessionId: string, outgoing: Outgoing, sent: Sent): Me
     error: null,
     usage: null,
     finish_reason: null,
+    cost_nanos: null,
     created_at: new Date().toISOString(),
     completed_at: null,
   };

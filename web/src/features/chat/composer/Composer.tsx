@@ -1,16 +1,19 @@
 /** Where messages are written. Sending and stopping are the same place: there is one reply at a time. */
 import { useEffect, useImperativeHandle, type KeyboardEvent, type ReactNode, type Ref } from "react";
+import { Link } from "@tanstack/react-router";
 import { ArrowUp, Square } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 import { credentials } from "@/api/credentials";
-import { Button } from "@/components/ui/Button";
+import { Button, buttonClass } from "@/components/ui/Button";
 import { IconButton } from "@/components/ui/IconButton";
 import { Notice } from "@/components/ui/Notice";
 import { Spinner } from "@/components/ui/Spinner";
 import { errorText } from "@/i18n/problems";
 import { COMPOSER_ID } from "../use-shortcuts";
 import { autosize } from "./autosize";
+import { ComposerNote } from "./ComposerNote";
+import { CreditRefusal } from "./CreditRefusal";
 import { composerAction } from "./keys";
 import { ModelPicker } from "./ModelPicker";
 import { useModels } from "./models";
@@ -76,11 +79,19 @@ export function Composer({ place, parentId, busy, onSend, onStop, ref }: Props):
       }}
     >
       {failure !== null && (
-        <Notice text={errorText(t, failure)} requestId={failure.requestId}>
-          <div className="flex gap-2">
+        <Notice
+          text={failure.code === "insufficient_credit" ? <CreditRefusal failure={failure} /> : errorText(t, failure)}
+          requestId={failure.code === "insufficient_credit" ? null : failure.requestId}
+        >
+          <div className="flex flex-wrap gap-2">
             <Button size="small" type="submit" disabled={busy}>
               {t("common.tryAgain")}
             </Button>
+            {failure.code === "insufficient_credit" && (
+              <Link to="/balance" className={buttonClass({ size: "small" })}>
+                {t("credit.see")}
+              </Link>
+            )}
             <Button size="small" kind="quiet" onClick={dismiss}>
               {t("common.dismiss")}
             </Button>
@@ -113,9 +124,7 @@ export function Composer({ place, parentId, busy, onSend, onStop, ref }: Props):
           )}
         </div>
       </div>
-      <p className="text-muted px-4 pt-2 text-center text-xs text-balance">
-        {current?.demonstration === true ? t("models.demonstrationNote") : t("composer.note")}
-      </p>
+      <ComposerNote />
     </form>
   );
 }

@@ -27,13 +27,15 @@ export interface DoneFrame extends RunFrame {
 
 export interface ChangedFrame {
   type: "changed";
-  topic: "sessions" | "messages" | "me";
+  /** A newer server may add topics. */
+  topic: "sessions" | "messages" | "me" | "wallet" | "api_keys" | (string & {});
   session_id: string | null;
   position: number;
 }
 
 export interface PositionsFrame {
   type: "positions";
+  billing_v1?: number;
   chat_v1?: number;
   users_v1?: number;
 }

@@ -1,38 +1,11 @@
 /** Connects the event stream to the live replies and the query cache for as long as the chat is on screen. */
 import { useEffect } from "react";
-import { useQueryClient, type QueryClient } from "@tanstack/react-query";
-import { messageKeys, sessionKeys } from "../queries";
+import { useQueryClient } from "@tanstack/react-query";
 import { useConnection } from "./connection";
 import { isReplyFrame, type Frame } from "./frames";
+import { Hints } from "./hints";
 import { liveReplies } from "./replies";
 import { EventStream } from "./stream";
-
-/** Applies hints; remembers how far it has heard so that a jump in `positions` is noticed. */
-export class Hints {
-  #heard = 0;
-  constructor(private readonly client: QueryClient) {}
-
-  changed(topic: string, sessionId: string | null, position: number): void {
-    this.#heard = Math.max(this.#heard, position);
-    void this.client.invalidateQueries({ queryKey: sessionKeys.all });
-    if (topic === "messages") {
-      void this.client.invalidateQueries({ queryKey: sessionId === null ? messageKeys.all : messageKeys.of(sessionId) });
-    }
-  }
-
-  positions(chat: number): void {
-    const first = this.#heard === 0;
-    const jumped = chat > this.#heard;
-    this.#heard = Math.max(this.#heard, chat);
-    if (jumped && !first) this.everything();
-  }
-
-  /** After a gap in which hints may have been lost. */
-  everything(): void {
-    void this.client.invalidateQueries({ queryKey: sessionKeys.all });
-    void this.client.invalidateQueries({ queryKey: messageKeys.all });
-  }
-}
 
 function take(frame: Frame, hints: Hints): "resume" | void {
   if (isReplyFrame(frame)) {
@@ -45,7 +18,7 @@ function take(frame: Frame, hints: Hints): "resume" | void {
     return;
   }
   if (frame.type === "changed") hints.changed(frame.topic, frame.session_id, frame.position);
-  else hints.positions(frame.chat_v1 ?? 0);
+  else hints.positions(frame);
 }
 
 export function useEventStream(): void {
@@ -64,6 +37,7 @@ export function useEventStream(): void {
     stream.start();
     return () => {
       stream.stop();
+      hints.close();
       liveReplies.clear();
       useConnection.setState({ state: "connecting", everOpen: false });
     };

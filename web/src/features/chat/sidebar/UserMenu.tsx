@@ -1,5 +1,6 @@
 /** The account: balance, keys, the operator's pages, theme, language, shortcuts, signing out. */
 import type { ReactNode } from "react";
+import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { ChevronsUpDown, Gauge, Keyboard, KeyRound, LogOut, Wallet } from "lucide-react";
 import { useTranslation } from "react-i18next";
@@ -7,6 +8,7 @@ import { useStore } from "zustand";
 import { credentials } from "@/api/credentials";
 import { Menu, MenuChoices, MenuContent, MenuItem, MenuLabel, MenuSeparator, MenuTrigger } from "@/components/ui/Menu";
 import { notifyError } from "@/components/ui/toast";
+import { useMoney, walletQuery } from "@/features/billing/wallet";
 import { signOut } from "@/features/users/actions";
 import { LANGUAGES, setLanguage, type Language } from "@/i18n";
 import { errorText } from "@/i18n/problems";
@@ -67,12 +69,15 @@ export function UserMenu(): ReactNode {
 /** The ways to the pages beside the chat. */
 function PageItems({ admin }: { admin: boolean }): ReactNode {
   const { t } = useTranslation();
+  const { data: wallet } = useQuery(walletQuery());
+  const money = useMoney();
   return (
     <>
       <MenuItem asChild>
         <Link to="/balance" onClick={closeDrawer}>
           <Wallet aria-hidden />
-          {t("settings.balance")}
+          <span className="flex-1">{t("settings.balance")}</span>
+          {wallet !== undefined && <span className="text-muted tabular-nums">{money(wallet.available_nanos)}</span>}
         </Link>
       </MenuItem>
       <MenuItem asChild>

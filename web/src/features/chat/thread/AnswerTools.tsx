@@ -10,6 +10,7 @@ import { notifyError } from "@/components/ui/toast";
 import { errorText } from "@/i18n/problems";
 import { useModels } from "../composer/models";
 import { regenerate } from "../writes";
+import { AnswerCost } from "./AnswerCost";
 import { SiblingSwitcher } from "./SiblingSwitcher";
 
 interface Props {
@@ -20,17 +21,14 @@ interface Props {
 
 /** Copy, try again, the other versions, and what the answer took. */
 export function AnswerTools({ message, latest, onBranch }: Props): ReactNode {
-  const { t, i18n } = useTranslation();
-  const tokens = message.usage?.output_tokens;
+  const { t } = useTranslation();
   return (
     <div className="message-tools" data-always={latest}>
       <SiblingSwitcher message={message} onBranch={onBranch} />
       {message.content !== "" && <CopyButton text={message.content} label={t("thread.copy")} />}
       <RegenerateMenu message={message} onBranch={onBranch} />
-      <span className="text-muted min-w-0 truncate pl-1.5 text-xs">
-        {message.model}
-        {tokens !== undefined && ` · ${t("thread.tokens", { count: tokens, shown: tokens.toLocaleString(i18n.language) })}`}
-      </span>
+      <span className="text-muted min-w-0 truncate pl-1.5 text-xs">{message.model}</span>
+      <AnswerCost message={message} />
     </div>
   );
 }

@@ -2,9 +2,8 @@
 import { queryOptions, type QueryClient } from "@tanstack/react-query";
 import { unwrap } from "@/api/client";
 import { ApiError } from "@/api/problem";
+import { apiKeyKeys } from "./cache";
 import { api, type ApiKey, type CreatedKey, type NewKey } from "./wire";
-
-export const apiKeyKeys = { all: ["api-keys"] as const };
 
 const PAGE = 100;
 /** A user has at most a hundred keys in use; revoked ones may be more, and the oldest of them are left out. */
