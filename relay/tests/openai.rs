@@ -344,3 +344,17 @@ fn an_account_in_a_link_local_network_is_refused_unless_it_is_allowed() {
     assert_eq!(OpenAi::new(account(false)).err().map(|error| error.code()), Some("misconfigured"));
     assert!(OpenAi::new(account(true)).is_ok());
 }
+
+#[tokio::test]
+async fn a_server_may_be_named_instead_of_numbered() {
+    let provider = MockProvider::start().await;
+    let base_url = provider.base_url().replace("127.0.0.1", "localhost");
+    let config = OpenAiConfig {
+        base_url,
+        api_key: None,
+        models: vec![],
+        limits: Limits::default(),
+        address_policy: AddressPolicy::default(),
+    };
+    assert_eq!(OpenAi::new(config).unwrap().list_models().await.unwrap(), ["mock-1", "mock-2"]);
+}

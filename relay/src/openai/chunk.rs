@@ -31,7 +31,8 @@ pub(super) struct Chunk {
 pub(super) struct ChunkReader {
     choices: u64,
     forces_tool: bool,
-    calls: BTreeMap<u64, Calls>,
+    /// The calls of each choice that was seen.
+    seen: BTreeMap<u64, Calls>,
     finished: BTreeSet<u64>,
 }
 
@@ -40,7 +41,7 @@ impl ChunkReader {
         Self {
             choices: asked.choices(),
             forces_tool: asked.forces_tool(),
-            calls: BTreeMap::new(),
+            seen: BTreeMap::new(),
             finished: BTreeSet::new(),
         }
     }
@@ -48,6 +49,11 @@ impl ChunkReader {
     /// Whether every choice that was asked for has its finish reason.
     pub(super) fn is_finished(&self) -> bool {
         self.finished.len() as u64 >= self.choices
+    }
+
+    /// Whether an end here is no cut: servers that know no `n` give one choice, whatever was asked.
+    pub(super) fn may_end(&self) -> bool {
+        !self.seen.is_empty() && self.seen.keys().all(|index| self.finished.contains(index))
     }
 
     /// Reads one chunk.
@@ -102,7 +108,7 @@ impl ChunkReader {
             None | Some(Value::Null) => Map::new(),
             Some(_) => return Err(garbage("a delta is no object")),
         };
-        let calls = self.calls.entry(index).or_default();
+        let calls = self.seen.entry(index).or_default();
         for call in delta.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
             calls.regulate(call)?;
         }
@@ -148,7 +154,8 @@ pub(super) fn generated(message: &Map<String, Value>) -> Generated {
         }
     }
     // Some servers send the same reasoning under both names.
-    let thought = text(message.get("reasoning_content").filter(|text| !text.is_null()).or(message.get("reasoning")));
+    let named = text(message.get("reasoning_content"));
+    let thought = if named.is_empty() { text(message.get("reasoning")) } else { named };
     Generated { said, thought }
 }
 

@@ -149,6 +149,7 @@ impl Answer {
                 Err(_) if finished => Ok(Taken::End { cancelled: false }),
                 taken => taken,
             },
+            Input::End if self.chunks.may_end() => Ok(Taken::End { cancelled: false }),
             _ if finished => Ok(Taken::End { cancelled: false }),
             Input::End | Input::Failed(ReadError::Broken) => Err(RelayError::UpstreamCut),
             Input::TooLate => Err(self.limits.too_slow("the whole answer", self.limits.total)),

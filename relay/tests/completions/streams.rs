@@ -113,6 +113,16 @@ async fn a_choice_that_nobody_asked_for_is_not_delivered() {
 }
 
 #[tokio::test]
+async fn a_server_that_gives_one_choice_where_two_were_asked_ends_properly_but_a_choice_without_its_end_is_a_cut() {
+    let one = r#"data: {"choices":[{"index":0,"delta":{"content":"Hello"},"finish_reason":"stop"}]}"#;
+    let (chunks, outcome) = streamed(Answer::stream(format!("{one}\n\n")), json!({"n": 2})).await;
+    assert_eq!((&assemble(&chunks, 0)["content"], outcome.is_ok()), (&json!("Hello"), true));
+    let other = r#"data: {"choices":[{"index":1,"delta":{"content":"Half"}}]}"#;
+    let (_, outcome) = streamed(Answer::stream(format!("{one}\n\n{other}\n\n")), json!({"n": 2})).await;
+    assert_eq!(outcome, Err(RelayError::UpstreamCut));
+}
+
+#[tokio::test]
 async fn odd_chunks_are_made_such_that_official_clients_can_read_them() {
     let stream = include_str!("../fixtures/gateway_odd_chunks.sse");
     let (chunks, outcome) = streamed(Answer::stream(stream), json!({})).await;
