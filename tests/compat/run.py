@@ -27,7 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PACKAGES = ROOT / ".kit-compat"
 ADMIN = {"email": "operator@example.org", "password": "correct horse battery staple 7"}
-READY_SECONDS = 180
+READY_SECONDS = 120
 STOP_SECONDS = 30
 SUITE_SECONDS = 240
 # A single test that takes longer prints where it is.
@@ -105,15 +105,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def call(method, url, body=None, token=None):
-    """One JSON request to the house; the decoded answer. An error status is the end of the run."""
+def call(method, url, body=None, token=None, again_on=None):
+    """One JSON request to the house; the decoded answer. An error status is the end of the run, except, for a while, one."""
     headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
     request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers, method=method)
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.load(response)
-    except urllib.error.HTTPError as error:
-        fail(f"{method} {url} answered {error.code}: {error.read().decode(errors='replace')}")
+    until = time.monotonic() + READY_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            if error.code != again_on or time.monotonic() > until:
+                fail(f"{method} {url} answered {error.code}: {error.read().decode(errors='replace')}")
+        time.sleep(0.2)
 
 
 def ready(base, process):
@@ -176,7 +180,8 @@ def house(folder, binaries):
         environment = environment_of_the_house(base, folder / "data", provider)
         with running([oblivious, "up"], cwd=folder, env=environment, stdout=log, stderr=log) as process:
             ready(base, process)
-            token = call("POST", f"{base}/api/v1/auth/login", ADMIN)["access_token"]
+            # The administrator's account is made while the house already answers.
+            token = call("POST", f"{base}/api/v1/auth/login", ADMIN, again_on=401)["access_token"]
             channel = {**json.loads((HERE / "channel.json").read_text()), "base_url": provider, "keys": ["sk-mock-channel-7f3a"]}
             call("POST", f"{base}/api/v1/admin/channels", channel, token)
             yield {"house": base, "provider": provider.removesuffix("/v1"), "admin": ADMIN, "prices": channel["prices"],

@@ -101,10 +101,23 @@ def test_a_key_without_the_models_scope_cannot_list_them(user):
         refused_with(caught.value, 403, "scope_missing")
 
 
-def test_an_api_key_opens_nothing_of_our_own_api(user):
-    answer = api.send("GET", "/api/v1/wallet", token=user.key()["key"])
-    assert answer.status == 401
-    assert user.key()["key"] not in answer.body.decode()
+def test_an_api_key_opens_nothing_of_our_own_api_but_what_its_scopes_say(user):
+    key = user.key()["key"]
+    assert api.send("GET", "/api/v1/me", token=key).status == 401
+    assert api.send("POST", "/api/v1/api-keys", {"name": "another"}, key).status == 401, "a leaked key cannot make more of them"
+    answer = api.send("GET", "/api/v1/wallet", token=key)
+    assert (answer.status, answer.json["code"]) == (403, "scope_missing")
+    assert api.send("GET", "/api/v1/wallet", token=user.key(scopes=["billing"])["key"]).status == 200
+
+
+def test_a_key_in_the_header_of_other_dialects_works_too(user):
+    assert api.send("GET", "/v1/models", headers={"x-api-key": user.key()["key"]}).status == 200
+
+
+def test_every_answer_says_how_many_requests_are_left(client):
+    headers = client.models.with_raw_response.list().headers
+    limit, left = (int(headers[f"x-ratelimit-{name}-requests"]) for name in ("limit", "remaining"))
+    assert 0 <= left < limit and headers["x-ratelimit-reset-requests"].endswith("s")
 
 
 def test_the_last_use_of_a_key_is_shown(user):
@@ -115,5 +128,5 @@ def test_the_last_use_of_a_key_is_shown(user):
     def found():
         return next(item for item in api.own_api("GET", "api-keys", token=user.token)["items"] if item["id"] == key["id"])
 
-    listed = api.eventually(found, lambda item: item["last_used_at"] is not None, patience=90)
+    listed = api.eventually(found, lambda item: item["last_used_at"] is not None, patience=30)
     assert "key" not in listed and key["key"].endswith(listed["hint"]), "only the end of it is shown again"

@@ -1,6 +1,7 @@
 """A client that goes away: the provider is stopped, the call is settled, nothing stays held."""
 
 import openai
+import pytest
 
 import api
 
@@ -50,25 +51,32 @@ def test_what_ends_soon_after_the_client_left_is_charged_as_reported(user):
     assert (charge["basis"], api.USD - wallet.balance) == ("reported", api.cost(api.MODEL, input=70, output=30))
 
 
-def test_a_client_that_gives_up_before_the_first_byte_holds_nothing(user):
+def give_up(client, prompt, **options):
+    with pytest.raises(openai.APITimeoutError):
+        list(client.chat.completions.create(model=api.MODEL, messages=api.says(prompt), **options))
+
+
+def test_a_client_that_gives_up_before_the_first_byte_of_a_stream_pays_nothing(user):
     marked = api.mark()
     with user.client(timeout=1) as client:
-        for stream in (False, True):
-            try:
-                list(client.chat.completions.create(model=api.MODEL, messages=api.says(f"{marked} [[slow 60000]]"), stream=stream))
-            except openai.APITimeoutError:
-                pass
-            assert api.eventually(lambda: outcome(marked), lambda seen: seen != "in_flight") == "aborted"
-    assert api.eventually(user.wallet, lambda wallet: wallet.held == 0).balance >= api.USD - api.cost(api.MODEL, input=200, output=0)
+        give_up(client, f"{marked} [[slow 60000]]", stream=True)
+    assert api.eventually(lambda: outcome(marked), lambda seen: seen != "in_flight") == "aborted"
+    assert api.eventually(user.wallet, lambda wallet: wallet.held == 0).balance == api.USD
+
+
+def test_an_answer_in_one_piece_is_let_finish_and_charged_although_nobody_waits_any_more(user):
+    marked = api.mark()
+    with user.client(timeout=1) as client:
+        give_up(client, f"{marked} [[slow {1000 * (api.FACTS['drain_seconds'] + 3)}]] [[say done]] [[usage 70 30]]")
+    wallet, (charge,) = user.settled(calls=1)
+    assert outcome(marked) == "finished", "half of such an answer has no price"
+    assert (charge["basis"], api.USD - wallet.balance) == ("reported", api.cost(api.MODEL, input=70, output=30))
 
 
 def test_a_provider_that_falls_silent_is_left_when_the_client_leaves(user):
     marked = api.mark()
     with user.client(timeout=2) as client:
-        try:
-            list(client.chat.completions.create(model=api.MODEL, messages=api.says(f"{marked} [[chunks 9]] [[stall 4]]"), stream=True))
-        except openai.APITimeoutError:
-            pass
+        give_up(client, f"{marked} [[chunks 9]] [[stall 4]]", stream=True)
     assert api.eventually(lambda: outcome(marked), lambda seen: seen != "in_flight") == "aborted"
     wallet, (charge,) = user.settled(calls=1)
     assert charge["basis"] in ("counted", "estimated") and api.USD - wallet.balance == int(charge["charged_nanos"]) > 0

@@ -54,7 +54,7 @@ def test_what_the_provider_does_not_report_is_counted(user):
             model=api.MODEL, messages=api.says("[[say one two three four]] [[no-usage]]"), stream=True,
             stream_options={"include_usage": True})
     wallet, (charge,) = user.settled(calls=1)
-    assert charge["basis"] == "counted"
+    assert charge["basis"] in ("counted", "estimated"), "which, depends on whether its tokenizer is known"
     assert charge["tokens"]["output"] > 0 and charge["tokens"]["input"] > 0
     assert api.USD - wallet.balance == int(charge["charged_nanos"]) == api.cost(
         api.MODEL, input=last.usage.prompt_tokens, output=last.usage.completion_tokens), "and the client is told the same numbers"
