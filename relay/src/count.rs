@@ -210,6 +210,17 @@ mod tests {
         assert_eq!(usage, Usage::new(2 + 7, 4, Basis::Counted));
     }
 
+    /// What OpenAI reports for the examples in its own API description.
+    #[test]
+    fn the_examples_of_openai_cost_what_openai_says() {
+        let hello = json!({"messages": [{"role": "developer", "content": "You are a helpful assistant."},
+            {"role": "user", "content": "Hello!"}]});
+        assert_eq!(count_request("gpt-4o", &body(hello)), 19);
+        let tools = serde_json::from_str(include_str!("../tests/fixtures/openai_tools_request.json")).unwrap();
+        let counted = count_request("gpt-4o-mini", &tools);
+        assert!((82..=110).contains(&counted), "{counted} where OpenAI reports 82");
+    }
+
     #[test]
     fn an_unknown_model_is_an_estimate() {
         let usage = count("someone/elses-model", &asks(json!("Hello world")), &says("你好"));
