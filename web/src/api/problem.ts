@@ -36,11 +36,6 @@ function isProblem(body: unknown): body is Problem {
   return typeof body === "object" && body !== null && "code" in body && "status" in body;
 }
 
-function dataOf(body: object): Readonly<Record<string, unknown>> {
-  const data: unknown = "data" in body ? body.data : null;
-  return typeof data === "object" && data !== null ? { ...data } : {};
-}
-
 /** The error of a refused answer; `body` is its parsed JSON where there is one. */
 export function problemOf(response: Response, body: unknown): ApiError {
   const retryAfter = Number(response.headers.get("retry-after") ?? Number.NaN);
@@ -50,7 +45,7 @@ export function problemOf(response: Response, body: unknown): ApiError {
     return new ApiError(response.status, `http_${response.status}`, response.statusText, requestId, [], wait);
   }
   const detail = body.detail ?? body.title;
-  return new ApiError(response.status, body.code, detail, body.request_id ?? requestId, body.errors ?? [], wait, dataOf(body));
+  return new ApiError(response.status, body.code, detail, body.request_id ?? requestId, body.errors ?? [], wait, body.data ?? {});
 }
 
 /** The error of a request that got no answer. */

@@ -5,11 +5,17 @@ type Schemas = components["schemas"];
 
 export type User = Schemas["User"];
 export type Session = Schemas["Session"];
-/** `cost_nanos`: what an answer cost its owner, once it is settled. */
-export type Message = Schemas["Message"] & { cost_nanos?: string | null };
+export type Message = Schemas["Message"];
 export type Model = Schemas["Model"];
 export type Problem = Schemas["Problem"];
 export type SignedIn = Schemas["SignedIn"];
+export type Wallet = Schemas["Wallet"];
+export type Charge = Schemas["Charge"];
+export type LedgerEntry = Schemas["LedgerEntry"];
+export type Statement = Schemas["Statement"];
+export type ApiKey = Schemas["ApiKey"];
+export type NewApiKey = Schemas["NewApiKey"];
+export type CreatedApiKey = Schemas["CreatedApiKey"];
 export type MessageStatus = Message["status"];
 
 /** One page of a list; `next_cursor` is null on the last. */

@@ -4,14 +4,14 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { KeyRound, MessageSquareText, Receipt } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import type { Charge } from "@/api/types";
 import { Empty, Loaded, MoreButton } from "@/components/ui/Loaded";
 import { formatDate } from "@/lib/dates";
 import { apiKeysQuery } from "../users/keys/queries";
 import { chargesQuery } from "./queries";
 import { useMoney } from "./wallet";
-import type { Charge, Tokens } from "./wire";
 
-const TIERS = ["input", "cached_input", "output", "reasoning"] as const satisfies readonly (keyof Tokens)[];
+const TIERS = ["input", "cached_input", "output", "reasoning"] as const satisfies readonly (keyof Charge["tokens"])[];
 
 export function Charges(): ReactNode {
   const { t } = useTranslation("billing");
@@ -48,7 +48,8 @@ function ChargeRow({ charge }: { charge: Charge }): ReactNode {
         </p>
         <p className="text-muted mt-0.5 text-xs">
           {tiers.map((tier) => t(`charges.tier.${tier}`, { shown: charge.tokens[tier].toLocaleString(i18n.language) })).join(" · ")}
-          {charge.basis !== "reported" && ` · ${t(`charges.basis.${charge.basis}`)}`}
+          {charge.basis === "counted" && ` · ${t("charges.counted")}`}
+          {charge.basis === "estimated" && ` · ${t("charges.estimated")}`}
         </p>
         <Origin charge={charge} />
       </div>

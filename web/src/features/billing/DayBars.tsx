@@ -1,9 +1,9 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import type { Statement } from "@/api/types";
 import { formatDate } from "@/lib/dates";
 import { barsOf, type Bar } from "./bars";
 import { useMoney } from "./wallet";
-import type { Statement } from "./wire";
 
 /** Charges by day as a picture, with the same as a table behind it for those who read rather than look. */
 export function DayBars({ statement, now }: { statement: Statement; now: Date }): ReactNode {

@@ -4,6 +4,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useRouter, useSearch } from "@tanstack/react-router";
 import { Download } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import type { Statement } from "@/api/types";
 import { Button } from "@/components/ui/Button";
 import { Loaded } from "@/components/ui/Loaded";
 import { Spinner } from "@/components/ui/Spinner";
@@ -16,7 +17,6 @@ import { PeriodPicker } from "./PeriodPicker";
 import { statementQuery } from "./queries";
 import { KeyTable, ModelTable } from "./StatementTables";
 import { useMoney } from "./wallet";
-import type { Statement } from "./wire";
 
 export function StatementSection(): ReactNode {
   const { t } = useTranslation("billing");

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
+import type { Statement } from "@/api/types";
 import { useMoney } from "./wallet";
-import type { Statement } from "./wire";
 
 /** A table that scrolls sideways by itself, by keyboard too, where the page is narrow. */
 function Frame({ title, children }: { title: string; children: ReactNode }): ReactNode {
@@ -59,8 +59,8 @@ export function KeyTable({ rows }: { rows: Statement["api_keys"] }): ReactNode {
       </thead>
       <tbody>
         {rows.map((row) => (
-          <tr key={row.api_key_id ?? ""}>
-            <th scope="row" className="wrap-anywhere">{row.name ?? t("statement.noKey")}</th>
+          <tr key={row.api_key_id}>
+            <th scope="row" className="wrap-anywhere">{row.name === "" ? t("charges.key") : row.name}</th>
             <td>{row.calls.toLocaleString(i18n.language)}</td>
             <td title={money(row.charged_nanos, "exact")}>{money(row.charged_nanos)}</td>
           </tr>

@@ -2,9 +2,9 @@
 import type { ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import type { Wallet } from "@/api/types";
 import { Loaded } from "@/components/ui/Loaded";
 import { isLow, useMoney, walletQuery } from "./wallet";
-import type { Wallet } from "./wire";
 
 export function Summary(): ReactNode {
   const { t } = useTranslation("billing");

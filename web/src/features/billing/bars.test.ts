@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import type { Statement } from "@/api/types";
 import { barsOf } from "./bars";
-import type { Statement } from "./wire";
 
 const statement: Statement = {
   from: "2026-11-01",

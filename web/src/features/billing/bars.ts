@@ -1,6 +1,6 @@
 /** Heights of the bars of a period, and what they sum to. */
+import type { Statement } from "@/api/types";
 import { daysOf } from "./period";
-import type { Statement } from "./wire";
 
 export interface Bar {
   readonly date: string;

@@ -1,8 +1,8 @@
 import { http, HttpResponse } from "msw";
 import { expect, test } from "vitest";
+import type { Charge } from "@/api/types";
 import { server } from "@/test/server";
 import { chargesCsv, chargesOf } from "./csv";
-import type { Charge } from "./wire";
 
 function charge(at: string, change: Partial<Charge> = {}): Charge {
   return {

@@ -1,9 +1,9 @@
 /** Charges of a period as a file that spreadsheets open: RFC 4180, with the exact decimal of every amount. */
 import { ApiError } from "@/api/problem";
+import type { Charge } from "@/api/types";
 import { decimalOf } from "@/lib/money";
 import type { Period } from "./period";
 import { chargesPage } from "./queries";
-import type { Charge } from "./wire";
 
 const PAGE = 100;
 /** More than this many rows are not put together in a browser. */

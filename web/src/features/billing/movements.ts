@@ -1,14 +1,20 @@
-/** The double entries of the ledger as movements: the lines that were booked together, which sum to zero. */
-import type { LedgerEntry } from "./wire";
+/** The double entries of a ledger as movements: the lines that were booked together, which sum to zero. */
+import type { LedgerEntry } from "@/api/types";
 
-export interface Movement {
+interface Line {
+  /** Of the event that booked it. */
   readonly position: number;
-  readonly lines: readonly LedgerEntry[];
+  readonly line: number;
+}
+
+export interface Movement<T extends Line = LedgerEntry> {
+  readonly position: number;
+  readonly lines: readonly T[];
 }
 
 /** Groups lines, newest first as they came, by their position. */
-export function movementsOf(entries: readonly LedgerEntry[]): Movement[] {
-  const byPosition = new Map<number, LedgerEntry[]>();
+export function movementsOf<T extends Line>(entries: readonly T[]): Movement<T>[] {
+  const byPosition = new Map<number, T[]>();
   for (const entry of entries) {
     const lines = byPosition.get(entry.position);
     if (lines === undefined) byPosition.set(entry.position, [entry]);

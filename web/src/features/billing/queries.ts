@@ -1,9 +1,8 @@
 /** Reads of the balance page. */
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
-import { unwrap } from "@/api/client";
-import type { Page } from "@/api/types";
+import { api, unwrap } from "@/api/client";
+import type { Charge, LedgerEntry, Page } from "@/api/types";
 import { walletKeys } from "./wallet";
-import { api, type Charge, type LedgerEntry } from "./wire";
 
 const CHARGE_PAGE = 20;
 /** Lines, of which a movement has a few. */

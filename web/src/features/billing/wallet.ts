@@ -1,9 +1,9 @@
 /** The wallet as the whole page knows it: what it holds, and its currency. */
 import { queryOptions, useQuery } from "@tanstack/react-query";
-import { unwrap } from "@/api/client";
-import { formatNanos, type Precision } from "@/lib/money";
 import { useTranslation } from "react-i18next";
-import { api, type Wallet } from "./wire";
+import { api, unwrap } from "@/api/client";
+import type { Wallet } from "@/api/types";
+import { formatNanos, type Precision } from "@/lib/money";
 
 /** Everything that a movement of money changes is cached below `all`. */
 export const walletKeys = {

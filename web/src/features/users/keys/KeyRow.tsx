@@ -1,13 +1,14 @@
 import type { ReactNode } from "react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import type { ApiKey } from "@/api/types";
 import { Button } from "@/components/ui/Button";
 import { Confirm } from "@/components/ui/Confirm";
 import { notify, notifyError } from "@/components/ui/toast";
 import { useErrorText } from "@/i18n/problems";
 import { formatDate } from "@/lib/dates";
 import { revokeKey, type KeyState } from "./queries";
-import type { ApiKey } from "./wire";
+import { knownScope } from "./scopes";
 
 /** One key: its name and end, what it may do, its dates. */
 export function KeyRow({ apiKey, state }: { apiKey: ApiKey; state: KeyState }): ReactNode {
@@ -25,11 +26,14 @@ export function KeyRow({ apiKey, state }: { apiKey: ApiKey; state: KeyState }): 
           )}
         </p>
         <p className="flex flex-wrap gap-1">
-          {apiKey.scopes.map((scope) => (
-            <span key={scope} className="badge">
-              {t(`scope.${scope}`)}
-            </span>
-          ))}
+          {apiKey.scopes.map((name) => {
+            const scope = knownScope(name);
+            return (
+              <span key={name} className="badge">
+                {scope === null ? name : t(`scope.${scope}`)}
+              </span>
+            );
+          })}
           {(apiKey.models ?? [t("allModels")]).map((model) => (
             <span key={model} className="badge wrap-anywhere">
               {model}

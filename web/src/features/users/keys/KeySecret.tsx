@@ -3,13 +3,14 @@ import { useEffect, useRef, type ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { Tabs } from "radix-ui";
 import { useTranslation } from "react-i18next";
+import type { CreatedApiKey } from "@/api/types";
 import { Button } from "@/components/ui/Button";
 import { CopyButton } from "@/components/ui/CopyButton";
 import { modelsQuery } from "@/features/chat/queries";
+import { SCOPES } from "./scopes";
 import { snippetsOf } from "./snippets";
-import type { CreatedKey } from "./wire";
 
-export function KeySecret({ created, onDone }: { created: CreatedKey; onDone: () => void }): ReactNode {
+export function KeySecret({ created, onDone }: { created: CreatedApiKey; onDone: () => void }): ReactNode {
   const { t } = useTranslation("keys");
   const field = useRef<HTMLInputElement>(null);
   // The form that had the focus is gone.
@@ -42,12 +43,12 @@ export function KeySecret({ created, onDone }: { created: CreatedKey; onDone: ()
   );
 }
 
-function Snippets({ created }: { created: CreatedKey }): ReactNode {
+function Snippets({ created }: { created: CreatedApiKey }): ReactNode {
   const { t } = useTranslation("keys");
   const { data } = useQuery(modelsQuery());
   const offered = data?.items ?? [];
   const model = created.models?.[0] ?? offered.find((each) => each.default)?.id ?? offered[0]?.id ?? "";
-  const snippets = snippetsOf({ origin: location.origin, key: created.key, scopes: created.scopes, model });
+  const snippets = snippetsOf({ origin: location.origin, key: created.key, scopes: SCOPES.filter((scope) => created.scopes.includes(scope)), model });
   return (
     <Tabs.Root defaultValue="curl" className="flex flex-col gap-2">
       <p className="text-sm font-medium">{t("secret.try")}</p>

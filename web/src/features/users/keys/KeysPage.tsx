@@ -3,6 +3,7 @@ import { useState, type ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { KeyRound, Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
+import type { ApiKey } from "@/api/types";
 import { SidePage } from "@/app/SidePage";
 import { Button } from "@/components/ui/Button";
 import { CopyButton } from "@/components/ui/CopyButton";
@@ -10,7 +11,6 @@ import { Empty, Loaded } from "@/components/ui/Loaded";
 import { KeyRow } from "./KeyRow";
 import { NewKeyDialog } from "./NewKeyDialog";
 import { apiKeysQuery, stateOf } from "./queries";
-import type { ApiKey } from "./wire";
 import "./keys.css";
 
 export function KeysPage(): ReactNode {

@@ -3,11 +3,11 @@ import { useState, type ReactNode } from "react";
 import { X } from "lucide-react";
 import { Dialog } from "radix-ui";
 import { useTranslation } from "react-i18next";
+import type { CreatedApiKey } from "@/api/types";
 import { focusSelf } from "@/components/ui/focus-self";
 import { IconButton } from "@/components/ui/IconButton";
 import { KeySecret } from "./KeySecret";
 import { NewKeyForm } from "./NewKeyForm";
-import type { CreatedKey } from "./wire";
 
 interface Props {
   open: boolean;
@@ -17,7 +17,7 @@ interface Props {
 export function NewKeyDialog({ open, onOpenChange }: Props): ReactNode {
   const { t } = useTranslation("keys");
   const { t: common } = useTranslation();
-  const [created, setCreated] = useState<CreatedKey | null>(null);
+  const [created, setCreated] = useState<CreatedApiKey | null>(null);
   const change = (next: boolean): void => {
     onOpenChange(next);
     // Nothing keeps the secret when its dialog is gone.

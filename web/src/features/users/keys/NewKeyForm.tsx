@@ -1,23 +1,25 @@
 import { useEffect, useId, useRef, useState, type FormEvent, type ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
+import type { CreatedApiKey } from "@/api/types";
 import { Button } from "@/components/ui/Button";
 import { Field } from "@/components/ui/Field";
 import { Notice } from "@/components/ui/Notice";
 import { Spinner } from "@/components/ui/Spinner";
 import { modelsQuery } from "@/features/chat/queries";
 import { EXPIRIES, type Expiry } from "./expiry";
-import { SCOPES, type CreatedKey } from "./wire";
+import { SCOPES } from "./scopes";
 import { useNewKey, type KeyDraft } from "./use-new-key";
 
-const MAX_NAME = 100;
+/** The server's limit, in characters. */
+const MAX_NAME = 80;
 const FIRST: KeyDraft = { name: "", scopes: ["chat", "models"], models: null, expiry: "never", day: "" };
 
 function toggled<T>(list: readonly T[], item: T): T[] {
   return list.includes(item) ? list.filter((each) => each !== item) : [...list, item];
 }
 
-export function NewKeyForm({ onCreated }: { onCreated: (key: CreatedKey) => void }): ReactNode {
+export function NewKeyForm({ onCreated }: { onCreated: (key: CreatedApiKey) => void }): ReactNode {
   const { t } = useTranslation("keys");
   const { busy, complaints, failure, submit } = useNewKey(onCreated);
   const [draft, setDraft] = useState(FIRST);

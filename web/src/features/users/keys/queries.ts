@@ -1,9 +1,9 @@
 /** Reads and writes of API keys. */
 import { queryOptions, type QueryClient } from "@tanstack/react-query";
-import { unwrap } from "@/api/client";
-import { ApiError } from "@/api/problem";
+import { api, unwrap } from "@/api/client";
+import { once } from "@/api/commands";
+import type { ApiKey, CreatedApiKey, NewApiKey } from "@/api/types";
 import { apiKeyKeys } from "./cache";
-import { api, type ApiKey, type CreatedKey, type NewKey } from "./wire";
 
 const PAGE = 100;
 /** A user has at most a hundred keys in use; revoked ones may be more, and the oldest of them are left out. */
@@ -27,19 +27,12 @@ export function apiKeysQuery() {
   });
 }
 
-/**
- * Makes a key. Asked once only: the secret is told in this answer and in no other, so that a second attempt after a
- * lost answer would leave a key behind that nobody knows.
- */
-export async function createKey(client: QueryClient, wanted: NewKey): Promise<CreatedKey> {
+/** Makes a key. The same idempotency key answers the same secret again, so that a lost answer loses nothing. */
+export async function createKey(client: QueryClient, wanted: NewApiKey, idempotencyKey: string): Promise<CreatedApiKey> {
   try {
-    const created = await unwrap(api.POST("/api/v1/api-keys", { body: wanted }));
-    // 202: committed later, and its secret with it.
-    if (typeof created.key !== "string") throw new ApiError(0, "key_lost", "", null);
-    return created;
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 0) throw new ApiError(0, "key_lost", error.detail, error.requestId);
-    throw error;
+    return await once<CreatedApiKey>(() =>
+      api.POST("/api/v1/api-keys", { params: { header: { "Idempotency-Key": idempotencyKey } }, body: wanted }),
+    );
   } finally {
     void client.invalidateQueries({ queryKey: apiKeyKeys.all });
   }

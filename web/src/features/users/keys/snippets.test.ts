@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { snippetsOf } from "./snippets";
-import type { Scope } from "./wire";
+import type { Scope } from "./scopes";
 
 const call = { origin: "https://chat.example.org", key: "obl-secret", model: "it's \"mini\" $(x)", scopes: ["chat", "models"] as Scope[] };
 

@@ -1,5 +1,5 @@
 /** Ready calls with a new key, as one pastes them into a terminal or a file. */
-import type { Scope } from "./wire";
+import type { Scope } from "./scopes";
 
 export interface Snippet {
   readonly name: "curl" | "python";

@@ -1,12 +1,14 @@
 /** The life of the form that makes a key: what is checked before the server is asked, and what it complains about. */
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { ApiError } from "@/api/problem";
+import type { CreatedApiKey, NewApiKey } from "@/api/types";
 import { useProblemText } from "@/i18n/problems";
+import { randomId } from "@/lib/uuid";
 import { expiryMoment, type Expiry } from "./expiry";
 import { createKey } from "./queries";
-import type { CreatedKey, NewKey, Scope } from "./wire";
+import type { Scope } from "./scopes";
 
 export interface KeyDraft {
   name: string;
@@ -31,18 +33,38 @@ interface State {
 
 const QUIET: State = { busy: false, complaints: {}, failure: null };
 
+/** A request whose outcome is not known yet: tried again as it was, its moments included. */
+interface Attempt {
+  draft: KeyDraft;
+  wanted: NewApiKey;
+  idempotencyKey: string;
+}
+
+function attemptOf(draft: KeyDraft, expiresAt: string | undefined): Attempt {
+  const wanted: NewApiKey = {
+    name: draft.name.trim(),
+    scopes: [...draft.scopes],
+    ...(draft.models === null ? {} : { models: [...draft.models] }),
+    ...(expiresAt === undefined ? {} : { expires_at: expiresAt }),
+  };
+  return { draft, wanted, idempotencyKey: randomId() };
+}
+
 export interface NewKeyState extends State {
   submit: (draft: KeyDraft) => void;
 }
 
-export function useNewKey(onCreated: (key: CreatedKey) => void): NewKeyState {
+export function useNewKey(onCreated: (key: CreatedApiKey) => void): NewKeyState {
   const { t } = useTranslation("keys");
   const text = useProblemText("keys");
   const client = useQueryClient();
+  const attempt = useRef<Attempt | null>(null);
   const [state, setState] = useState(QUIET);
 
   const refused = (error: unknown): State => {
     if (!(error instanceof ApiError)) return { ...QUIET, failure: { text: text("unknown", ""), requestId: null } };
+    // A refusal is stored under its key; an unknown outcome keeps it.
+    if (!error.transient) attempt.current = null;
     const sentence = text(error.code, error.detail);
     const field = FIELD_OF_CODE[error.code];
     if (field !== undefined) return { ...QUIET, complaints: { [field]: sentence } };
@@ -51,23 +73,19 @@ export function useNewKey(onCreated: (key: CreatedKey) => void): NewKeyState {
 
   const submit = (draft: KeyDraft): void => {
     if (state.busy) return;
-    const name = draft.name.trim();
     const expiresAt = expiryMoment(draft.expiry, draft.day, new Date());
     const complaints: Complaints = {
-      ...(name === "" ? { name: t("form.nameMissing") } : {}),
+      ...(draft.name.trim() === "" ? { name: t("form.nameMissing") } : {}),
       ...(draft.scopes.length === 0 ? { scopes: t("form.scopesMissing") } : {}),
       ...(draft.models?.length === 0 ? { models: t("form.modelsMissing") } : {}),
       ...(expiresAt === null ? { expiry: t("problem.invalid_expiry") } : {}),
     };
-    setState({ ...QUIET, complaints, busy: Object.keys(complaints).length === 0 });
-    if (Object.keys(complaints).length > 0) return;
-    const wanted: NewKey = {
-      name,
-      scopes: [...draft.scopes],
-      ...(draft.models === null ? {} : { models: [...draft.models] }),
-      ...(expiresAt == null ? {} : { expires_at: expiresAt }),
-    };
-    createKey(client, wanted).then(onCreated, (error: unknown) => setState(refused(error)));
+    const sound = expiresAt !== null && Object.keys(complaints).length === 0;
+    setState({ ...QUIET, complaints, busy: sound });
+    if (!sound) return;
+    if (attempt.current?.draft !== draft) attempt.current = attemptOf(draft, expiresAt);
+    const { wanted, idempotencyKey } = attempt.current;
+    createKey(client, wanted, idempotencyKey).then(onCreated, (error: unknown) => setState(refused(error)));
   };
   return { ...state, submit };
 }
