@@ -42,8 +42,8 @@ function Sections({ current }: { current: Section }): ReactNode {
   const box = useRef<HTMLElement>(null);
   // On a phone the last ones are outside of the screen.
   useEffect(() => {
-    const link = box.current?.querySelector("[aria-current=page]");
-    if (link instanceof HTMLElement) box.current?.scrollTo({ left: link.offsetLeft - box.current.offsetLeft - 48 });
+    const link = box.current?.querySelector<HTMLElement>("[aria-current=page]");
+    if (box.current !== null && link != null) box.current.scrollLeft = link.offsetLeft - box.current.offsetLeft - 48;
   }, [current]);
   return (
     <nav ref={box} aria-label={t("title")} className="scroll-thin -mx-1 -mb-2 overflow-x-auto px-1 py-1">

@@ -1,13 +1,10 @@
 /** Reads of the operators' screens. */
 import { infiniteQueryOptions, keepPreviousData, queryOptions } from "@tanstack/react-query";
-import { unwrap } from "@/api/client";
-import type { Page } from "@/api/types";
-import { api, type Channel, type EventRow, type LedgerEntry, type UserRow } from "./wire";
+import { api, unwrap } from "@/api/client";
+import type { LedgerEntry, Page } from "@/api/types";
+import type { Account, LoggedEvent } from "./types";
 
 const PAGE = 50;
-/** Channels are read whole: the models of all of them are compared. A server has few; this many pages at most. */
-const CHANNEL_PAGE = 100;
-const CHANNEL_PAGES = 20;
 export const PROJECTIONS_POLL_MS = 3_000;
 
 export const operatorKeys = {
@@ -19,28 +16,18 @@ export const operatorKeys = {
   projections: ["operations", "projections"] as const,
 };
 
-async function allChannels(signal: AbortSignal): Promise<Channel[]> {
-  const channels: Channel[] = [];
-  let cursor: string | null = null;
-  for (let page = 0; page < CHANNEL_PAGES; page += 1) {
-    const query: { limit: number; cursor?: string } = { limit: CHANNEL_PAGE, ...(cursor === null ? {} : { cursor }) };
-    const answer: Page<Channel> = await unwrap(api.GET("/api/v1/admin/channels", { params: { query }, signal }));
-    channels.push(...answer.items);
-    cursor = answer.next_cursor ?? null;
-    if (cursor === null) break;
-  }
-  // The first enabled channel by age serves a model: that is the order that explains itself.
-  return channels.sort((one, other) => one.created_at.localeCompare(other.created_at));
-}
-
+/** All of them, oldest first: the first enabled one that offers a model serves it. They are few: there is one page. */
 export function channelsQuery() {
-  return queryOptions({ queryKey: operatorKeys.channels, queryFn: ({ signal }) => allChannels(signal) });
+  return queryOptions({
+    queryKey: operatorKeys.channels,
+    queryFn: async ({ signal }) => (await unwrap(api.GET("/api/v1/admin/channels", { signal }))).items,
+  });
 }
 
 export function usersQuery(search: string) {
   return infiniteQueryOptions({
     queryKey: [...operatorKeys.users, "list", search] as const,
-    queryFn: ({ pageParam, signal }): Promise<Page<UserRow>> => {
+    queryFn: ({ pageParam, signal }): Promise<Page<Account>> => {
       const query = { limit: PAGE, ...(search === "" ? {} : { query: search }), ...(pageParam === null ? {} : { cursor: pageParam }) };
       return unwrap(api.GET("/api/v1/admin/users", { params: { query }, signal }));
     },
@@ -75,7 +62,7 @@ export interface EventFilter {
   event?: string | undefined;
 }
 
-/** Newest first; a further page is asked for by the position before which it ends. */
+/** Newest first. A page may be empty and still lead on: one look goes only so far back for a rare event. */
 export function eventsQuery({ type, id, event }: EventFilter) {
   const filter = {
     ...(type ? { aggregate_type: type } : {}),
@@ -84,12 +71,12 @@ export function eventsQuery({ type, id, event }: EventFilter) {
   };
   return infiniteQueryOptions({
     queryKey: [...operatorKeys.events, filter] as const,
-    queryFn: ({ pageParam, signal }): Promise<Page<EventRow>> => {
-      const query = { ...filter, limit: PAGE, ...(pageParam === null ? {} : { before: pageParam }) };
+    queryFn: ({ pageParam, signal }): Promise<Page<LoggedEvent>> => {
+      const query = { ...filter, limit: PAGE, ...(pageParam === null ? {} : { cursor: pageParam }) };
       return unwrap(api.GET("/api/v1/admin/events", { params: { query }, signal }));
     },
-    initialPageParam: null as number | null,
-    getNextPageParam: (page) => (page.next_cursor == null ? null : (page.items.at(-1)?.position ?? null)),
+    initialPageParam: null as string | null,
+    getNextPageParam: (page) => page.next_cursor ?? null,
     placeholderData: keepPreviousData,
   });
 }

@@ -1,9 +1,10 @@
 /** Writes of the operators' screens. */
 import type { QueryClient } from "@tanstack/react-query";
-import { unwrap } from "@/api/client";
+import { api, unwrap } from "@/api/client";
 import { once } from "@/api/commands";
+import { authorised } from "@/api/transport";
 import { operatorKeys } from "./queries";
-import { api, type Channel, type ChannelPatch, type MovementAnswer, type NewChannel, type TestResult } from "./wire";
+import type { Channel, ChannelPatch, Movement, NewChannel, TestResult } from "./types";
 
 /** What the models offer may have changed with a channel. */
 async function channelsChanged(client: QueryClient): Promise<void> {
@@ -29,10 +30,17 @@ export async function deleteChannel(client: QueryClient, id: string): Promise<vo
   await channelsChanged(client);
 }
 
+/** The server waits 30 s for a provider; we wait a little longer for the server. */
+const TEST_TIMEOUT_MS = 35_000;
+
+function patiently(request: Request): Promise<Response> {
+  return authorised(new Request(request, { signal: AbortSignal.timeout(TEST_TIMEOUT_MS) }));
+}
+
 /** One short call to the provider. What the provider refuses is a result, not an error. */
 export function testChannel(id: string, model: string | null): Promise<TestResult> {
   const body = model === null ? {} : { model };
-  return unwrap(api.POST("/api/v1/admin/channels/{id}/test", { params: { path: { id } }, body }));
+  return unwrap(api.POST("/api/v1/admin/channels/{id}/test", { params: { path: { id } }, body, fetch: patiently }));
 }
 
 export const MOVEMENTS = ["grants", "top-ups", "adjustments"] as const;
@@ -45,10 +53,10 @@ export interface Transfer {
 }
 
 /** Books a movement; the same key never books twice, however often it is sent. */
-export function bookTransfer(userId: string, transfer: Transfer, idempotencyKey: string): Promise<MovementAnswer> {
+export function bookTransfer(userId: string, transfer: Transfer, idempotencyKey: string): Promise<Movement> {
   const init = {
     params: { path: { id: userId }, header: { "Idempotency-Key": idempotencyKey } },
     body: { amount_nanos: transfer.amountNanos, reason: transfer.reason },
   };
-  return once<MovementAnswer>(() => api.POST(`/api/v1/admin/users/{id}/${transfer.kind}`, init));
+  return once<Movement>(() => api.POST(`/api/v1/admin/users/{id}/${transfer.kind}`, init));
 }

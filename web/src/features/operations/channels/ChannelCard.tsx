@@ -10,9 +10,9 @@ import { notify, notifyError } from "@/components/ui/toast";
 import { useErrorText } from "@/i18n/problems";
 import { Switch } from "../parts/Switch";
 import { Badge } from "../parts/values";
-import type { Channel } from "../wire";
+import type { Channel } from "../types";
 import { deleteChannel, patchChannel } from "../writes";
-import { ratesDraft } from "./draft";
+import { keyHints, ratesDraft } from "./draft";
 import { TestCall } from "./TestCall";
 
 /** More models than this are counted, not listed. */
@@ -34,7 +34,7 @@ export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
           {channel.key_hints.length > 0 && (
             <p className="text-muted flex items-center gap-1.5 text-sm">
               <KeyRound aria-hidden className="size-3.5" />
-              {t("channels.keys", { hints: channel.key_hints.join(", ") })}
+              {t("channels.keys", { hints: keyHints(channel) })}
             </p>
           )}
         </div>

@@ -11,8 +11,8 @@ import { notify } from "@/components/ui/toast";
 import { AreaField } from "../parts/AreaField";
 import { Choices } from "../parts/Choices";
 import { Switch } from "../parts/Switch";
-import type { Channel } from "../wire";
-import { emptyModel, type ModelDraft } from "./draft";
+import type { Channel } from "../types";
+import { emptyModel, keyHints, type ModelDraft } from "./draft";
 import { ModelFields } from "./ModelFields";
 import { useChannelForm, type ChannelForm as Form } from "./use-channel-form";
 
@@ -142,8 +142,7 @@ function Address({ form: { draft, edit, errors } }: { form: Form }): ReactNode {
 
 function Keys({ form: { draft, edit, errors }, channel }: { form: Form; channel: Channel | null }): ReactNode {
   const { t } = useTranslation("operations");
-  const known = channel?.key_hints ?? [];
-  const hint = known.length === 0 ? t("form.keysHint") : t("form.keysKept", { hints: known.join(", ") });
+  const hint = channel === null || channel.key_hints.length === 0 ? t("form.keysHint") : t("form.keysKept", { hints: keyHints(channel) });
   return (
     <AreaField
       label={t("form.keys")}

@@ -8,7 +8,7 @@ import { Empty, Loaded } from "@/components/ui/Loaded";
 import { Notice } from "@/components/ui/Notice";
 import { channelsQuery } from "../queries";
 import type { OperationsSearch } from "../search";
-import type { Channel } from "../wire";
+import type { Channel } from "../types";
 import { ChannelCard } from "./ChannelCard";
 import { ChannelForm } from "./ChannelForm";
 

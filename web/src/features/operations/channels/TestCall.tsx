@@ -8,7 +8,7 @@ import { Notice } from "@/components/ui/Notice";
 import { Spinner } from "@/components/ui/Spinner";
 import { useErrorText, useProblemText } from "@/i18n/problems";
 import { useNumber } from "../parts/values";
-import type { Channel, TestResult } from "../wire";
+import type { Channel, TestResult } from "../types";
 import { testChannel } from "../writes";
 
 /** `actions` stand at the end of the same row. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Channel } from "../wire";
+import type { Channel } from "../types";
 import { change, creation, draftOf, emptyChannel, emptyModel, keysOf, problemsOf, type ChannelDraft } from "./draft";
 
 const channel: Channel = {
@@ -7,7 +7,7 @@ const channel: Channel = {
   name: "Main",
   provider: "openai",
   base_url: "https://api.example.org/v1",
-  key_hints: ["…abcd"],
+  key_hints: ["abcd"],
   models: [
     {
       name: "fast",

@@ -1,6 +1,6 @@
 /** A channel as it is typed: text in every field, the checks before it is sent, and the request that says what changed. */
 import { formatDecimal, parseDecimal, type DecimalProblem } from "../decimal";
-import type { Channel, ChannelModel, ChannelPatch, ModelWrite, NewChannel, Provider, Rates } from "../wire";
+import type { Channel, ChannelModel, ChannelPatch, NewModel, NewChannel, Provider, Rates } from "../types";
 
 export const TIERS = ["input", "output", "cached_input", "reasoning"] as const;
 export type Tier = (typeof TIERS)[number];
@@ -174,6 +174,11 @@ export function problemsOf(draft: ChannelDraft): Problems {
   return found;
 }
 
+/** The keys that the server has, by their ends. Of a short key it tells nothing. */
+export function keyHints({ key_hints: hints }: Channel): string {
+  return hints.map((hint) => `…${hint}`).join(", ");
+}
+
 export function keysOf(text: string): string[] {
   return [...new Set(text.split(/\s+/).filter((key) => key !== ""))];
 }
@@ -182,7 +187,7 @@ function tokens(text: string): number | undefined {
   return plain(text) === "" ? undefined : Number(plain(text));
 }
 
-function modelWrite(model: ModelDraft): ModelWrite {
+function modelWrite(model: ModelDraft): NewModel {
   const context = tokens(model.context_tokens);
   const output = tokens(model.max_output_tokens);
   return {

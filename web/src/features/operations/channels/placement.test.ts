@@ -11,6 +11,8 @@ test("fields of the server are found on the form, however the path is written", 
     "prices.gpt-4.1-mini.cached_input": "models.1.prices.cached_input",
     'costs["gpt-4.1"].reasoning': "models.0.costs.reasoning",
     "prices.cached": "models.2.prices.input",
+    "prices/gpt-4.1-mini": "models.1.prices.input",
+    "keys/0": "keys",
     "models[1].name": "models.1.name",
     "models.0.upstream": "models.0.upstream",
     "/models/2/context_tokens": "models.2.context_tokens",
@@ -29,6 +31,14 @@ test("a complaint about a field stands at the field, and nowhere else", () => {
     fields: { "models.0.prices.output": { code: "invalid_price", detail: "too fine" } },
     rest: null,
   });
+});
+
+test("a refusal about one model stands at that model", () => {
+  const about = (field: string, code: string): ApiError =>
+    new ApiError(422, code, "no", "r", [{ field, code, message: "no" }], null, { model: "gpt-4.1-mini" });
+  expect(Object.keys(place(about("prices", "price_missing"), names).fields)).toEqual(["models.1.prices.input"]);
+  expect(Object.keys(place(about("models", "invalid_model"), names).fields)).toEqual(["models.1.name"]);
+  expect(Object.keys(place(about("models", "no_models"), []).fields)).toEqual(["models"]);
 });
 
 test("a code that implies its field needs no list", () => {

@@ -7,6 +7,8 @@ const FIELD_OF_CODE: Readonly<Record<string, string>> = {
   invalid_base_url: "base_url",
   address_not_allowed: "base_url",
   invalid_model: "models",
+  price_missing: "prices",
+  too_many_keys: "keys",
   no_models: "models",
 };
 
@@ -29,7 +31,7 @@ function modelIn(text: string, names: readonly string[]): number {
 }
 
 /**
- * The place on the form of a field that the server names, such as `base_url`, `prices.gpt-4.1.input` or `models[1].name`;
+ * The place on the form of a field that the server names, such as `base_url`, `prices/gpt-4.1` or `models[1].name`;
  * null for a field that the form does not have. `names` are the models' names in the order of the form.
  */
 export function placeOf(field: string, names: readonly string[]): string | null {
@@ -59,19 +61,25 @@ export interface Placed {
   readonly rest: Complaint | null;
 }
 
+/** A refusal about one model names it in its data. */
+function placed(field: string, error: ApiError, names: readonly string[]): string | null {
+  const { model } = error.data;
+  return placeOf(field, names) === "models" && typeof model === "string" ? placeOf(`${field}/${model}`, names) : placeOf(field, names);
+}
+
 /** Sorts a refusal to the fields it is about. */
 export function place(error: ApiError, names: readonly string[]): Placed {
   const fields: Record<string, Complaint> = {};
   let lost = error.fields.length === 0;
   for (const { field, code, message } of error.fields) {
-    const at = placeOf(field, names);
+    const at = placed(field, error, names);
     if (at === null) lost = true;
     else fields[at] ??= { code, detail: message };
   }
   const own = FIELD_OF_CODE[error.code];
   const complaint = { code: error.code, detail: error.detail };
   if (own !== undefined && Object.keys(fields).length === 0) {
-    fields[own] = complaint;
+    fields[placed(own, error, names) ?? own] = complaint;
     lost = false;
   }
   return { fields, rest: lost ? complaint : null };

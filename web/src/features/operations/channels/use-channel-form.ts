@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { networkError } from "@/api/problem";
 import { useProblemText } from "@/i18n/problems";
 import { randomId } from "@/lib/uuid";
-import type { Channel } from "../wire";
+import type { Channel } from "../types";
 import { createChannel, patchChannel } from "../writes";
 import { change, creation, draftOf, emptyChannel, problemsOf, type ChannelDraft, type DraftProblem } from "./draft";
 import { place } from "./placement";

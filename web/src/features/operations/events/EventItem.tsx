@@ -5,13 +5,13 @@ import { ChevronRight } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { CopyButton } from "@/components/ui/CopyButton";
 import { ShortId, Time, useNumber } from "../parts/values";
-import type { EventRow } from "../wire";
+import type { LoggedEvent } from "../types";
 import { Payload } from "./Payload";
 
 /** Aggregates whose id is a person's. */
 const OF_USER: ReadonlySet<string> = new Set(["user", "wallet"]);
 
-export function EventItem({ event }: { event: EventRow }): ReactNode {
+export function EventItem({ event }: { event: LoggedEvent }): ReactNode {
   const number = useNumber();
   const [open, setOpen] = useState(false);
   return (
@@ -34,14 +34,14 @@ export function EventItem({ event }: { event: EventRow }): ReactNode {
   );
 }
 
-function Details({ event }: { event: EventRow }): ReactNode {
+function Details({ event }: { event: LoggedEvent }): ReactNode {
   const { t } = useTranslation("operations");
   const number = useNumber();
   return (
     <div className="flex flex-col gap-3 px-4 pt-1 pb-4">
       <dl className="grid gap-x-6 gap-y-1 text-sm sm:grid-cols-2">
         <Fact name={t("events.position")} value={number(event.position)} />
-        <Fact name={t("events.version")} value={number(event.event_version)} />
+        <Fact name={t("events.version")} value={event.event_version} />
         <Fact name={t("events.aggregate")} value={event.aggregate_type}>
           <ShortId id={event.aggregate_id} label={t("events.copyId")} />
         </Fact>

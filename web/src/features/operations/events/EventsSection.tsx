@@ -13,7 +13,7 @@ import type { OperationsSearch } from "../search";
 import { EventItem } from "./EventItem";
 
 /** Offered while typing; the log may hold more. */
-const AGGREGATES = ["api_key", "channel", "device", "registration", "reservation", "session", "user", "wallet"];
+const AGGREGATES = ["api_key", "channel", "device", "reservation", "session", "user", "wallet"];
 
 const EXAMPLE = "wallet.held";
 
@@ -24,6 +24,8 @@ export function EventsSection(): ReactNode {
   const query = useInfiniteQuery(eventsQuery(filter));
   const items = query.data?.pages.flatMap((page) => page.items) ?? [];
   const filtered = type !== undefined || id !== undefined || event !== undefined;
+  const emptyFiltered = query.hasNextPage ? t("events.emptySoFar") : t("events.emptyFiltered");
+  const emptyText = filtered ? emptyFiltered : t("events.emptyText");
   return (
     <section className="flex flex-col gap-4" aria-label={t("sections.events")}>
       <Filters key={JSON.stringify(filter)} filter={filter} filtered={filtered}>
@@ -33,7 +35,7 @@ export function EventsSection(): ReactNode {
       </Filters>
       <Loaded query={query} texts="operations" height="22rem">
         {items.length === 0 ? (
-          <Empty icon={ScrollText} title={t("events.emptyTitle")} text={filtered ? t("events.emptyFiltered") : t("events.emptyText")} />
+          <Empty icon={ScrollText} title={t("events.emptyTitle")} text={emptyText} />
         ) : (
           <ol className="panel divide-line divide-y overflow-hidden" aria-label={t("events.list")} aria-busy={query.isPlaceholderData}>
             {items.map((item) => (

@@ -10,7 +10,7 @@ import { Empty, Loaded } from "@/components/ui/Loaded";
 import { ratesDraft } from "../channels/draft";
 import { Badge, useNumber } from "../parts/values";
 import { channelsQuery } from "../queries";
-import type { Rates } from "../wire";
+import type { Rates } from "../types";
 import { marginsOf, offersOf, type Offer } from "./offers";
 import { PriceEditor } from "./PriceEditor";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Channel } from "../wire";
+import type { Channel } from "../types";
 import { marginsOf, offersOf } from "./offers";
 
 const rates = { input: "2", output: "4" };

@@ -6,7 +6,7 @@ import { useProblemText } from "@/i18n/problems";
 import { ratesDraft, ratesOf, ratesProblems, sameRates, type RatesDraft, type Tier } from "../channels/draft";
 import { place } from "../channels/placement";
 import { useDraftText } from "../channels/use-channel-form";
-import type { Channel, ChannelModel, ChannelPatch } from "../wire";
+import type { Channel, ChannelModel, ChannelPatch } from "../types";
 import { patchChannel } from "../writes";
 
 type Kind = "prices" | "costs";

@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import { Empty, Loaded } from "@/components/ui/Loaded";
 import { Badge, Time, useNumber } from "../parts/values";
 import { PROJECTIONS_POLL_MS, projectionsQuery } from "../queries";
-import type { Projection } from "../wire";
+import type { Projection } from "../types";
 
 export function ProjectionsSection(): ReactNode {
   const { t } = useTranslation("operations");

@@ -16,7 +16,7 @@ import { formatNanos } from "@/lib/money";
 import { formatDecimal, parseDecimal } from "../decimal";
 import { AreaField } from "../parts/AreaField";
 import { operatorKeys } from "../queries";
-import type { UserRow } from "../wire";
+import type { Account } from "../types";
 import type { MovementKind } from "../writes";
 import { checkMovement, fieldOf, type MovementField } from "./movement";
 import { useTransfer, type TransferState } from "./use-transfer";
@@ -24,7 +24,7 @@ import { useTransfer, type TransferState } from "./use-transfer";
 const MAX_REASON = 500;
 
 interface Props {
-  user: UserRow;
+  user: Account;
   kind: MovementKind;
   /** The button that opens the dialog. */
   children: ReactNode;
@@ -56,7 +56,7 @@ function useComplaints(transfer: TransferState): [Complaints, (own: Complaints) 
   return [{ [fieldOf(failure) ?? "rest"]: problemText(failure.code, failure.detail) }, setOwn];
 }
 
-function MovementForm({ user, kind: asked, onDone }: { user: UserRow; kind: MovementKind; onDone: () => void }): ReactNode {
+function MovementForm({ user, kind: asked, onDone }: { user: Account; kind: MovementKind; onDone: () => void }): ReactNode {
   const { t, i18n } = useTranslation("operations");
   const { t: common } = useTranslation();
   const client = useQueryClient();

@@ -8,7 +8,7 @@ import { Button, buttonClass } from "@/components/ui/Button";
 import { Loaded } from "@/components/ui/Loaded";
 import { Amount, Badge, ShortId, Time } from "../parts/values";
 import { userQuery } from "../queries";
-import type { UserRow } from "../wire";
+import type { Account } from "../types";
 import { MOVEMENTS } from "../writes";
 import { Ledger } from "./Ledger";
 import { MovementDialog } from "./MovementDialog";
@@ -33,7 +33,7 @@ export function UserPage({ id, search }: { id: string; search: string }): ReactN
         {query.data?.role === "admin" && <Badge tone="good">{t("users.admin")}</Badge>}
       </div>
       <Loaded query={query} texts="operations" height="14rem">
-        {query.data !== undefined && <Account user={query.data} />}
+        {query.data !== undefined && <Overview user={query.data} />}
         {query.data !== undefined && <Ledger userId={id} currency={query.data.wallet.currency} />}
       </Loaded>
     </section>
@@ -42,7 +42,7 @@ export function UserPage({ id, search }: { id: string; search: string }): ReactN
 
 const POTS = ["held", "balance", "granted", "paid", "debt"] as const;
 
-function Account({ user }: { user: UserRow }): ReactNode {
+function Overview({ user }: { user: Account }): ReactNode {
   const { t } = useTranslation("operations");
   const { wallet } = user;
   return (

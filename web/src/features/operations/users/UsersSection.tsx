@@ -8,7 +8,7 @@ import { Empty, Loaded, MoreButton } from "@/components/ui/Loaded";
 import { Amount, Badge, Time } from "../parts/values";
 import { usersQuery } from "../queries";
 import type { OperationsSearch } from "../search";
-import type { UserRow } from "../wire";
+import type { Account } from "../types";
 import { UserPage } from "./UserPage";
 
 const TYPING_MS = 250;
@@ -70,7 +70,7 @@ function UserList({ search }: { search: string }): ReactNode {
   );
 }
 
-function UserTable({ users, search, busy }: { users: readonly UserRow[]; search: string; busy: boolean }): ReactNode {
+function UserTable({ users, search, busy }: { users: readonly Account[]; search: string; busy: boolean }): ReactNode {
   const { t } = useTranslation("operations");
   return (
     <div className="panel overflow-hidden" aria-busy={busy}>

@@ -62,14 +62,17 @@ test("while the outcome is unknown another amount cannot slip in", async () => {
   expect(new Set(seen.map(([key]) => key)).size).toBe(1);
 });
 
-test("after a refusal or a success the next booking is a new one", async () => {
+test("after a refusal the next attempt is a new one; what is booked is not booked again from the same dialog", async () => {
   serve((call) => (call === 1 ? refused() : booked()));
   const { result } = renderHook(() => useTransfer("next"));
   await act(() => result.current.send(five));
   expect(result.current.failure?.code).toBe("amount_too_large");
   expect(result.current.unsettled).toBeNull();
-  await act(() => result.current.send(five));
-  await act(() => result.current.send(five));
+  expect(await act(() => result.current.send(five))).toMatchObject({ id: "m" });
+  expect(await act(() => result.current.send(five))).toBeNull();
+  const next = renderHook(() => useTransfer("next"));
+  await act(() => next.result.current.send(five));
+  expect(seen).toHaveLength(3);
   expect(new Set(seen.map(([key]) => key)).size).toBe(3);
 });
 

@@ -1,12 +1,13 @@
 /**
  * A movement of money that happens once. Its idempotency key is made when it is first sent and stays with it until the
  * server has said yes or no: a double click, a retry after a lost answer and a dialog that was closed in between all
- * send the same key with the same body. While the outcome is unknown nothing else can be booked for this user.
+ * send the same key with the same body. While the outcome is unknown nothing else can be booked for this user. A dialog
+ * books once: a second click that arrives while it closes is not another booking.
  */
 import { useCallback, useRef, useState } from "react";
 import { type ApiError, networkError } from "@/api/problem";
 import { randomId } from "@/lib/uuid";
-import type { MovementAnswer } from "../wire";
+import type { Movement } from "../types";
 import { bookTransfer, type Transfer } from "../writes";
 
 interface Attempt {
@@ -27,22 +28,23 @@ export interface TransferState {
   failure: ApiError | null;
   /** The movement whose outcome is unknown; `send` repeats it. */
   unsettled: Transfer | null;
-  /** Resolves with the answer, or null when it failed or another attempt is on its way. */
-  send: (transfer: Transfer) => Promise<MovementAnswer | null>;
+  /** Resolves with the answer, or null when it failed, is on its way already, or was booked. */
+  send: (transfer: Transfer) => Promise<Movement | null>;
   /** Gives the unsettled movement up: the operator has looked whether it was booked. */
   forget: () => void;
 }
 
 export function useTransfer(userId: string): TransferState {
-  const inFlight = useRef(false);
+  /** Busy, or done. */
+  const closed = useRef(false);
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<ApiError | null>(null);
   const [unsettled, setUnsettled] = useState<Transfer | null>(() => open.get(userId)?.transfer ?? null);
 
   const send = useCallback(
-    async (transfer: Transfer): Promise<MovementAnswer | null> => {
-      if (inFlight.current) return null;
-      inFlight.current = true;
+    async (transfer: Transfer): Promise<Movement | null> => {
+      if (closed.current) return null;
+      closed.current = true;
       setBusy(true);
       const attempt = open.get(userId) ?? { key: randomId(), transfer };
       open.set(userId, attempt);
@@ -54,12 +56,12 @@ export function useTransfer(userId: string): TransferState {
         return answer;
       } catch (cause) {
         const error = networkError(cause);
+        closed.current = false;
         if (!isUnknown(error)) open.delete(userId);
         setUnsettled(isUnknown(error) ? attempt.transfer : null);
         setFailure(error);
         return null;
       } finally {
-        inFlight.current = false;
         setBusy(false);
       }
     },

@@ -1,0 +1,274 @@
+/** The operator's pages as a person meets them, against a scripted server. */
+import type { ReactNode } from "react";
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { createMemoryHistory, createRootRoute, createRoute, createRouter, Outlet, RouterProvider } from "@tanstack/react-router";
+import { render, screen, waitFor, within } from "@testing-library/react";
+import userEvent from "@testing-library/user-event";
+import { http, HttpResponse } from "msw";
+import { Tooltip } from "radix-ui";
+import { beforeAll, beforeEach, expect, test, vi } from "vitest";
+import { adopt } from "@/api/credentials";
+import { startI18n, withTexts } from "@/i18n";
+import { server } from "@/test/server";
+import { OperationsPage } from "./OperationsPage";
+import { operationsSearch } from "./search";
+import type { Channel, LoggedEvent, Account } from "./types";
+
+const at = "2026-11-21T10:20:30Z";
+const USER_ID = "0193a5c0-7e10-7abc-8def-0123456789ab";
+
+const channel: Channel = {
+  id: "c1",
+  name: "Main",
+  provider: "openai",
+  base_url: "https://api.example.org/v1",
+  key_hints: ["a1B2"],
+  models: [
+    {
+      name: "fast",
+      upstream: "fast",
+      context_tokens: null,
+      max_output_tokens: null,
+      prices: { input: "2.5", output: "10" },
+      costs: { input: "1", output: "5" },
+      price_version: 1,
+    },
+  ],
+  enabled: false,
+  created_at: at,
+  updated_at: at,
+};
+
+const nothing = "0";
+const user: Account = {
+  id: USER_ID,
+  email: "ada@example.org",
+  username: "ada",
+  role: "user",
+  created_at: at,
+  wallet: {
+    available_nanos: "1000000001",
+    held_nanos: nothing,
+    balance_nanos: "1000000001",
+    granted_nanos: "1000000001",
+    paid_nanos: nothing,
+    debt_nanos: nothing,
+    currency: "USD",
+  },
+};
+
+function signIn(role: "user" | "admin"): void {
+  adopt({
+    access_token: "t",
+    refresh_token: null,
+    expires_in: 900,
+    user: { id: USER_ID, email: "op@example.org", username: "op", role, created_at: at },
+  });
+}
+
+function open(path: string): void {
+  const root = createRootRoute({ component: Outlet });
+  const page = createRoute({ getParentRoute: () => root, path: "/operations/$section", validateSearch: operationsSearch, component: OperationsPage });
+  const home = createRoute({ getParentRoute: () => root, path: "/" });
+  const router = createRouter({ routeTree: root.addChildren([home, page]), history: createMemoryHistory({ initialEntries: [path] }) });
+  const client = new QueryClient({ defaultOptions: { queries: { retry: false } } });
+  const app: ReactNode = (
+    <QueryClientProvider client={client}>
+      <Tooltip.Provider>
+        <RouterProvider router={router as never} />
+      </Tooltip.Provider>
+    </QueryClientProvider>
+  );
+  render(app);
+}
+
+const refuse = (status: number, code: string, more: object = {}): Response =>
+  HttpResponse.json({ status, code, title: "", detail: `server: ${code}`, request_id: "r", ...more }, { status });
+
+beforeAll(async () => {
+  // jsdom measures nothing and scrolls nowhere.
+  vi.stubGlobal("ResizeObserver", class { observe = (): void => undefined; unobserve = (): void => undefined; disconnect = (): void => undefined; });
+  vi.stubGlobal("scrollTo", () => undefined);
+  await startI18n("en");
+  await withTexts("operations", async () => undefined);
+});
+
+beforeEach(() => {
+  signIn("admin");
+  server.use(http.get("*/api/v1/admin/channels", () => HttpResponse.json({ items: [channel], next_cursor: null })));
+});
+
+test("whoever is no operator finds nothing here, and nothing is asked of the server", async () => {
+  signIn("user");
+  open("/operations/channels");
+  expect(await screen.findByRole("heading", { name: "Nothing here" })).toBeTruthy();
+});
+
+test("a section that does not exist is not found", async () => {
+  open("/operations/secrets");
+  expect(await screen.findByRole("heading", { name: "Nothing here" })).toBeTruthy();
+});
+
+test("what is missing is told beside its field, and the first one gets the focus", async () => {
+  open("/operations/channels?channel=new");
+  await userEvent.click(await screen.findByRole("button", { name: "Add channel" }));
+  const name = screen.getAllByRole("textbox", { name: "Name" })[0];
+  expect(name?.getAttribute("aria-invalid")).toBe("true");
+  await waitFor(() => expect(document.activeElement).toBe(name));
+  const prices = within(screen.getByRole("group", { name: "Prices per million tokens" }));
+  expect(prices.getByRole("textbox", { name: "Input" }).getAttribute("aria-invalid")).toBe("true");
+  expect(prices.getByRole("textbox", { name: "Reasoning" }).getAttribute("aria-invalid")).toBe("false");
+});
+
+test("what the server refuses stands at its field; the corrected channel is sent as it was typed", async () => {
+  const bodies: unknown[] = [];
+  server.use(
+    http.post("*/api/v1/admin/channels", async ({ request }) => {
+      bodies.push(await request.json());
+      if (bodies.length > 1) return HttpResponse.json(channel, { status: 201 });
+      return refuse(422, "address_not_allowed", { errors: [{ field: "base_url", code: "address_not_allowed", message: "no" }] });
+    }),
+  );
+  open("/operations/channels?channel=new");
+  const visitor = userEvent.setup();
+  await visitor.type((await screen.findAllByRole("textbox", { name: "Name" }))[0] as HTMLElement, "Mine");
+  const address = screen.getByRole("textbox", { name: "Base URL" });
+  await visitor.type(address, "http://169.254.169.254/v1");
+  await visitor.type(screen.getByRole("textbox", { name: "Keys" }), "sk-1");
+  await visitor.type(screen.getAllByRole("textbox", { name: "Name" })[1] as HTMLElement, "fast");
+  const costs = within(screen.getByRole("group", { name: "Costs per million tokens" }));
+  await visitor.type(costs.getByRole("textbox", { name: "Input" }), "0.1");
+  await visitor.type(costs.getByRole("textbox", { name: "Output" }), "0.3");
+  await visitor.click(screen.getByRole("button", { name: "Use costs as prices" }));
+  await visitor.click(screen.getByRole("button", { name: "Add channel" }));
+  await waitFor(() => expect(address.getAttribute("aria-invalid")).toBe("true"));
+  expect(screen.getByText(/does not call that address/)).toBeTruthy();
+  await visitor.click(screen.getByRole("button", { name: "OpenAI" }));
+  await visitor.click(screen.getByRole("button", { name: "Add channel" }));
+  expect(await screen.findByRole("link", { name: "Add a channel" })).toBeTruthy();
+  expect(bodies[1]).toEqual({
+    name: "Mine",
+    provider: "openai",
+    base_url: "https://api.openai.com/v1",
+    keys: ["sk-1"],
+    models: [{ name: "fast" }],
+    prices: { fast: { input: "0.10", output: "0.30" } },
+    costs: { fast: { input: "0.10", output: "0.30" } },
+    enabled: false,
+  });
+});
+
+test("a test call says how long it took and what came back, or why nothing did", async () => {
+  const results = [
+    { ok: true, model: "fast", latency_ms: 1412, reply: "Hello there.", error: null },
+    { ok: false, model: "fast", latency_ms: 30_001, reply: null, error: { code: "timed_out", message: "no answer within 30s" } },
+  ];
+  server.use(http.post("*/api/v1/admin/channels/c1/test", () => HttpResponse.json(results.shift())));
+  open("/operations/channels");
+  const button = await screen.findByRole("button", { name: "Test call through Main" });
+  await userEvent.click(button);
+  expect(await screen.findByText("fast answered in 1,412 ms")).toBeTruthy();
+  expect(screen.getByText("Hello there.")).toBeTruthy();
+  await userEvent.click(button);
+  expect(await screen.findByText("fast gave no answer (30,001 ms)")).toBeTruthy();
+  expect(screen.getByText("no answer within 30s")).toBeTruthy();
+});
+
+test("a price is changed in place; what did not change is not sent", async () => {
+  const patches: unknown[] = [];
+  server.use(
+    http.patch("*/api/v1/admin/channels/c1", async ({ request }) => {
+      patches.push(await request.json());
+      return HttpResponse.json(channel);
+    }),
+  );
+  open("/operations/models");
+  await userEvent.click(await screen.findByRole("button", { name: "Change prices of fast" }));
+  const output = within(screen.getByRole("group", { name: "Prices per million tokens" })).getByRole("textbox", { name: "Output" });
+  await userEvent.clear(output);
+  await userEvent.type(output, "1,5");
+  await userEvent.click(screen.getByRole("button", { name: "Save" }));
+  expect(output.getAttribute("aria-invalid")).toBe("true");
+  await userEvent.clear(output);
+  await userEvent.type(output, "12");
+  await userEvent.click(screen.getByRole("button", { name: "Save" }));
+  await waitFor(() => expect(patches).toEqual([{ prices: { fast: { input: "2.50", output: "12.00" } } }]));
+});
+
+function serveUser(): void {
+  server.use(
+    http.get("*/api/v1/admin/users/:id", () => HttpResponse.json(user)),
+    http.get("*/api/v1/admin/users/:id/ledger", () => HttpResponse.json({ items: [], next_cursor: null })),
+  );
+}
+
+test("a double click on the button grants once, to the nano", async () => {
+  serveUser();
+  const sent: unknown[] = [];
+  server.use(
+    http.post("*/api/v1/admin/users/:id/grants", async ({ request }) => {
+      sent.push(await request.json());
+      return HttpResponse.json({ id: "m", user_id: USER_ID, amount_nanos: "1", wallet: user.wallet }, { status: 201 });
+    }),
+  );
+  open(`/operations/users?user=${USER_ID}`);
+  await userEvent.click(await screen.findByRole("button", { name: "Grant credit" }));
+  const dialog = within(await screen.findByRole("dialog"));
+  await userEvent.type(dialog.getByRole("textbox", { name: "Amount in USD" }), "0.000000001");
+  await userEvent.type(dialog.getByRole("textbox", { name: "Reason" }), "a nano");
+  await userEvent.dblClick(dialog.getByRole("button", { name: "Grant" }));
+  await waitFor(() => expect(screen.queryByRole("dialog")).toBeNull());
+  expect(sent).toEqual([{ amount_nanos: "1", reason: "a nano" }]);
+});
+
+test("an amount that cannot be booked is told before anything is sent, the server's limit after", async () => {
+  serveUser();
+  server.use(http.post("*/api/v1/admin/users/:id/grants", () => refuse(422, "amount_too_large")));
+  open(`/operations/users?user=${USER_ID}`);
+  await userEvent.click(await screen.findByRole("button", { name: "Grant credit" }));
+  const dialog = within(await screen.findByRole("dialog"));
+  const amount = dialog.getByRole("textbox", { name: "Amount in USD" });
+  await userEvent.type(amount, "-5");
+  await userEvent.click(dialog.getByRole("button", { name: "Grant" }));
+  expect(dialog.getByText("More than zero.")).toBeTruthy();
+  expect(dialog.getByText("Say why: it stays in the books.")).toBeTruthy();
+  await userEvent.clear(amount);
+  await userEvent.type(amount, "999999");
+  await userEvent.type(dialog.getByRole("textbox", { name: "Reason" }), "much");
+  await userEvent.click(dialog.getByRole("button", { name: "Grant" }));
+  expect(await dialog.findByText("At most a million at once.")).toBeTruthy();
+  expect(amount.getAttribute("aria-invalid")).toBe("true");
+});
+
+function event(position: number): Omit<LoggedEvent, "payload"> & { payload: object } {
+  return {
+    position,
+    aggregate_type: "session",
+    aggregate_id: USER_ID,
+    sequence: 1,
+    event_type: "session.message_sent",
+    event_version: "1",
+    recorded_at: at,
+    actor: null,
+    command_id: null,
+    payload: { content: { $sealed: { subject: USER_ID } }, count: 2 },
+  };
+}
+
+test("sealed fields stay closed, and the log goes on where the server says", async () => {
+  const queries: string[] = [];
+  server.use(
+    http.get("*/api/v1/admin/events", ({ request }) => {
+      const query = new URL(request.url).searchParams;
+      queries.push(`${query.get("aggregate_type") ?? ""} ${query.get("cursor") ?? ""}`);
+      return HttpResponse.json(query.has("cursor") ? { items: [event(3)], next_cursor: null } : { items: [event(9)], next_cursor: "7" });
+    }),
+  );
+  open("/operations/events?type=session");
+  await userEvent.click(await screen.findByText("session.message_sent"));
+  const payload = await screen.findByRole("group", { name: "Payload" });
+  expect(payload.textContent).toBe('{\n  "content": sealed,\n  "count": 2\n}');
+  await userEvent.click(screen.getByRole("button", { name: "Show more" }));
+  await waitFor(() => expect(screen.getAllByText("session.message_sent")).toHaveLength(2));
+  expect(queries).toEqual(["session ", "session 7"]);
+});
