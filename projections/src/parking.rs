@@ -124,7 +124,8 @@ async fn waiting_events(pool: &PgPool, key: &ParkedKey) -> sqlx::Result<Vec<Proj
     rows.iter().map(stored_event).collect()
 }
 
-fn stored_event(row: &PgRow) -> sqlx::Result<ProjectedEvent> {
+/// A row of `events` with its position, as stored: sealed fields stay closed.
+pub(crate) fn stored_event(row: &PgRow) -> sqlx::Result<ProjectedEvent> {
     Ok(ProjectedEvent {
         position: row.try_get("position")?,
         aggregate_type: row.try_get("aggregate_type")?,

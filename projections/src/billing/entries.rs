@@ -39,6 +39,21 @@ pub enum Account {
 }
 
 impl Account {
+    /// All of them, in the order of their declaration.
+    pub(crate) const ALL: [Self; 11] = [
+        Self::Granted,
+        Self::Paid,
+        Self::Debt,
+        Self::Reserved,
+        Self::Holds,
+        Self::Revenue,
+        Self::Promotions,
+        Self::Payments,
+        Self::Adjustments,
+        Self::UpstreamCost,
+        Self::UpstreamPayable,
+    ];
+
     /// The word in rows and JSON.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

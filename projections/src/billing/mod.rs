@@ -6,6 +6,7 @@
 mod entries;
 mod projector;
 mod queries;
+pub mod reconcile;
 mod records;
 mod rows;
 mod statement;

@@ -1,16 +1,17 @@
-//! Holds and settlements as stored: what the projector writes for an event, and what a reconciliation expects to find.
+//! Holds, settlements and ledger lines as stored: what the projector writes for an event, and what a reconciliation expects to find.
 
 use std::borrow::Cow;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use domain::{
-    Sealed,
+    HoldId, Sealed,
     billing::{Purpose, Rates, WalletEvent},
 };
 use serde::Serialize;
 use sqlx::{FromRow, PgConnection, types::Json};
 use uuid::Uuid;
 
+use super::entries::{Account, EntryKind, Line, Movement};
 use crate::projector::storable;
 
 /// A row of `billing_v1.holds`.
@@ -63,6 +64,38 @@ pub(super) struct ChargeRecord {
     pub(super) run_id: Option<Uuid>,
     pub(super) api_key_id: Option<Uuid>,
     pub(super) at: DateTime<Utc>,
+}
+
+/// A row of `billing_v1.ledger_entries`, without its reason: that is no matter of money, and sealed in the log.
+#[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
+pub(super) struct EntryRecord {
+    pub(super) position: i64,
+    pub(super) line: i32,
+    pub(super) owner: Uuid,
+    pub(super) account: Account,
+    pub(super) amount_nanos: i64,
+    pub(super) kind: EntryKind,
+    pub(super) hold_id: Option<Uuid>,
+    pub(super) model: Option<String>,
+    pub(super) at: DateTime<Utc>,
+}
+
+impl EntryRecord {
+    /// The rows of `movement` at `position` of the log.
+    pub(super) fn of(owner: Uuid, position: i64, movement: &Movement<'_>) -> Vec<Self> {
+        let entry = |(line, number): (&Line, i32)| Self {
+            position,
+            line: number,
+            owner,
+            account: line.account,
+            amount_nanos: line.amount.get(),
+            kind: movement.kind,
+            hold_id: movement.hold_id.map(HoldId::uuid),
+            model: movement.model.map(|model| storable(model).into_owned()),
+            at: stored(movement.at),
+        };
+        movement.lines.iter().zip(1..).map(entry).collect()
+    }
 }
 
 /// Who a call was made for.

@@ -2,7 +2,10 @@
 
 use chrono::TimeDelta;
 use domain::billing::{Basis, Currency, ExpiryPolicy, Nanos, Purpose, ReleaseReason, Source, Tokens, WalletCommand};
-use projections::billing::{self, BillingProjector};
+use projections::billing::{
+    self, BillingProjector,
+    reconcile::{Difference, reconcile},
+};
 use proptest::{
     collection::vec,
     prelude::*,
@@ -147,4 +150,9 @@ fn whatever_a_wallet_lives_through_its_ledger_and_its_rows_say_what_it_says_itse
             Ok(())
         })
         .unwrap();
+    let mut differences = vec![];
+    let report = |difference: Difference| differences.push(difference);
+    let summary = runtime.block_on(reconcile(&world.pool, report)).unwrap();
+    assert_eq!(differences, []);
+    assert!(summary.wallets > 20 && summary.events > 300, "{summary:?}");
 }

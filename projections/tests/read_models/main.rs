@@ -13,6 +13,7 @@ mod log;
 mod parking;
 mod purse;
 mod rebuild;
+mod reconcile;
 mod relay;
 mod runner;
 mod support;
