@@ -90,7 +90,6 @@ impl Channels {
             OpenAi::new(OpenAiConfig {
                 base_url: base_url.clone().unwrap_or_default(),
                 api_key,
-                models: channel.models.iter().map(|model| model.upstream.clone()).collect(),
                 address_policy: self.addresses,
                 limits: Limits::default(),
             })
@@ -169,10 +168,6 @@ impl InTurn {
 impl Provider for InTurn {
     fn name(&self) -> &str {
         "openai"
-    }
-
-    fn models(&self) -> Vec<relay::ModelInfo> {
-        self.account().models()
     }
 
     async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {

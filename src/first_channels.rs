@@ -69,7 +69,6 @@ async fn environment(config: &Config, node: &Node) -> anyhow::Result<ChannelComm
         let account = OpenAiConfig {
             base_url: base_url.clone(),
             api_key: key.clone().map(SecretString::from),
-            models: vec![],
             address_policy: addresses,
             limits: Limits::default(),
         };

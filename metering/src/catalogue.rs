@@ -166,10 +166,6 @@ mod tests {
             "nobody"
         }
 
-        fn models(&self) -> Vec<relay::ModelInfo> {
-            vec![]
-        }
-
         async fn chat(&self, _: ChatRequest, _: CancellationToken) -> Result<ReplyStream, RelayError> {
             Err(RelayError::UpstreamCut)
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Completion, CompletionRequest, RelayError, Usage};
@@ -39,7 +40,7 @@ impl fmt::Debug for Turn {
 /// One question to a model: the whole conversation, oldest turn first.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
-    /// The model id as the provider lists it, not empty: [`crate::Catalogue::resolve`] gives it.
+    /// The model id as the provider lists it, not empty: not the name by which users ask for it.
     pub model: String,
     /// Oldest first; the last one is normally the user's.
     pub turns: Vec<Turn>,
@@ -91,19 +92,6 @@ impl fmt::Debug for ReplyDelta {
     }
 }
 
-/// One model as a user may choose it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ModelInfo {
-    /// The id that a request names.
-    pub id: String,
-    /// [`Provider::name`] of the provider that serves it.
-    pub provider: String,
-    /// A small model that shows that the house works, not one to rely on; the page says so.
-    pub demonstration: bool,
-    /// The context window in tokens, where it is known.
-    pub context_tokens: Option<u32>,
-}
-
 /// The answer as it is generated. Dropping it stops the generation and closes the upstream connection.
 pub type ReplyStream = BoxStream<'static, Result<ReplyDelta, RelayError>>;
 
@@ -113,8 +101,16 @@ pub trait Provider: Send + Sync {
     /// A short stable name such as `local` or `openai`.
     fn name(&self) -> &str;
 
-    /// The models that it serves, the preferred one first.
-    fn models(&self) -> Vec<ModelInfo>;
+    /// Tokens of the prompt that `turns` become, as well as they can be counted before a call. Takes milliseconds for a
+    /// long conversation: call it off the async threads.
+    fn count_turns(&self, model: &str, turns: &[Turn]) -> u64 {
+        crate::count_turns(model, turns)
+    }
+
+    /// The same for a call of the compatible API.
+    fn count_request(&self, model: &str, body: &Map<String, Value>) -> u64 {
+        crate::count_request(model, body)
+    }
 
     /// Starts an answer. An error here means that no text was produced, so a retry costs nobody a half answer.
     ///

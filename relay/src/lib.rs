@@ -1,7 +1,6 @@
 //! Model providers: wire mapping and streaming transport, one file a provider.
 //!
-//! A caller builds a [`ChatRequest`], asks the [`Catalogue`] which [`Provider`] serves its model, and reads a stream of
-//! [`ReplyDelta`]; a caller that speaks OpenAI's own protocol passes a [`CompletionRequest`] through instead. Every
+//! A caller builds a [`ChatRequest`] for a [`Provider`] and reads a stream of [`ReplyDelta`]; a caller that speaks OpenAI's own protocol passes a [`CompletionRequest`] through instead. Every
 //! stream that succeeds ends with exactly one `Done`; every other end is one [`RelayError`], which says by
 //! [`RelayError::is_retryable`] whether another attempt could help.
 //!
@@ -9,7 +8,6 @@
 //! neither its errors nor its `Debug` output contain message text, keys or full URLs.
 
 mod address;
-mod catalogue;
 mod chat;
 mod completion;
 mod count;
@@ -20,8 +18,7 @@ mod sse;
 mod usage;
 
 pub use address::{AddressPolicy, check_base_url};
-pub use catalogue::Catalogue;
-pub use chat::{ChatRequest, Finish, ModelInfo, Provider, ReplyDelta, ReplyStream, Role, Turn};
+pub use chat::{ChatRequest, Finish, Provider, ReplyDelta, ReplyStream, Role, Turn};
 pub use completion::{Completion, CompletionFrame, CompletionRequest, CompletionStream};
 pub use count::{count_request, count_turns};
 pub use error::RelayError;

@@ -20,12 +20,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
 use rayon::{ThreadPool, ThreadPoolBuilder};
+use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::generate::{Generation, Model, Out};
 pub use self::prepare::prepare;
-use crate::{ChatRequest, Completion, CompletionRequest, ModelInfo, Provider, RelayError, ReplyStream};
+use crate::{ChatRequest, Completion, CompletionRequest, Provider, RelayError, ReplyStream, Turn};
 
 /// The one model that this provider has.
 pub const MODEL_ID: &str = "smollm2-135m-instruct";
@@ -81,6 +82,7 @@ impl LocalConfig {
 pub struct Local {
     jobs: SyncSender<Job>,
     config: Arc<LocalConfig>,
+    shared: Arc<Shared>,
 }
 
 struct Job {
@@ -119,7 +121,7 @@ impl Local {
                 .spawn(move || serve(&shared, &waiting))
                 .map_err(|error| failed(&error))?;
         }
-        Ok(Self { jobs, config })
+        Ok(Self { jobs, config, shared })
     }
 }
 
@@ -167,13 +169,18 @@ impl Provider for Local {
         "local"
     }
 
-    fn models(&self) -> Vec<ModelInfo> {
-        vec![ModelInfo {
-            id: MODEL_ID.to_owned(),
-            provider: self.name().to_owned(),
-            demonstration: true,
-            context_tokens: u32::try_from(self.config.context_tokens).ok(),
-        }]
+    fn count_turns(&self, _: &str, turns: &[Turn]) -> u64 {
+        // As the model will see it: with its template, without what does not fit into its window.
+        let prompt = self.shared.model().and_then(|model| model.prompt_tokens(turns, self.config.context_tokens));
+        prompt.unwrap_or_else(|_| crate::count_turns(MODEL_ID, turns))
+    }
+
+    fn count_request(&self, model: &str, body: &Map<String, Value>) -> u64 {
+        match complete::turns(body) {
+            Ok(turns) => self.count_turns(model, &turns),
+            // It will be refused.
+            Err(_) => crate::count_request(model, body),
+        }
     }
 
     async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {

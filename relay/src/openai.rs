@@ -32,8 +32,7 @@ use self::stream::Answer;
 use self::whole::Document;
 use crate::address::{self, Resolver};
 use crate::{
-    AddressPolicy, ChatRequest, Completion, CompletionRequest, ModelInfo, Provider, RelayError, ReplyStream,
-    check_base_url,
+    AddressPolicy, ChatRequest, Completion, CompletionRequest, Provider, RelayError, ReplyStream, check_base_url,
 };
 
 /// An error body, or an answer without streaming, is read up to this size.
@@ -50,8 +49,6 @@ pub struct OpenAiConfig {
     pub base_url: String,
     /// Absent for local servers that want none. `Debug` does not show it.
     pub api_key: Option<SecretString>,
-    /// The models that users may choose, the preferred one first.
-    pub models: Vec<String>,
     /// How patient we are and how much we take.
     pub limits: Limits,
     /// Which addresses are allowed beyond the safe default.
@@ -204,16 +201,6 @@ impl Provider for OpenAi {
         "openai"
     }
 
-    fn models(&self) -> Vec<ModelInfo> {
-        let info = |id: &String| ModelInfo {
-            id: id.clone(),
-            provider: self.name().to_owned(),
-            demonstration: false,
-            context_tokens: None,
-        };
-        self.config.models.iter().map(info).collect()
-    }
-
     async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
         let asked = Asked::chat(&request, self.is_openai);
         let answer = unless_cancelled(&cancel, self.stream(asked, cancel.clone())).await?;
@@ -310,7 +297,6 @@ mod tests {
         let config = OpenAiConfig {
             base_url: "https://host.example/v1".to_owned(),
             api_key: Some("sk-very-secret".into()),
-            models: vec![],
             limits: Limits::default(),
             address_policy: AddressPolicy::default(),
         };

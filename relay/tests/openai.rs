@@ -17,7 +17,6 @@ fn adapter_with(provider: &MockProvider, limits: Limits) -> OpenAi {
     OpenAi::new(OpenAiConfig {
         base_url: provider.base_url().to_owned(),
         api_key: Some("sk-test-key".into()),
-        models: vec!["mock-1".to_owned()],
         limits,
         address_policy: AddressPolicy::default(),
     })
@@ -324,7 +323,6 @@ async fn a_server_that_has_no_list_of_models_is_a_clear_error() {
     let config = OpenAiConfig {
         base_url: format!("{}/elsewhere", provider.base_url()),
         api_key: None,
-        models: vec![],
         limits: Limits::default(),
         address_policy: AddressPolicy::default(),
     };
@@ -337,7 +335,6 @@ fn an_account_in_a_link_local_network_is_refused_unless_it_is_allowed() {
     let account = |allow_link_local| OpenAiConfig {
         base_url: "http://169.254.169.254/v1".to_owned(),
         api_key: None,
-        models: vec![],
         limits: Limits::default(),
         address_policy: AddressPolicy { allow_link_local },
     };
@@ -349,12 +346,7 @@ fn an_account_in_a_link_local_network_is_refused_unless_it_is_allowed() {
 async fn a_server_may_be_named_instead_of_numbered() {
     let provider = MockProvider::start().await;
     let base_url = provider.base_url().replace("127.0.0.1", "localhost");
-    let config = OpenAiConfig {
-        base_url,
-        api_key: None,
-        models: vec![],
-        limits: Limits::default(),
-        address_policy: AddressPolicy::default(),
-    };
+    let config =
+        OpenAiConfig { base_url, api_key: None, limits: Limits::default(), address_policy: AddressPolicy::default() };
     assert_eq!(OpenAi::new(config).unwrap().list_models().await.unwrap(), ["mock-1", "mock-2"]);
 }

@@ -1,5 +1,7 @@
 //! `POST /v1/chat/completions`.
 
+use std::sync::Arc;
+
 use axum::{
     Extension,
     extract::{Request, State},
@@ -67,8 +69,8 @@ pub(super) async fn complete(
 
 /// The input's tokens. Counting is arithmetic for milliseconds, so it is done off the async threads.
 async fn count(offer: &Offer, body: Map<String, Value>) -> Result<(u64, Map<String, Value>), Problem> {
-    let model = offer.upstream.clone();
-    let count = move || (relay::count_request(&model, &body), body);
+    let (provider, model) = (Arc::clone(&offer.provider), offer.upstream.clone());
+    let count = move || (provider.count_request(&model, &body), body);
     tokio::task::spawn_blocking(count).await.map_err(|error| Problem::bug(&error))
 }
 

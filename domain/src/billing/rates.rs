@@ -8,12 +8,10 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
-use super::Nanos;
+use super::{Nanos, money::nanos_of_decimal};
 
 /// Tokens that a rate is for.
 const PER_TOKENS: i128 = 1_000_000;
-/// Digits after the point that a rate can have: a nano-unit per million tokens.
-const DECIMALS: usize = 9;
 /// Currency units per million tokens, at most: far beyond any model, and sums of costs stay exact.
 const MAX_UNITS: i64 = 1_000_000;
 
@@ -44,15 +42,7 @@ impl FromStr for Rate {
     type Err = InvalidRate;
 
     fn from_str(text: &str) -> Result<Self, InvalidRate> {
-        let (units, decimals) = text.split_once('.').unwrap_or((text, ""));
-        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        let point_alone = text.ends_with('.') || units.is_empty();
-        if point_alone || units.len() > 7 || decimals.len() > DECIMALS || !digits(units) || !digits(decimals) {
-            return Err(InvalidRate);
-        }
-        let units: i64 = units.parse().map_err(|_| InvalidRate)?;
-        let nanos: i64 = format!("{decimals:0<DECIMALS$}").parse().map_err(|_| InvalidRate)?;
-        let rate = units * Nanos::ONE.get() + nanos;
+        let rate = nanos_of_decimal(text).ok_or(InvalidRate)?;
         if rate <= MAX_UNITS * Nanos::ONE.get() { Ok(Self(rate)) } else { Err(InvalidRate) }
     }
 }

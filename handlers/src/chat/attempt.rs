@@ -4,7 +4,7 @@
 //! former attempt still sends; nothing is asked of a model before credit is held; the ending and its charge are one
 //! transaction. A closed browser changes nothing; a stop keeps what was said.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
 use domain::{
@@ -147,8 +147,8 @@ impl Attempt<'_> {
 
     /// Sets credit apart for `request`, or says how the run ends without. A run has one hold, whatever its attempts.
     async fn hold(&self, payer: UserId, offer: &Offer, request: &ChatRequest) -> Result<Result<Held, Ending>, Left> {
-        let (model, turns) = (offer.upstream.clone(), request.turns.clone());
-        let counted = tokio::task::spawn_blocking(move || relay::count_turns(&model, &turns)).await;
+        let (provider, model, turns) = (Arc::clone(&offer.provider), offer.upstream.clone(), request.turns.clone());
+        let counted = tokio::task::spawn_blocking(move || provider.count_turns(&model, &turns)).await;
         let input_tokens = counted.map_err(|error| Left::Broken(error.to_string()))?;
         let meter = &self.worker.meter;
         let quote = offer.quote(input_tokens, self.worker.options.max_output_tokens, meter.bounds());

@@ -94,7 +94,6 @@ impl House {
         let openai = OpenAi::new(OpenAiConfig {
             base_url: self.provider.base_url().to_owned(),
             api_key: None,
-            models: vec![],
             limits: Limits::default(),
             address_policy: relay::AddressPolicy::default(),
         });

@@ -22,12 +22,7 @@ use crate::{
 pub(super) fn chat_request(request: &CompletionRequest) -> Result<ChatRequest, RelayError> {
     let body = &request.body;
     refuse_promises(body)?;
-    let messages = body.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
-    let messages = messages.ok_or_else(|| refused("messages", "`messages` must be a list that is not empty"))?;
-    let mut turns = Vec::with_capacity(messages.len());
-    for message in messages {
-        turns.extend(turn(message)?);
-    }
+    let turns = turns(body)?;
     let temperature = match body.get("temperature") {
         None | Some(Value::Null) => None,
         Some(value) => {
@@ -40,6 +35,20 @@ pub(super) fn chat_request(request: &CompletionRequest) -> Result<ChatRequest, R
         named.map(|bound| u32::try_from(bound).unwrap_or(u32::MAX))
     });
     Ok(ChatRequest { model: request.model.clone(), turns, max_output_tokens, temperature, user_tag: None })
+}
+
+/// What was said, as far as this model can read it.
+///
+/// # Errors
+/// As [`chat_request`].
+pub(super) fn turns(body: &Map<String, Value>) -> Result<Vec<Turn>, RelayError> {
+    let messages = body.get("messages").and_then(Value::as_array).filter(|messages| !messages.is_empty());
+    let messages = messages.ok_or_else(|| refused("messages", "`messages` must be a list that is not empty"))?;
+    let mut turns = Vec::with_capacity(messages.len());
+    for message in messages {
+        turns.extend(turn(message)?);
+    }
+    Ok(turns)
 }
 
 fn refuse_promises(body: &Map<String, Value>) -> Result<(), RelayError> {

@@ -16,7 +16,7 @@ use super::LocalConfig;
 use super::llama::{Llama, Memory};
 use super::prompt::Prompter;
 use super::sample::{Sampler, is_looping};
-use crate::{Basis, ChatRequest, Finish, RelayError, ReplyDelta, Usage};
+use crate::{Basis, ChatRequest, Finish, RelayError, ReplyDelta, Turn, Usage};
 
 /// The prompt is read in pieces of this many tokens: fast, and a cancellation waits for one piece at most.
 const PREFILL_TOKENS: usize = 64;
@@ -44,6 +44,14 @@ impl Model {
         let content = gguf_file::Content::read(&mut file).map_err(|_| unreadable("not a GGUF file".to_owned()))?;
         let llama = Llama::load(&content, &mut file, context).map_err(|error| unreadable(first_line(&error)))?;
         Ok(Self { llama, prompter: Prompter::load(&content)? })
+    }
+
+    /// How many tokens the conversation takes of a window of `budget`.
+    ///
+    /// # Errors
+    /// As [`Prompter::prompt`].
+    pub(super) fn prompt_tokens(&self, turns: &[Turn], budget: usize) -> Result<u64, RelayError> {
+        Ok(self.prompter.prompt(turns, budget)?.len() as u64)
     }
 }
 

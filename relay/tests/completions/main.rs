@@ -25,7 +25,6 @@ fn adapter_with(upstream: &Upstream, limits: Limits) -> OpenAi {
     OpenAi::new(OpenAiConfig {
         base_url: upstream.base_url.clone(),
         api_key: Some("sk-test-key".into()),
-        models: vec![],
         limits,
         address_policy: AddressPolicy::default(),
     })
