@@ -31,7 +31,7 @@ export default defineConfig({
     rolldownOptions: { output: { codeSplitting: { groups: GROUPS } } },
   },
   worker: { format: "es" },
-  server: { proxy: { "/api": server, "/openapi.json": server } },
+  server: { proxy: { "/api": server, "/v1": server, "/openapi.json": server } },
   test: {
     environment: "jsdom",
     include: ["src/**/*.test.{ts,tsx}"],

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { formatNanos } from "./money";
+import { formatNanos, splitExact } from "./money";
 
 const usd = (nanos: string | bigint): string => formatNanos(nanos, "USD", "en");
 const exact = (nanos: string | bigint): string => formatNanos(nanos, "USD", "en", "exact");
@@ -26,6 +26,17 @@ test("millions are compact where the amount is to be grasped, and whole where it
   expect(usd("1234567000000000")).toBe("$1.23M");
   expect(formatNanos("1234567000000000", "USD", "zh-CN")).toBe("$123.46万");
   expect(exact("1234567000000000")).toBe("$1,234,567.00");
+});
+
+test("what is left is never shown as more than it is", () => {
+  const floor = (nanos: string): string => formatNanos(nanos, "USD", "en", "floor");
+  expect([floor("999999999"), floor("1999999999"), floor("129999")]).toEqual(["$0.99", "$1.99", "$0.00012"]);
+});
+
+test("an exact amount is cut behind its usual digits, and both pieces together are the whole", () => {
+  expect(splitExact("998967500", "USD", "en")).toEqual(["$0.99", "89675"]);
+  expect(splitExact("1000000000", "USD", "zh-CN")).toEqual(["$1.00", ""]);
+  expect(splitExact("-1500000001", "EUR", "de")).toEqual(["-1,50", "0000001\u00A0€"]);
 });
 
 test("an exact amount has every digit, beyond what a float can hold", () => {

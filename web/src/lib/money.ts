@@ -16,9 +16,9 @@ const NANO = 10n ** BigInt(PLACES);
 
 /**
  * `brief`: two digits after the point, for amounts below one unit as many as the first two that count ($0.000012 does
- * not become $0.00). `exact`: every digit that is not a trailing zero.
+ * not become $0.00). `floor`: as brief, but never more than there is. `exact`: every digit that is not a trailing zero.
  */
-export type Precision = "brief" | "exact";
+export type Precision = "brief" | "floor" | "exact";
 
 /** The decimal of an amount, with all nine places: `-1500000000` is `-1.500000000`. */
 export function decimalOf(nanos: bigint): `${number}` {
@@ -31,10 +31,12 @@ interface Digits {
   minimumFractionDigits: number;
   maximumFractionDigits: number;
   notation?: "compact";
+  roundingMode?: "trunc";
 }
 
 function digitsOf(size: bigint, precision: Precision): Digits {
   if (precision === "exact") return { minimumFractionDigits: USUAL, maximumFractionDigits: PLACES };
+  if (precision === "floor") return { ...digitsOf(size, "brief"), roundingMode: "trunc" };
   if (size >= COMPACT_FROM * NANO) return { minimumFractionDigits: 0, maximumFractionDigits: USUAL, notation: "compact" };
   if (size === 0n || size >= NANO) return { minimumFractionDigits: USUAL, maximumFractionDigits: USUAL };
   const zeros = PLACES - size.toString().length;
@@ -45,12 +47,25 @@ const formats = new Map<string, Intl.NumberFormat>();
 
 /** Making one costs about as much as using it a hundred times. */
 function formatFor(locale: string, currency: string, digits: Digits): Intl.NumberFormat {
-  const key = [locale, currency, digits.minimumFractionDigits, digits.maximumFractionDigits, digits.notation].join();
+  const key = [locale, currency, digits.minimumFractionDigits, digits.maximumFractionDigits, digits.notation, digits.roundingMode].join();
   const known = formats.get(key);
   if (known !== undefined) return known;
   const made = new Intl.NumberFormat(locale, { style: "currency", currency, currencyDisplay: "narrowSymbol", ...digits });
   formats.set(key, made);
   return made;
+}
+
+function textOf(parts: readonly Intl.NumberFormatPart[]): string {
+  return parts.map((part) => part.value).join("");
+}
+
+/** An exact amount cut behind its usual digits: what is read at once, and what is there to be checked. */
+export function splitExact(nanos: string | bigint, currency: string, locale: string): [usual: string, rest: string] {
+  const format = formatFor(locale, currency, digitsOf(0n, "exact"));
+  const parts = format.formatToParts(decimalOf(BigInt(nanos)));
+  const at = parts.findIndex((part) => part.type === "fraction");
+  const fraction = parts[at]?.value ?? "";
+  return [textOf(parts.slice(0, at)) + fraction.slice(0, USUAL), fraction.slice(USUAL) + textOf(parts.slice(at + 1))];
 }
 
 /** An amount of nano-units in `currency` (ISO 4217), as `locale` writes it. */

@@ -9,6 +9,7 @@ export const buttonClass = cva(
       kind: {
         primary: "bg-accent text-on-accent hover:bg-accent-strong",
         outline: "border border-line bg-surface text-ink hover:bg-hover",
+        danger: "border border-line bg-surface text-danger hover:bg-hover",
         quiet: "text-muted hover:bg-hover hover:text-ink data-[state=open]:bg-hover data-[state=open]:text-ink",
       },
       size: {

@@ -29,7 +29,7 @@ export function Confirm({ title, text, action, onConfirm, children }: Props): Re
               <Button kind="quiet">{t("common.cancel")}</Button>
             </AlertDialog.Cancel>
             <AlertDialog.Action asChild>
-              <Button className="text-danger" onClick={onConfirm}>
+              <Button kind="danger" onClick={onConfirm}>
                 {action}
               </Button>
             </AlertDialog.Action>

@@ -20,22 +20,24 @@ export function DayBars({ statement, now }: { statement: Statement; now: Date })
       <figcaption className="text-sm">
         <span className="font-medium">{t("statement.byDay")}</span>{" "}
         <span className="text-muted">
-          {highest.nanos === 0n ? t("statement.nothing") : t("statement.most", { amount: money(highest.nanos), day: day(highest) })}
+          {highest.nanos === 0n ? t("statement.nothing") : t("statement.most", { amount: money(highest.nanos, "exact"), day: day(highest) })}
         </span>
       </figcaption>
-      <div aria-hidden>
-        <div className="bars">
-          {bars.map((bar) => (
-            <span key={bar.date} className="bar" title={`${day(bar)}: ${money(bar.nanos, "exact")}`}>
-              <span style={{ height: `${bar.percent}%` }} />
-            </span>
-          ))}
+      {highest.nanos > 0n && (
+        <div aria-hidden>
+          <div className="bars">
+            {bars.map((bar) => (
+              <span key={bar.date} className="bar" title={`${day(bar)}: ${money(bar.nanos, "exact")}`}>
+                <span style={{ height: `${bar.percent}%` }} />
+              </span>
+            ))}
+          </div>
+          <div className="text-muted mt-1.5 flex justify-between text-xs">
+            <span>{day(first)}</span>
+            {bars.length > 1 && <span>{day(last)}</span>}
+          </div>
         </div>
-        <div className="text-muted mt-1.5 flex justify-between text-xs">
-          <span>{day(first)}</span>
-          {bars.length > 1 && <span>{day(last)}</span>}
-        </div>
-      </div>
+      )}
       {highest.nanos > 0n && <DayTable bars={bars} />}
     </figure>
   );
@@ -52,16 +54,16 @@ function DayTable({ bars }: { bars: readonly Bar[] }): ReactNode {
         <thead>
           <tr>
             <th scope="col">{t("statement.day")}</th>
-            <th scope="col">{t("statement.calls")}</th>
             <th scope="col">{t("statement.cost")}</th>
+            <th scope="col">{t("statement.calls")}</th>
           </tr>
         </thead>
         <tbody>
           {bars.filter((bar) => bar.calls > 0 || bar.nanos !== 0n).map((bar) => (
             <tr key={bar.date}>
               <th scope="row">{formatDate(bar.date, i18n.language, "day")}</th>
-              <td>{bar.calls.toLocaleString(i18n.language)}</td>
               <td>{money(bar.nanos, "exact")}</td>
+              <td>{bar.calls.toLocaleString(i18n.language)}</td>
             </tr>
           ))}
         </tbody>

@@ -71,9 +71,7 @@ function Totals({ statement }: { statement: Statement }): ReactNode {
       {lines.map((line) => (
         <div key={line.name}>
           <dt className="text-muted text-xs">{line.name}</dt>
-          <dd className="amount text-lg" title={money(line.nanos, "exact")}>
-            {money(line.nanos)}
-          </dd>
+          <dd className="amount text-lg">{money(line.nanos, "exact")}</dd>
         </div>
       ))}
     </dl>

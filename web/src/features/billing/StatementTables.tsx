@@ -24,20 +24,20 @@ export function ModelTable({ rows }: { rows: Statement["models"] }): ReactNode {
       <thead>
         <tr>
           <th scope="col">{t("statement.model")}</th>
+          <th scope="col">{t("statement.cost")}</th>
           <th scope="col">{t("statement.calls")}</th>
           <th scope="col">{t("statement.input")}</th>
           <th scope="col">{t("statement.output")}</th>
-          <th scope="col">{t("statement.cost")}</th>
         </tr>
       </thead>
       <tbody>
         {rows.map((row) => (
           <tr key={row.model}>
             <th scope="row" className="wrap-anywhere">{row.model}</th>
+            <td>{money(row.charged_nanos, "exact")}</td>
             <td>{count(row.calls)}</td>
             <td>{count(row.input_tokens)}</td>
             <td>{count(row.output_tokens)}</td>
-            <td title={money(row.charged_nanos, "exact")}>{money(row.charged_nanos)}</td>
           </tr>
         ))}
       </tbody>
@@ -53,16 +53,16 @@ export function KeyTable({ rows }: { rows: Statement["api_keys"] }): ReactNode {
       <thead>
         <tr>
           <th scope="col">{t("statement.key")}</th>
-          <th scope="col">{t("statement.calls")}</th>
           <th scope="col">{t("statement.cost")}</th>
+          <th scope="col">{t("statement.calls")}</th>
         </tr>
       </thead>
       <tbody>
         {rows.map((row) => (
           <tr key={row.api_key_id}>
             <th scope="row" className="wrap-anywhere">{row.name === "" ? t("charges.key") : row.name}</th>
+            <td>{money(row.charged_nanos, "exact")}</td>
             <td>{row.calls.toLocaleString(i18n.language)}</td>
-            <td title={money(row.charged_nanos, "exact")}>{money(row.charged_nanos)}</td>
           </tr>
         ))}
       </tbody>

@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import type { Wallet } from "@/api/types";
 import { Loaded } from "@/components/ui/Loaded";
+import { splitExact } from "@/lib/money";
 import { isLow, useMoney, walletQuery } from "./wallet";
 
 export function Summary(): ReactNode {
@@ -19,9 +20,9 @@ export function Summary(): ReactNode {
 }
 
 function Pots({ wallet }: { wallet: Wallet }): ReactNode {
-  const { t } = useTranslation("billing");
+  const { t, i18n } = useTranslation("billing");
   const money = useMoney();
-  const held = BigInt(wallet.held_nanos);
+  const [usual, rest] = splitExact(wallet.available_nanos, wallet.currency, i18n.language);
   const debt = BigInt(wallet.debt_nanos);
   const pots = [
     { name: t("summary.granted"), nanos: wallet.granted_nanos, text: t("summary.grantedText") },
@@ -33,36 +34,31 @@ function Pots({ wallet }: { wallet: Wallet }): ReactNode {
       <div className="card flex flex-col justify-between gap-6">
         <div>
           <h2 className="text-muted text-sm font-medium">{t("summary.available")}</h2>
-          <p data-testid="available" className="figure mt-1" title={money(wallet.available_nanos, "exact")}>
-            {money(wallet.available_nanos)}
+          <p data-testid="available" className="figure mt-1">
+            {usual}
+            <span className="text-muted text-[0.5em]">{rest}</span>
           </p>
           {isLow(wallet) && <p className="text-danger mt-2 text-sm text-pretty">{t("summary.low")}</p>}
         </div>
         <div className="border-line border-t pt-3">
           <p className="flex flex-wrap items-baseline justify-between gap-x-4 text-sm">
             <span className="font-medium">{t("summary.held")}</span>
-            <span className="amount" title={money(held, "exact")}>{money(held)}</span>
+            <span className="amount">{money(wallet.held_nanos, "exact")}</span>
           </p>
           <p className="text-muted mt-1 text-xs text-pretty">{t("summary.heldText")}</p>
         </div>
       </div>
       <dl className="card flex flex-col gap-4">
         {pots.map((pot) => (
-          <div key={pot.name}>
-            <div className="flex flex-wrap items-baseline justify-between gap-x-4 text-sm">
-              <dt className="font-medium">{pot.name}</dt>
-              <dd className="amount" title={money(pot.nanos, "exact")}>
-                {money(pot.nanos)}
-              </dd>
-            </div>
-            <dd className="text-muted mt-1 text-xs text-pretty">{pot.text}</dd>
+          <div key={pot.name} className="pot">
+            <dt className="font-medium">{pot.name}</dt>
+            <dd className="amount">{money(pot.nanos, "exact")}</dd>
+            <dd className="text-muted col-span-2 text-xs text-pretty">{pot.text}</dd>
           </div>
         ))}
-        <div className="border-line mt-auto flex flex-wrap items-baseline justify-between gap-x-4 border-t pt-3 text-sm">
+        <div className="pot border-line mt-auto border-t pt-3">
           <dt className="font-medium">{t("summary.balance")}</dt>
-          <dd className="amount font-medium" title={money(wallet.balance_nanos, "exact")}>
-            {money(wallet.balance_nanos)}
-          </dd>
+          <dd className="amount font-medium">{money(wallet.balance_nanos, "exact")}</dd>
         </div>
       </dl>
     </div>

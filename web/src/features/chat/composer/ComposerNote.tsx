@@ -17,7 +17,7 @@ export function ComposerNote(): ReactNode {
       {low && (
         <>
           <Link to="/balance" className="link">
-            {t("credit.left", { amount: money(wallet.available_nanos) })}
+            {t("credit.left", { amount: money(wallet.available_nanos, "floor") })}
           </Link>
           {" · "}
         </>

@@ -16,5 +16,5 @@ export function CreditRefusal({ failure }: { failure: ApiError }): ReactNode {
   const required = amountIn(failure.data, "required_nanos");
   const available = amountIn(failure.data, "available_nanos");
   if (required === null || available === null) return t("problem.insufficient_credit");
-  return t("credit.refused", { required: money(required), available: money(available) });
+  return t("credit.refused", { required: money(required, "exact"), available: money(available, "exact") });
 }

@@ -77,7 +77,7 @@ function PageItems({ admin }: { admin: boolean }): ReactNode {
         <Link to="/balance" onClick={closeDrawer}>
           <Wallet aria-hidden />
           <span className="flex-1">{t("settings.balance")}</span>
-          {wallet !== undefined && <span className="text-muted tabular-nums">{money(wallet.available_nanos)}</span>}
+          {wallet !== undefined && <span className="text-muted tabular-nums">{money(wallet.available_nanos, "floor")}</span>}
         </Link>
       </MenuItem>
       <MenuItem asChild>

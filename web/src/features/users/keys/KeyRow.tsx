@@ -34,12 +34,8 @@ export function KeyRow({ apiKey, state }: { apiKey: ApiKey; state: KeyState }): 
               </span>
             );
           })}
-          {(apiKey.models ?? [t("allModels")]).map((model) => (
-            <span key={model} className="badge wrap-anywhere">
-              {model}
-            </span>
-          ))}
         </p>
+        <p className="text-muted text-xs wrap-anywhere">{apiKey.models == null ? t("allModels") : apiKey.models.join(", ")}</p>
         <Dates apiKey={apiKey} />
       </div>
       {state !== "revoked" && <RevokeButton apiKey={apiKey} />}
@@ -80,7 +76,7 @@ function RevokeButton({ apiKey }: { apiKey: ApiKey }): ReactNode {
   };
   return (
     <Confirm title={t("revokeTitle", { name: apiKey.name })} text={t("revokeText")} action={t("revoke")} onConfirm={revoke}>
-      <Button size="small" className="text-danger self-start" aria-label={t("revokeName", { name: apiKey.name })}>
+      <Button kind="danger" size="small" className="self-start" aria-label={t("revokeName", { name: apiKey.name })}>
         {t("revoke")}
       </Button>
     </Confirm>
