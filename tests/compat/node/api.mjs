@@ -11,7 +11,7 @@ export const FACTS = JSON.parse(process.env.OBLIVIOUS_COMPAT);
 export const MODEL = "compat-1";
 /** Nanos. */
 export const USD = 1_000_000_000n;
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 30_000;
 
 export async function ownApi(method, path, { body, token, idempotent = false } = {}) {
   const headers = { "content-type": "application/json" };
@@ -25,6 +25,10 @@ export async function ownApi(method, path, { body, token, idempotent = false } =
 
 const login = async (account) => (await ownApi("POST", "auth/login", { body: account })).access_token;
 
+let admin;
+/** Once for all users: sign-ins of one account are counted. */
+const adminToken = () => (admin ??= login(FACTS.admin));
+
 export class User {
   /** A new account with that much credit. */
   static async create(creditNanos = USD) {
@@ -33,7 +37,7 @@ export class User {
     const { user } = await ownApi("POST", "auth/register", { body: { ...account, username: name } });
     if (creditNanos > 0n) {
       const body = { amount_nanos: String(creditNanos), reason: "compatibility test" };
-      await ownApi("POST", `admin/users/${user.id}/grants`, { body, token: await login(FACTS.admin), idempotent: true });
+      await ownApi("POST", `admin/users/${user.id}/grants`, { body, token: await adminToken(), idempotent: true });
     }
     return new User(await login(account));
   }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import OpenAI from "openai";
-import { MODEL, says, User, USD } from "./api.mjs";
+import { FACTS, MODEL, says, User, USD } from "./api.mjs";
 
 describe("failures", { concurrency: true }, () => {
   let client;
@@ -29,8 +29,8 @@ describe("failures", { concurrency: true }, () => {
     assert.deepEqual([error.type, error.param], ["invalid_request_error", "messages"]);
   });
 
-  it("a body over one mebibyte", async () => {
-    const error = await failure("x".repeat(1 << 20));
+  it("a body over the limit", async () => {
+    const error = await failure("x".repeat(FACTS.max_body_bytes));
     assert.deepEqual([error.status, error.code], [413, "body_too_large"]);
   });
 

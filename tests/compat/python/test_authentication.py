@@ -123,10 +123,11 @@ def test_every_answer_says_how_many_requests_are_left(client):
 def test_the_last_use_of_a_key_is_shown(user):
     key = user.key()
     assert key["last_used_at"] is None
-    try_models(key["key"])
+    with api.sdk(api_key=key["key"]) as client:
+        client.chat.completions.create(model=api.MODEL, messages=api.says("[[say ok]]"))
 
     def found():
         return next(item for item in api.own_api("GET", "api-keys", token=user.token)["items"] if item["id"] == key["id"])
 
-    listed = api.eventually(found, lambda item: item["last_used_at"] is not None, patience=30)
+    listed = api.eventually(found, lambda item: item["last_used_at"] is not None)
     assert "key" not in listed and key["key"].endswith(listed["hint"]), "only the end of it is shown again"

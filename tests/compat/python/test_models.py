@@ -1,5 +1,7 @@
 """The list of models and the paths that clients build."""
 
+import decimal
+
 import openai
 import pytest
 
@@ -15,7 +17,8 @@ def test_the_list_has_openais_shape_and_the_fields_that_the_channel_knows(client
     assert (model.object, type(model.created), type(model.owned_by)) == ("model", int, str)
     assert model.created > 1_600_000_000, "seconds, not milliseconds"
     assert (model.context_window, model.max_output_tokens) == (128_000, 4_096)
-    assert model.pricing["input"] == api.PRICES["compat-1"]["input"]
+    assert {tier: decimal.Decimal(rate) for tier, rate in model.pricing.items()} == {
+        tier: decimal.Decimal(rate) for tier, rate in api.PRICES["compat-1"].items()}
 
 
 def test_what_the_provider_charges_is_nobodys_business(client):

@@ -16,7 +16,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{Query, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -73,6 +73,7 @@ impl MockProvider {
             .route("/v1/chat/completions", post(chat_completions))
             .route("/v1/models", get(models))
             .route("/asked", get(asked))
+            .layer(DefaultBodyLimit::disable())
             .with_state(Arc::clone(&shared));
         // Without it small frames wait for the client's acknowledgement, and every test measures that.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
