@@ -7,6 +7,7 @@ import { readFileSync } from "node:fs";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { launch, ENGLISH, watchErrors } from "./browser";
 import { choose, composer, ends, lastReply, prose, register, replies, sameText, send, showsText, signIn } from "./journey";
+import { MONEY_STEPS } from "./money";
 import { sweep } from "./screens";
 import { startServer, type Server } from "./server";
 import { layWire, type Wire } from "./wire";
@@ -209,6 +210,7 @@ const STEPS: readonly Step[] = [
     await signIn(page, EMAIL);
     await composer(page).waitFor();
   }],
+  ...MONEY_STEPS,
 ];
 
 async function walk(world: World): Promise<void> {

@@ -5,8 +5,9 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { violations } from "./axe";
 import { DESKTOP, PHONE } from "./browser";
 import { composer, openAccountMenu, PASSWORD } from "./journey";
+import { MONEY_SCREENS } from "./money";
 
-interface Screen {
+export interface Screen {
   name: string;
   signedIn: boolean;
   open: (page: Page, base: string) => Promise<void>;
@@ -90,6 +91,7 @@ const SCREENS: readonly Screen[] = [
       await page.getByText(/does not exist|不存在/).waitFor();
     },
   },
+  ...MONEY_SCREENS,
 ];
 
 const THEMES = ["light", "dark"] as const;
