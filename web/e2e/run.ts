@@ -8,6 +8,7 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { launch, ENGLISH, watchErrors } from "./browser";
 import { choose, composer, ends, lastReply, prose, register, replies, sameText, send, showsText, signIn } from "./journey";
 import { MONEY_STEPS } from "./money";
+import { operate } from "./operator";
 import { sweep } from "./screens";
 import { startServer, type Server } from "./server";
 import { layWire, type Wire } from "./wire";
@@ -239,6 +240,7 @@ async function main(): Promise<void> {
     watchErrors(page, errors);
     await walk({ server, wire, base: wire.baseUrl, browser, context, page, errors });
     await sweep(browser, server.baseUrl, EMAIL);
+    await operate({ browser, server, email: EMAIL });
     console.log("The journey is complete.");
   } catch (error) {
     if (server.killAndRestart !== null) console.error(readFileSync(server.log, "utf8").split("\n").slice(-40).join("\n"));

@@ -8,6 +8,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { PASSWORD } from "./journey";
 
 const ROOT = resolve(import.meta.dirname, "../..");
 const READY_MS = 180_000;
@@ -16,10 +17,14 @@ export interface Server {
   readonly baseUrl: string;
   /** Ends the server like a power cut and starts it again on the same data; null when it is not ours to kill. */
   readonly killAndRestart: (() => Promise<void>) | null;
+  /** Its administrator, whose password is the journey's, and the scriptable provider; null where we do not know them. */
+  readonly operator: { readonly email: string; readonly providerUrl: string } | null;
   /** Where its log is. */
   readonly log: string;
   stop: () => Promise<void>;
 }
+
+const OPERATOR = "operator@example.org";
 
 type Build = "debug" | "release";
 
@@ -64,7 +69,9 @@ export async function startServer(first: Build = "debug"): Promise<Server> {
   const given = process.env["E2E_BASE_URL"];
   if (given !== undefined) {
     await answers(`${given}/readyz`, null);
-    return { baseUrl: given, killAndRestart: null, log: "(not ours)", stop: async () => undefined };
+    const [email, providerUrl] = [process.env["E2E_ADMIN_EMAIL"], process.env["E2E_PROVIDER_URL"]];
+    const operator = email !== undefined && providerUrl !== undefined ? { email, providerUrl } : null;
+    return { baseUrl: given, killAndRestart: null, operator, log: "(not ours)", stop: async () => undefined };
   }
   const directory = mkdtempSync(join(tmpdir(), "oblivious-e2e-"));
   // Started as root, the database runs as another user, who must be able to pass; else it would move to /var/lib.
@@ -72,13 +79,16 @@ export async function startServer(first: Build = "debug"): Promise<Server> {
   const log = join(directory, "server.log");
   const providerPort = await freePort();
   const baseUrl = `http://127.0.0.1:${await freePort()}`;
+  const providerUrl = `http://127.0.0.1:${providerPort}/v1`;
   const provider = spawn(binary("mock-provider", first), ["--port", String(providerPort)], { stdio: "ignore" });
   const environment = {
     ...process.env,
     OBLIVIOUS_HTTP_ADDR: new URL(baseUrl).host,
     OBLIVIOUS_DATA_DIR: join(directory, "data"),
+    OBLIVIOUS_ADMIN_EMAIL: OPERATOR,
+    OBLIVIOUS_ADMIN_PASSWORD: PASSWORD,
     OPENAI_API_KEY: "sk-mock",
-    OPENAI_BASE_URL: `http://127.0.0.1:${providerPort}/v1`,
+    OPENAI_BASE_URL: providerUrl,
     OPENAI_MODELS: "mock-1,mock-2",
   };
   const up = async (): Promise<ChildProcess> => {
@@ -90,6 +100,7 @@ export async function startServer(first: Build = "debug"): Promise<Server> {
   let child = await up();
   return {
     baseUrl,
+    operator: { email: OPERATOR, providerUrl },
     log,
     killAndRestart: async () => {
       child.kill("SIGKILL");

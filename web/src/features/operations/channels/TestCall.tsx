@@ -53,7 +53,7 @@ function Result({ result }: { result: TestResult }): ReactNode {
           <CircleCheck aria-hidden className="size-4 shrink-0" />
           {t("test.answered", values)}
         </p>
-        {result.reply != null && <blockquote className="border-line border-l-2 pl-3 whitespace-pre-wrap wrap-anywhere">{result.reply}</blockquote>}
+        {result.reply != null && <blockquote className="border-line line-clamp-5 border-l-2 pl-3 whitespace-pre-line wrap-anywhere">{result.reply}</blockquote>}
       </div>
     );
   }

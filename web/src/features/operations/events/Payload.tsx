@@ -26,7 +26,7 @@ function Node({ value, depth }: { value: unknown; depth: number }): ReactNode {
   if (subject !== null) return <Seal subject={subject} />;
   if (Array.isArray(value)) return <Entries open="[" close="]" depth={depth} entries={value.map((each) => [null, each])} />;
   if (typeof value === "object" && value !== null) return <Entries open="{" close="}" depth={depth} entries={Object.entries(value)} />;
-  return <span className={typeof value === "string" ? "" : "text-accent"}>{JSON.stringify(value)}</span>;
+  return <span className={typeof value === "string" ? undefined : "text-accent"}>{JSON.stringify(value)}</span>;
 }
 
 interface EntriesProps {

@@ -59,8 +59,8 @@ function Table({ items }: { items: readonly Projection[] }): ReactNode {
           {items.map((item) => (
             <tr key={item.name}>
               <th scope="row">
-                <span className="flex flex-wrap items-center gap-x-2 gap-y-1 font-mono text-[0.8125rem] font-medium">
-                  {item.name}
+                <span className="flex flex-wrap items-center gap-x-2 gap-y-1">
+                  <span className="font-mono text-[0.8125rem] font-medium">{item.name}</span>
                   <State item={item} />
                 </span>
                 {item.last_error != null && (
