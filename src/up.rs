@@ -39,6 +39,10 @@ async fn run_all(config: &Config, servers: &mut Embedded, stop: &mut Stop, began
     // Before anything counts.
     metrics::recorder()?;
     let node = Node::connect(config, &servers.database_url, &servers.nats_url, true).await?;
+    if config.database_url.is_none() {
+        // The private database is this process's alone: whoever held leases was its predecessor, and is dead.
+        handlers::jobs::end_leases(&node.pool).await?;
+    }
     let mut running = Running::start(config, &node, &Role::all()).await?;
     let address = running.http_addr.unwrap_or(config.http_addr);
     let models = running.models();

@@ -281,6 +281,16 @@ impl Runner {
     }
 }
 
+/// Ends all leases at once: for a process that knows that it is alone, so that whoever held them is dead. Their jobs begin
+/// again now instead of when the leases run out; were one of them alive after all, its lease would be lost. Tells how many.
+///
+/// # Errors
+/// The database is away.
+pub async fn end_leases(pool: &PgPool) -> Result<u64, sqlx::Error> {
+    let ended = sqlx::query("UPDATE jobs SET leased_until = clock_timestamp() WHERE state = 'running'").execute(pool);
+    Ok(ended.await?.rows_affected())
+}
+
 /// Deletes jobs that finished before `cutoff`; dead ones stay for the operator. Tells how many went.
 ///
 /// # Errors

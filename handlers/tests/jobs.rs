@@ -12,7 +12,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use handlers::jobs::{Job, JobEnd, JobOptions, Lease, Worker, prune, run_jobs};
+use handlers::jobs::{Job, JobEnd, JobOptions, Lease, Worker, end_leases, prune, run_jobs};
 use serde_json::json;
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use support::CommandSide;
@@ -235,4 +235,39 @@ async fn a_process_that_is_asked_to_end_gives_its_jobs_back_at_once() {
     start(&mut starts).await;
     cancel.cancel();
     assert_eq!(wait_for_state(&pool, "queued").await.0, 1);
+}
+
+#[tokio::test]
+async fn a_job_that_came_too_early_is_done_later_without_an_error() {
+    let side = CommandSide::start().await;
+    let pool = side.database.pool.clone();
+    let (mut starts, _cancel) = runner(
+        &side,
+        pool.clone(),
+        1,
+        EndsWith(|job| match job.attempt {
+            1 => JobEnd::Later { after: Duration::from_millis(300) },
+            _ => JobEnd::Done,
+        }),
+    );
+    enqueue(&pool, 1).await;
+    start(&mut starts).await;
+    assert_eq!(wait_for_state(&pool, "queued").await, (1, None));
+    assert_eq!(start(&mut starts).await.0.attempt, 2);
+    assert_eq!(wait_for_state(&pool, "done").await, (2, None));
+}
+
+#[tokio::test]
+async fn whoever_is_alone_need_not_wait_for_the_leases_of_the_dead() {
+    let side = CommandSide::start().await;
+    let pool = side.database.pool.clone();
+    enqueue(&pool, 1).await;
+    sqlx::query("UPDATE jobs SET state = 'running', attempt = 1, leased_until = clock_timestamp() + interval '1 hour'")
+        .execute(&pool)
+        .await
+        .unwrap();
+    assert_eq!(end_leases(&pool).await.unwrap(), 1);
+    let (mut starts, _cancel) = runner(&side, pool.clone(), 1, EndsWith(|_| JobEnd::Done));
+    assert_eq!(start(&mut starts).await.0.attempt, 2);
+    wait_for_state(&pool, "done").await;
 }
