@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::roles::Role;
-use crate::{answer, connect, doctor, logging, node, operator, up, with_services};
+use crate::{answer, connect, doctor, logging, node, operator, reconcile, up, with_services};
 
 /// Self-hosted AI chat: event-sourced, message-driven, one executable.
 ///
@@ -44,6 +44,9 @@ enum Command {
     /// Commands that failed for good.
     #[command(subcommand)]
     DeadLetters(operator::DeadLetters),
+    /// Compare read models with the events that they come from.
+    #[command(subcommand)]
+    Reconcile(reconcile::Reconcile),
     /// Print the effective configuration with the origin of each value, secrets masked.
     Config,
     /// Say what was found on this machine and what would block a start.
@@ -80,6 +83,10 @@ impl Cli {
                 answer(&(api::openapi().to_pretty_json().context("the document cannot be written")? + "\n"));
                 return Ok(ExitCode::SUCCESS);
             }
+            Command::Reconcile(command) => {
+                let config = Config::load(file).context("the configuration is not usable");
+                return Ok(reconcile::run(config.map(|(config, _)| config), &command).await);
+            }
             _ => {}
         }
         let (config, values) = Config::load(file).context("the configuration is not usable")?;
@@ -104,7 +111,7 @@ impl Cli {
             Command::Events(command) => operator::events(&config, command).await?,
             Command::DeadLetters(command) => operator::dead_letters(&config, command).await?,
             Command::Config => answer(&values.to_toml()),
-            Command::Doctor | Command::WithServices(_) | Command::Openapi => {}
+            Command::Doctor | Command::WithServices(_) | Command::Openapi | Command::Reconcile(_) => {}
         }
         Ok(ExitCode::SUCCESS)
     }

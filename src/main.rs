@@ -15,6 +15,7 @@ mod master_key;
 mod metrics;
 mod node;
 mod operator;
+mod reconcile;
 mod roles;
 mod secret;
 mod signals;
