@@ -35,6 +35,7 @@ test("what is left is never shown as more than it is", () => {
 
 test("an exact amount is cut behind its usual digits, and both pieces together are the whole", () => {
   expect(splitExact("998967500", "USD", "en")).toEqual(["$0.99", "89675"]);
+  expect(splitExact("227512", "USD", "en")).toEqual(["$0.00022", "7512"]);
   expect(splitExact("1000000000", "USD", "zh-CN")).toEqual(["$1.00", ""]);
   expect(splitExact("-1500000001", "EUR", "de")).toEqual(["-1,50", "0000001\u00A0€"]);
 });

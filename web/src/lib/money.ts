@@ -59,13 +59,15 @@ function textOf(parts: readonly Intl.NumberFormatPart[]): string {
   return parts.map((part) => part.value).join("");
 }
 
-/** An exact amount cut behind its usual digits: what is read at once, and what is there to be checked. */
+/** An exact amount cut behind the digits of `brief`: what is read at once, and what is there to be checked. */
 export function splitExact(nanos: string | bigint, currency: string, locale: string): [usual: string, rest: string] {
+  const amount = BigInt(nanos);
+  const { maximumFractionDigits: cut } = digitsOf(amount < 0n ? -amount : amount, "brief");
   const format = formatFor(locale, currency, digitsOf(0n, "exact"));
-  const parts = format.formatToParts(decimalOf(BigInt(nanos)));
+  const parts = format.formatToParts(decimalOf(amount));
   const at = parts.findIndex((part) => part.type === "fraction");
   const fraction = parts[at]?.value ?? "";
-  return [textOf(parts.slice(0, at)) + fraction.slice(0, USUAL), fraction.slice(USUAL) + textOf(parts.slice(at + 1))];
+  return [textOf(parts.slice(0, at)) + fraction.slice(0, cut), fraction.slice(cut) + textOf(parts.slice(at + 1))];
 }
 
 /** An amount of nano-units in `currency` (ISO 4217), as `locale` writes it. */
