@@ -1,4 +1,5 @@
 //! What a reply costs: held before it, settled with its ending, on real Postgres and NATS, with a scripted model server.
+#![expect(clippy::panic, reason = "in tests a panic is the failure report")]
 
 #[path = "support/house.rs"]
 mod house;

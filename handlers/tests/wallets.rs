@@ -26,7 +26,7 @@ use nats::{
     CommandClient, CommandHandler, CommandMessage, CommandOptions, ConsumerOptions, Handled, Outcome, Sent,
     StreamOptions,
 };
-use support::{CommandSide, deliver, new_user, now, refusal};
+use support::{CommandSide, deliver, new_user, now, refusal, registration};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -280,4 +280,28 @@ async fn why_money_was_given_rests_sealed_and_its_amount_does_not() {
     assert!(!stored.contains("Kyoto") && stored.contains("\"30000\""), "{stored}");
     side.vault.destroy(owner.uuid()).await.unwrap();
     assert_eq!(wallet(&side, owner).await.balance(), Nanos::new(CALL), "an erased person's books still add up");
+}
+
+#[tokio::test]
+async fn a_new_account_is_given_its_first_credit_once_and_a_refused_one_nothing() {
+    let side = CommandSide::start().await;
+    let node = side.node();
+    let with_gift = |owner: UserId, email: &str| {
+        let mut message = registration(&side.vault, owner, email, "ann");
+        message.body["grant"] = grant(owner, CALL).body;
+        message
+    };
+    let (ann, other) = (new_user(), new_user());
+    let registered = with_gift(ann, "ann@example.org");
+    for _ in 0..2 {
+        let opened = deliver(&node, &registered).await;
+        assert_eq!(appended(&opened).last().map(String::as_str), Some("user.registered"));
+    }
+    // Another account that wants the same name, and the same account once more.
+    for (owner, email) in [(other, "other@example.org"), (ann, "ann@example.org")] {
+        let again = deliver(&side.node(), &with_gift(owner, email)).await;
+        assert!(matches!(again, Outcome::Refused { .. }), "{again:?}");
+    }
+    assert_eq!(wallet(&side, ann).await.balance(), Nanos::new(CALL));
+    assert_eq!(wallet(&side, other).await.balance(), Nanos::ZERO);
 }
