@@ -173,7 +173,7 @@ def environment_of_the_house(base, data, provider):
 
 @contextlib.contextmanager
 def house(folder, binaries):
-    """A house with the channel of channel.json; yields what the tests are told."""
+    """A house with the channel of channel.json; yields what the tests are told, and how its books are compared."""
     oblivious, mock = binaries / "oblivious", binaries / "mock-provider"
     for program in (oblivious, mock):
         if not program.is_file():
@@ -188,8 +188,17 @@ def house(folder, binaries):
             token = call("POST", f"{base}/api/v1/auth/login", ADMIN, again_on=401)["access_token"]
             channel = {**json.loads((HERE / "channel.json").read_text()), "base_url": provider, "keys": ["sk-mock-channel-7f3a"]}
             call("POST", f"{base}/api/v1/admin/channels", channel, token)
-            yield {"house": base, "provider": provider.removesuffix("/v1"), "admin": ADMIN, "prices": channel["prices"],
+            facts = {"house": base, "provider": provider.removesuffix("/v1"), "admin": ADMIN, "prices": channel["prices"],
                    "drain_seconds": DRAIN_SECONDS, "max_body_bytes": MAX_BODY_BYTES, "channel_key_end": channel["keys"][0][-4:]}
+            yield facts, lambda: reconcile(oblivious, folder, environment)
+
+
+def reconcile(oblivious, folder, environment):
+    """After all those calls the books must agree with the events; what failed, as a list."""
+    compared = subprocess.run([oblivious, "reconcile", "billing"], cwd=folder, env=environment, text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=STOP_SECONDS)
+    say(f"oblivious reconcile billing: {compared.stdout.strip()}")
+    return [] if compared.returncode == 0 else ["reconcile billing"]
 
 
 # --- the suites ---
@@ -258,14 +267,14 @@ def main():
         folder = pathlib.Path(folder)
         # Started as root, the database runs as another user, who must be able to pass.
         folder.chmod(0o711)
-        passed = False
+        well = False
         try:
-            with house(folder, chosen.bin.absolute()) as facts:
-                failed = wait_for_interrupt(facts) if chosen.serve else run_suites(facts, names, chosen.match, folder)
-            passed = not failed
+            with house(folder, chosen.bin.absolute()) as (facts, reconcile):
+                failed = wait_for_interrupt(facts) if chosen.serve else run_suites(facts, names, chosen.match, folder) + reconcile()
+            well = not failed
         finally:
             log = folder / "house.log"
-            if not passed and log.is_file():
+            if not well and log.is_file():
                 say(f"the last lines of the house's log:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
     if failed:
         fail(f"failed: {', '.join(failed)}")

@@ -1,5 +1,7 @@
 """A client that goes away: the provider is stopped, the call is settled, nothing stays held."""
 
+import asyncio
+
 import openai
 import pytest
 
@@ -49,6 +51,20 @@ def test_what_ends_soon_after_the_client_left_is_charged_as_reported(user):
     wallet, (charge,) = user.settled(calls=1)
     assert outcome(marked) == "finished"
     assert (charge["basis"], api.USD - wallet.balance) == ("reported", api.cost(api.MODEL, input=70, output=30))
+
+
+def test_a_task_that_is_cancelled_stops_the_provider(user):
+    marked = api.mark()
+
+    async def read(key):
+        async with openai.AsyncOpenAI(base_url=f"{api.FACTS['house']}/v1", api_key=key, max_retries=0) as client:
+            async for _ in await client.chat.completions.create(model=api.MODEL, messages=api.says(f"{marked} {LONG}"), stream=True):
+                pass
+
+    with pytest.raises(asyncio.TimeoutError):
+        asyncio.run(asyncio.wait_for(read(user.key()["key"]), 1.5))
+    assert api.eventually(lambda: outcome(marked), lambda seen: seen != "in_flight") == "aborted"
+    user.settled(calls=1)
 
 
 def give_up(client, prompt, **options):

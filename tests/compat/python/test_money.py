@@ -60,6 +60,19 @@ def test_what_the_provider_does_not_report_is_counted(user):
         api.MODEL, input=last.usage.prompt_tokens, output=last.usage.completion_tokens), "and the client is told the same numbers"
 
 
+@pytest.mark.parametrize("report", ["[[usage 0 7]]", "[[usage 7 0]]", "[[usage 999999999999 5]]"])
+@pytest.mark.parametrize("stream", [True])
+def test_a_report_that_cannot_be_true_is_not_believed_and_the_client_is_told_what_is_charged(user, report, stream):
+    messages, asked = api.says(f"[[say one two three four]] {report}"), {"stream_options": {"include_usage": True}} if stream else {}
+    with user.client() as client:
+        answer = client.chat.completions.create(model=api.MODEL, messages=messages, stream=stream, **asked)
+        usage = [chunk.usage for chunk in answer][-1] if stream else answer.usage
+    wallet, (charge,) = user.settled(calls=1)
+    assert charge["basis"] in ("counted", "estimated")
+    assert 0 < charge["tokens"]["input"] < 100 and 0 < charge["tokens"]["output"] < 20
+    assert api.USD - wallet.balance == api.cost(api.MODEL, input=usage.prompt_tokens, output=usage.completion_tokens)
+
+
 def test_the_key_that_made_a_call_is_in_its_charge(user):
     key = user.key()
     with user.client(api_key=key["key"]) as client:
