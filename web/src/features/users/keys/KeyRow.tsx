@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import { useRef, type ReactNode } from "react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import type { ApiKey } from "@/api/types";
@@ -68,15 +68,20 @@ function RevokeButton({ apiKey }: { apiKey: ApiKey }): ReactNode {
   const { t } = useTranslation("keys");
   const text = useErrorText("keys");
   const client = useQueryClient();
+  const button = useRef<HTMLButtonElement>(null);
   const revoke = (): void => {
     revokeKey(client, apiKey.id).then(
-      () => notify(t("revokedNote", { name: apiKey.name })),
+      () => {
+        notify(t("revokedNote", { name: apiKey.name }));
+        // The button that had the focus goes with its row.
+        if (document.activeElement === document.body || document.activeElement === button.current) document.getElementById("main")?.focus();
+      },
       (error: unknown) => notifyError(text(error)),
     );
   };
   return (
     <Confirm title={t("revokeTitle", { name: apiKey.name })} text={t("revokeText")} action={t("revoke")} onConfirm={revoke}>
-      <Button kind="danger" size="small" className="self-start" aria-label={t("revokeName", { name: apiKey.name })}>
+      <Button ref={button} kind="danger" size="small" className="self-start" aria-label={t("revokeName", { name: apiKey.name })}>
         {t("revoke")}
       </Button>
     </Confirm>

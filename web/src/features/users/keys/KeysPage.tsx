@@ -1,11 +1,10 @@
 /** The reader's API keys: what they may do, when they were used, and the way to make and to revoke them. */
-import { useState, type ReactNode } from "react";
+import type { ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
-import { KeyRound, Plus } from "lucide-react";
+import { KeyRound } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import type { ApiKey } from "@/api/types";
 import { SidePage } from "@/app/SidePage";
-import { Button } from "@/components/ui/Button";
 import { CopyButton } from "@/components/ui/CopyButton";
 import { Empty, Loaded } from "@/components/ui/Loaded";
 import { KeyRow } from "./KeyRow";
@@ -16,31 +15,20 @@ import "./keys.css";
 export function KeysPage(): ReactNode {
   const { t } = useTranslation("keys");
   const query = useQuery(apiKeysQuery());
-  const [open, setOpen] = useState(false);
   // As of what is shown; looking again brings a new answer and a new moment.
   const now = new Date(query.dataUpdatedAt);
   const keys = query.data ?? [];
   const usable = keys.filter((key) => stateOf(key, now) === "active");
   const ended = keys.filter((key) => stateOf(key, now) !== "active");
-  const newButton = (
-    <Button kind="primary" onClick={() => setOpen(true)}>
-      <Plus aria-hidden />
-      {t("new")}
-    </Button>
-  );
   return (
     <SidePage title={t("title")}>
       <div className="flex flex-wrap items-start justify-between gap-4">
         <p className="text-muted max-w-xl text-sm text-pretty">{t("text")}</p>
-        {usable.length > 0 && newButton}
+        <NewKeyDialog />
       </div>
       <BaseUrl />
       <Loaded query={query} texts="keys" height="12rem">
-        {usable.length === 0 && (
-          <Empty icon={KeyRound} title={t("empty")} text={t("emptyText")}>
-            {newButton}
-          </Empty>
-        )}
+        {usable.length === 0 && <Empty icon={KeyRound} title={t("empty")} text={t("emptyText")} />}
         {usable.length > 0 && <KeyList label={t("usable")} keys={usable} now={now} />}
         {ended.length > 0 && (
           <details>
@@ -51,7 +39,6 @@ export function KeysPage(): ReactNode {
           </details>
         )}
       </Loaded>
-      <NewKeyDialog open={open} onOpenChange={setOpen} />
     </SidePage>
   );
 }

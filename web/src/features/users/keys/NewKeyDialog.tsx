@@ -1,30 +1,33 @@
-/** Making a key: first the form, then, once, its secret. */
+/** Making a key: a button, behind it first the form, then, once, the secret. */
 import { useState, type ReactNode } from "react";
-import { X } from "lucide-react";
+import { Plus, X } from "lucide-react";
 import { Dialog } from "radix-ui";
 import { useTranslation } from "react-i18next";
 import type { CreatedApiKey } from "@/api/types";
+import { Button } from "@/components/ui/Button";
 import { focusSelf } from "@/components/ui/focus-self";
 import { IconButton } from "@/components/ui/IconButton";
 import { KeySecret } from "./KeySecret";
 import { NewKeyForm } from "./NewKeyForm";
 
-interface Props {
-  open: boolean;
-  onOpenChange: (open: boolean) => void;
-}
-
-export function NewKeyDialog({ open, onOpenChange }: Props): ReactNode {
+export function NewKeyDialog(): ReactNode {
   const { t } = useTranslation("keys");
   const { t: common } = useTranslation();
+  const [open, setOpen] = useState(false);
   const [created, setCreated] = useState<CreatedApiKey | null>(null);
   const change = (next: boolean): void => {
-    onOpenChange(next);
+    setOpen(next);
     // Nothing keeps the secret when its dialog is gone.
     if (!next) setCreated(null);
   };
   return (
     <Dialog.Root open={open} onOpenChange={change}>
+      <Dialog.Trigger asChild>
+        <Button kind="primary">
+          <Plus aria-hidden />
+          {t("new")}
+        </Button>
+      </Dialog.Trigger>
       <Dialog.Portal>
         <Dialog.Overlay className="overlay" />
         <Dialog.Content
