@@ -53,7 +53,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=["python", "node"], help="one of the two suites")
     parser.add_argument("--match", metavar="TEXT", help="only tests whose name contains this word")
-    parser.add_argument("--serve", action="store_true", help="run no tests; print the environment for them and wait for Ctrl-C")
+    parser.add_argument("--serve", action="store_true",
+                        help="run no tests; print the environment for them and wait for Ctrl-C")
     parser.add_argument("--bin", type=pathlib.Path, default=ROOT / "target/debug", metavar="FOLDER",
                         help="where oblivious and mock-provider are (target/debug)")
     parser.add_argument("--install", action="store_true", help="only install what the tests need")
@@ -71,7 +72,7 @@ def stamped(stamp, *files):
 
 def install_python():
     if sys.version_info < (3, 10):
-        fail(f"the SDK needs Python 3.10 or newer, this is {sys.version.split()[0]}: run it as `python3.x {sys.argv[0]}`")
+        fail(f"the SDK needs Python 3.10 or newer, this is {sys.version.split()[0]}; run me with a newer one")
     lock, target = HERE / "python/requirements.lock", PACKAGES / "python"
     stamp = PACKAGES / "python.stamp"
     current, mark = stamped(stamp, lock)
@@ -110,7 +111,7 @@ def free_port():
 
 
 def call(method, url, body=None, token=None, again_on=None):
-    """One JSON request to the house; the decoded answer. An error status is the end of the run, except, for a while, one."""
+    """One JSON request to the house; its decoded answer. An error is the end of the run; one status is tried again."""
     headers = {"content-type": "application/json", **({"authorization": f"Bearer {token}"} if token else {})}
     request = urllib.request.Request(url, json.dumps(body).encode() if body else None, headers, method=method)
     until = time.monotonic() + READY_SECONDS
@@ -205,7 +206,8 @@ def reconcile(oblivious, folder, environment):
 
 
 def python_suite(match):
-    command = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS), "-p", "no:cacheprovider", "--durations=3", "-o", f"faulthandler_timeout={TEST_SECONDS}", "."]
+    command = [sys.executable, "-m", "pytest", "-q", "-n", str(WORKERS), "-p", "no:cacheprovider", "--durations=3",
+               "-o", f"faulthandler_timeout={TEST_SECONDS}", "."]
     return [*command, *(["-k", match] if match else [])]
 
 
@@ -270,12 +272,16 @@ def main():
         well = False
         try:
             with house(folder, chosen.bin.absolute()) as (facts, reconcile):
-                failed = wait_for_interrupt(facts) if chosen.serve else run_suites(facts, names, chosen.match, folder) + reconcile()
+                if chosen.serve:
+                    wait_for_interrupt(facts)
+                    return
+                failed = run_suites(facts, names, chosen.match, folder) + reconcile()
             well = not failed
         finally:
             log = folder / "house.log"
             if not well and log.is_file():
-                say(f"the last lines of the house's log:\n" + "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]))
+                last = log.read_text(errors="replace").splitlines()[-LOG_LINES:]
+                say("\n".join(["the last lines of the house's log:", *last]))
     if failed:
         fail(f"failed: {', '.join(failed)}")
     say(f"everything passed in {time.monotonic() - began:.0f} s")
