@@ -2,6 +2,10 @@
 //!
 //! How much may be moved is the wallet's own rule; here only the form of a request is checked, and that there is such an
 //! account, because the wallet of a stranger would take the money just as well.
+#![expect(
+    clippy::useless_conversion,
+    reason = "derived extractors convert every rejection, also one of the right type"
+)]
 
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{SubsecRound as _, Utc};

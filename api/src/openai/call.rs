@@ -254,11 +254,12 @@ impl Call {
 
     /// What was consumed where the provider did not come to say it.
     async fn estimate(&self, said: Said) -> Usage {
-        let model = self.request.model.clone();
+        let (provider, model) = (Arc::clone(&self.offer.provider), self.request.model.clone());
         let count = move || {
             let turn = |content: String| [Turn { role: Role::Assistant, content }];
             // Without what the format of a conversation adds.
-            relay::count_turns(&model, &turn(said.0)).saturating_sub(relay::count_turns(&model, &turn(String::new())))
+            let tokens = |text| provider.count_turns(&model, &turn(text));
+            tokens(said.0).saturating_sub(tokens(String::new()))
         };
         // It does not panic; if it did, the input alone would be charged.
         let output_tokens = tokio::task::spawn_blocking(count).await.unwrap_or_default();

@@ -1,4 +1,8 @@
 //! Channels: list, add, look at one, change, remove.
+#![expect(
+    clippy::useless_conversion,
+    reason = "derived extractors convert every rejection, also one of the right type"
+)]
 
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{SubsecRound as _, Utc};

@@ -71,7 +71,6 @@ pub(crate) struct CreatedApiKey {
     request_body = NewApiKey,
     responses((status = 201, body = CreatedApiKey), (status = 202, body = CommandStatus), Problems),
     security(("bearer" = [])))]
-#[expect(clippy::too_many_arguments, reason = "each is one piece of state or of the request")]
 pub(super) async fn create(
     caller: Caller,
     State(bus): State<Bus>,

@@ -10,8 +10,10 @@ use axum::{
     response::Response,
 };
 use chrono::{DateTime, Utc};
+use domain::billing::ExpiryPolicy;
 use handlers::{
     Bus, Dispatcher,
+    billing::{ExpiryReactor, ExpiryWorker},
     cache::AggregateCache,
     chat::{ReplyOptions, ReplyReactor, ReplyWorker},
     dead_letters::DeadLetters,
@@ -20,19 +22,18 @@ use handlers::{
     store::PgEventStore,
 };
 use http_body_util::BodyExt as _;
+use metering::{Catalogue, Meter, MeterOptions};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use nats::{CommandClient, CommandOptions, StreamOptions};
-use relay::{
-    Catalogue,
-    openai::{Limits, OpenAi, OpenAiConfig},
-};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use testkit::{TestDatabase, TestNats, provider::MockProvider};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt as _;
 use uuid::Uuid;
 use vault::{MasterKey, Vault};
+
+use crate::channels::TestChannels;
 
 /// Few, so that a test's consumers start at once.
 const PARTITIONS: u16 = 2;
@@ -48,7 +49,12 @@ pub(crate) struct App {
     pub(crate) nats: TestNats,
     pub(crate) database: TestDatabase,
     pub(crate) vault: Vault,
+    /// The calls of the compatible API under way.
+    pub(crate) calls: TaskTracker,
+    /// Ends everything; the API alone, if the handlers were started with their own.
+    pub(crate) shutdown: CancellationToken,
     catalogue: Catalogue,
+    meter: Meter,
     cancel: CancellationToken,
     client: async_nats::Client,
 }
@@ -92,31 +98,31 @@ impl App {
         let client = nats.client.clone();
         nats::streams::ensure(&client, &setup.streams).await.expect("the streams are made");
         let vault = Vault::open(database.pool.clone(), MasterKey::generate().unwrap()).await.unwrap();
-        let account = OpenAiConfig {
-            base_url: provider.base_url().to_owned(),
-            api_key: None,
-            models: vec!["mock-1".to_owned(), "mock-2".to_owned()],
-            limits: Limits::default(),
-            address_policy: relay::AddressPolicy::default(),
-        };
-        let catalogue = Catalogue::new(vec![Arc::new(OpenAi::new(account).unwrap())]);
+        let channels = TestChannels::new(provider.base_url(), database.pool.clone(), vault.clone());
+        let catalogue = Catalogue::new(Arc::new(channels));
+        catalogue.reload().await.unwrap();
         let reads = sqlx::postgres::PgPoolOptions::new()
             .max_connections(4)
             .acquire_timeout(Duration::from_secs(2))
             .connect_lazy_with((*database.pool.connect_options()).clone());
         let cancel = CancellationToken::new();
         let commands = CommandClient::new(client.clone(), database.pool.clone(), command_options());
+        let meter = Meter::new(commands.clone(), MeterOptions::default());
+        let (calls, shutdown) = (TaskTracker::new(), cancel.child_token());
         let router = api::router(ApiDeps {
             pool: reads.clone(),
             nats: client.clone(),
             commands,
             catalogue: catalogue.clone(),
+            meter: meter.clone(),
+            calls: calls.clone(),
             vault: vault.clone(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
-            shutdown: cancel.clone(),
+            shutdown: shutdown.clone(),
             options: setup.options,
         });
-        let app = Self { router, reads, provider, nats, database, vault, catalogue, cancel, client };
+        let app =
+            Self { router, reads, provider, nats, database, vault, calls, shutdown, catalogue, meter, cancel, client };
         if setup.with_handlers {
             app.start_handlers();
         }
@@ -151,18 +157,25 @@ impl App {
     fn start_reactions(&self) {
         let (pool, client, cancel) = (self.database.pool.clone(), self.client.clone(), self.cancel.clone());
         tokio::spawn(run_reactor(pool.clone(), client.clone(), Arc::new(ReplyReactor), cancel.clone()));
+        tokio::spawn(run_reactor(pool.clone(), client.clone(), Arc::new(ExpiryReactor), cancel.clone()));
         let store = PgEventStore::new(pool.clone(), self.vault.clone());
         let commands = CommandClient::new(client.clone(), pool.clone(), command_options());
         let options = ReplyOptions::default();
-        let worker = ReplyWorker::new(store, commands, client.clone(), self.catalogue.clone(), options);
-        tokio::spawn(run_jobs(pool, client, vec![worker.shared()], JobOptions::default(), cancel));
+        let expiry = ExpiryWorker::new(commands.clone(), ExpiryPolicy::Release).shared();
+        let models = (self.catalogue.clone(), self.meter.clone());
+        let replies = ReplyWorker::new(store, commands, client.clone(), models, options).shared();
+        tokio::spawn(run_jobs(pool, client, vec![replies, expiry], JobOptions::default(), cancel));
     }
 
     /// An access token of this house for some device of `user`.
     pub(crate) fn token(&self, user: Uuid, until: DateTime<Utc>) -> String {
+        self.token_as("user", user, until)
+    }
+
+    fn token_as(&self, role: &str, user: Uuid, until: DateTime<Utc>) -> String {
         let key = jsonwebtoken::EncodingKey::from_secret(&self.vault.access_token_key());
         let claims = json!({
-            "iss": "oblivious", "aud": "oblivious-api", "sub": user, "device": Uuid::now_v7(), "role": "user",
+            "iss": "oblivious", "aud": "oblivious-api", "sub": user, "device": Uuid::now_v7(), "role": role,
             "exp": until.timestamp(), "iat": until.timestamp() - 900, "jti": Uuid::now_v7(),
         });
         let header = jsonwebtoken::Header { typ: Some("at+jwt".into()), ..jsonwebtoken::Header::default() };
@@ -174,9 +187,21 @@ impl App {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
+    /// A client with this API key or token.
+    pub(crate) fn bearer(&self, token: &str) -> Client<'_> {
+        Client { app: self, token: Some(token.to_owned()), headers: vec![] }
+    }
+
     /// A client that nobody knows.
     pub(crate) fn anyone(&self) -> Client<'_> {
         Client { app: self, token: None, headers: vec![] }
+    }
+
+    /// Registers somebody new and lets them in as an operator.
+    pub(crate) async fn admin(&self, name: &str) -> User<'_> {
+        let user = self.user(name).await;
+        let token = self.token_as("admin", user.id, Utc::now() + chrono::TimeDelta::minutes(10));
+        User { token, ..user }
     }
 
     /// Registers and signs in somebody new.
@@ -255,6 +280,40 @@ impl<'a> User<'a> {
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.expect("the run comes to where the test waits for it")
+    }
+
+    /// Moves money into or out of somebody's wallet.
+    pub(crate) async fn move_money(&self, kind: &str, user: Uuid, amount_nanos: &str) -> Reply {
+        let path = format!("/api/v1/admin/users/{user}/{kind}");
+        let body = json!({ "amount_nanos": amount_nanos, "reason": "a test" });
+        let key = Uuid::now_v7().to_string();
+        let moved = self.client().header("idempotency-key", &key).post(&path, body).await;
+        assert_eq!(moved.status, StatusCode::CREATED, "{:?}", moved.body);
+        moved
+    }
+
+    /// A new API key with these scopes; the answer has it with its id.
+    pub(crate) async fn api_key(&self, scopes: &[&str]) -> Reply {
+        let made = self.post("/api/v1/api-keys", json!({ "name": "test", "scopes": scopes })).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{:?}", made.body);
+        made
+    }
+
+    /// Nano-units of `what` in this wallet.
+    pub(crate) async fn nanos(&self, what: &str) -> i64 {
+        let wallet = self.get("/api/v1/wallet").await;
+        assert_eq!(wallet.status, StatusCode::OK, "{:?}", wallet.body);
+        wallet.text(what).parse().unwrap()
+    }
+
+    /// Waits until nothing is held in this wallet.
+    pub(crate) async fn wait_until_settled(&self) {
+        let settled = async {
+            while self.nanos("held_nanos").await != 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, settled).await.expect("every hold is settled or released");
     }
 
     /// Waits until the run is over.

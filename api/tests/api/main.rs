@@ -4,10 +4,18 @@
 //! one thread its half-open connections would hold that up.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says by a panic what is wrong")]
 
+mod admin_channels;
+mod admin_events;
+mod admin_users;
+mod api_keys;
 mod app;
 mod auth;
 mod bad_input;
+mod billed_replies;
+mod channels;
+mod chat_completions;
 mod commands;
+mod compatible_errors;
 mod events_stream;
 mod health;
 mod idempotency;
@@ -16,4 +24,6 @@ mod outages;
 mod run_events;
 mod runs;
 mod sessions;
+mod settlement;
 mod sse;
+mod wallet;

@@ -3,6 +3,7 @@
 use axum::{
     body::{Body, BodyDataStream},
     http::{Method, StatusCode, header},
+    response::Response,
 };
 use futures::StreamExt as _;
 use serde_json::Value;
@@ -15,6 +16,8 @@ pub(crate) struct Event {
     pub(crate) name: String,
     pub(crate) id: String,
     pub(crate) data: Value,
+    /// The data as it came: `[DONE]` is no JSON.
+    pub(crate) raw: String,
     pub(crate) comment: String,
 }
 
@@ -29,8 +32,19 @@ pub(crate) struct Sse {
 
 impl Sse {
     pub(crate) async fn open(client: Client<'_>, path: &str) -> Self {
-        let response = client.response(Method::GET, path, Body::empty()).await;
+        Self::of(client.response(Method::GET, path, Body::empty()).await)
+    }
+
+    /// A streamed answer of the compatible API.
+    pub(crate) async fn completion(client: Client<'_>, body: &Value) -> Self {
+        let client = client.header("content-type", "application/json");
+        Self::of(client.response(Method::POST, "/v1/chat/completions", Body::from(body.to_string())).await)
+    }
+
+    fn of(response: Response) -> Self {
         assert_eq!(response.status(), StatusCode::OK);
+        assert!(response.headers().contains_key("x-request-id"));
+        assert!(!response.headers().contains_key(header::CONTENT_ENCODING));
         assert_eq!(response.headers()[header::CONTENT_TYPE], "text/event-stream");
         assert_eq!(response.headers()[header::CACHE_CONTROL], "no-cache");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
@@ -56,6 +70,17 @@ impl Sse {
     /// Reads until a `done`, which it returns.
     pub(crate) async fn until_done(&mut self) -> Event {
         self.next_of(&["done"]).await.expect("done comes before the end")
+    }
+
+    /// Every frame with data until the server ends the stream.
+    pub(crate) async fn frames(&mut self) -> Vec<Event> {
+        let mut frames = vec![];
+        while let Some(event) = self.next().await {
+            if event.comment.is_empty() {
+                frames.push(event);
+            }
+        }
+        frames
     }
 
     /// Reads until the server ends the stream.
@@ -103,10 +128,12 @@ fn parse(block: &str) -> Event {
         let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         line.unwrap_or_default().to_owned()
     };
+    let raw = field("data");
     Event {
         name: field("event"),
         id: field("id"),
-        data: serde_json::from_str(&field("data")).unwrap_or_default(),
+        data: serde_json::from_str(&raw).unwrap_or_default(),
+        raw,
         comment: field(""),
     }
 }

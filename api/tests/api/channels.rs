@@ -1,0 +1,105 @@
+//! What can be asked in a test's house: the mock provider's two models, and the channels that operators add.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use chrono::Utc;
+use domain::{ChannelId, billing::Rates, relay::ProviderKind};
+use metering::{ChannelProvider, ChannelSource, Offer};
+use projections::relay::{self as rows, Channel};
+use relay::{
+    AddressPolicy, Provider,
+    openai::{Limits, OpenAi, OpenAiConfig, SecretString},
+};
+use sqlx::PgPool;
+use uuid::Uuid;
+use vault::Vault;
+
+/// Per million tokens: what the mock provider's models cost users, and us.
+pub(crate) const PRICES: (&str, &str) = ("2.50", "10");
+pub(crate) const COSTS: (&str, &str) = ("1", "4");
+
+/// Reads channels as the executable does.
+pub(crate) struct TestChannels {
+    built_in: Vec<Arc<Offer>>,
+    pool: PgPool,
+    vault: Vault,
+}
+
+impl TestChannels {
+    pub(crate) fn new(provider_url: &str, pool: PgPool, vault: Vault) -> Self {
+        let provider = account(provider_url, None);
+        let offer = |model: String| {
+            Arc::new(Offer {
+                upstream: model.clone(),
+                model,
+                channel_id: ChannelId::new(Uuid::nil()),
+                channel: "built in".to_owned(),
+                kind: ProviderKind::Openai,
+                provider: Arc::clone(&provider),
+                demonstration: false,
+                context_tokens: None,
+                max_output_tokens: Some(1000),
+                prices: rates(PRICES),
+                costs: rates(COSTS),
+                price_version: 1,
+                created_at: Utc::now(),
+            })
+        };
+        Self { built_in: ["mock-1", "mock-2"].map(str::to_owned).map(offer).to_vec(), pool, vault }
+    }
+
+    async fn provider_for(&self, channel: &Channel) -> anyhow::Result<Arc<dyn Provider>> {
+        let mut key = None;
+        for sealed in rows::sealed_keys(&self.pool, channel.id).await? {
+            let open = self.vault.open_bytes(&format!("channel:{}", channel.id), &STANDARD.decode(sealed)?)?;
+            key = Some(SecretString::from(String::from_utf8(open)?));
+        }
+        Ok(account(channel.base_url.as_deref().unwrap_or_default(), key))
+    }
+}
+
+fn account(base_url: &str, api_key: Option<SecretString>) -> Arc<dyn Provider> {
+    let (base_url, address_policy, limits) = (base_url.to_owned(), AddressPolicy::default(), Limits::default());
+    Arc::new(OpenAi::new(OpenAiConfig { base_url, api_key, address_policy, limits }).unwrap())
+}
+
+fn rates((input, output): (&str, &str)) -> Rates {
+    Rates { input: input.parse().unwrap(), output: output.parse().unwrap(), ..Rates::default() }
+}
+
+#[async_trait]
+impl ChannelSource for TestChannels {
+    async fn load(&self) -> anyhow::Result<Vec<Arc<Offer>>> {
+        let mut offers = self.built_in.clone();
+        for channel in rows::channels(&self.pool).await?.into_iter().filter(|channel| channel.enabled) {
+            let provider = self.provider_for(&channel).await?;
+            offers.extend(channel.models.iter().map(|model| {
+                Arc::new(Offer {
+                    model: model.name.clone(),
+                    upstream: model.upstream.clone(),
+                    channel_id: ChannelId::new(channel.id),
+                    channel: channel.name.clone(),
+                    kind: ProviderKind::Openai,
+                    provider: Arc::clone(&provider),
+                    demonstration: false,
+                    context_tokens: model.context_tokens,
+                    max_output_tokens: model.max_output_tokens,
+                    prices: model.prices,
+                    costs: model.costs,
+                    price_version: model.price_version,
+                    created_at: channel.created_at,
+                })
+            }));
+        }
+        Ok(offers)
+    }
+
+    async fn provider(&self, channel: ChannelId) -> anyhow::Result<Option<ChannelProvider>> {
+        let Some(channel) = rows::channel(&self.pool, channel.uuid()).await? else { return Ok(None) };
+        let provider = self.provider_for(&channel).await?;
+        let models = channel.models.into_iter().map(|model| (model.name, model.upstream)).collect();
+        Ok(Some(ChannelProvider { provider, models }))
+    }
+}
