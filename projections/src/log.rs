@@ -4,9 +4,10 @@
 //! whose they are: nothing is opened here, whoever asks.
 
 use chrono::{DateTime, Utc};
+use domain::sealed::SEALED_KEY;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::{FromRow, PgPool};
+use sqlx::{FromRow, PgPool, Postgres, QueryBuilder};
 use utoipa::ToSchema;
 
 use crate::page::{Page, bounded};
@@ -45,10 +46,6 @@ pub struct LoggedEvent {
     pub payload: Value,
 }
 
-/// The places that a page looks at. The events of one type, or of one aggregate, come from their own index.
-const PLACES: &str = "SELECT * FROM event_log WHERE position < $1 AND ($2::text IS NULL OR aggregate_type = $2) \
-    AND ($3::text IS NULL OR aggregate_id = $3) ORDER BY position DESC LIMIT $4";
-
 /// Up to `limit` events, newest first. The cursor of the page is the `before` of the next one. A page may hold fewer
 /// events than asked for and still have a cursor: then it has looked at as many as one page does.
 ///
@@ -56,40 +53,50 @@ const PLACES: &str = "SELECT * FROM event_log WHERE position < $1 AND ($2::text 
 /// The database is away.
 pub async fn events(pool: &PgPool, filter: &EventFilter, limit: u32) -> sqlx::Result<Page<LoggedEvent>> {
     let limit = bounded(limit) as usize;
-    let before = filter.before.unwrap_or(i64::MAX);
-    let aggregate_type = filter.aggregate_type.as_deref().or_else(|| type_of(filter.event_type.as_deref()?));
-    let sql = format!(
+    let mut query = QueryBuilder::new(
         "SELECT l.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version, \
-         e.recorded_at, e.metadata ->> 'actor' AS actor, e.command_id, e.payload FROM ({PLACES}) l \
-         CROSS JOIN LATERAL (SELECT * FROM events WHERE events.aggregate_type = l.aggregate_type \
-             AND events.aggregate_id = l.aggregate_id AND events.sequence = l.sequence \
-             AND ($5::text IS NULL OR events.event_type = $5) LIMIT 1) e \
-         ORDER BY l.position DESC LIMIT $6"
+         e.recorded_at, e.metadata ->> 'actor' AS actor, e.command_id, e.payload FROM ",
     );
-    let query = sqlx::query_as(&sql).bind(before).bind(aggregate_type).bind(filter.aggregate_id.as_deref());
-    let query = query.bind(LOOKED_AT).bind(filter.event_type.as_deref()).bind(limit as i64 + 1);
-    let mut items: Vec<LoggedEvent> = query.fetch_all(pool).await?;
+    push_places(&mut query, filter);
+    query.push(
+        " CROSS JOIN LATERAL (SELECT * FROM events WHERE events.aggregate_type = l.aggregate_type \
+         AND events.aggregate_id = l.aggregate_id AND events.sequence = l.sequence",
+    );
+    if let Some(event_type) = &filter.event_type {
+        query.push(" AND events.event_type = ").push_bind(event_type);
+    }
+    query.push(" LIMIT 1) e ORDER BY l.position DESC LIMIT ").push_bind(limit as i64 + 1);
+    let mut items: Vec<LoggedEvent> = query.build_query_as().fetch_all(pool).await?;
     let more = items.len() > limit;
     items.truncate(limit);
     items.iter_mut().for_each(|event| close(&mut event.payload));
-    let next = if more {
-        items.last().map(|event| event.position)
-    } else {
-        end_of_look(pool, filter, before, aggregate_type).await?
+    let next = match items.last() {
+        Some(last) if more => Some(last.position),
+        _ => end_of_look(pool, filter).await?,
     };
     Ok(Page { items, next_cursor: next.map(|position| position.to_string()) })
 }
 
+/// Adds the places `l` that a page looks at. Only conditions that are asked for are written down, so that the events of
+/// one type, or of one aggregate, come from their own index.
+fn push_places<'f>(query: &mut QueryBuilder<'f, Postgres>, filter: &'f EventFilter) {
+    let before = filter.before.unwrap_or(i64::MAX);
+    query.push("(SELECT * FROM event_log WHERE position < ").push_bind(before);
+    let of_event = || type_of(filter.event_type.as_deref()?);
+    if let Some(aggregate_type) = filter.aggregate_type.as_deref().or_else(of_event) {
+        query.push(" AND aggregate_type = ").push_bind(aggregate_type);
+    }
+    if let Some(aggregate_id) = &filter.aggregate_id {
+        query.push(" AND aggregate_id = ").push_bind(aggregate_id);
+    }
+    query.push(" ORDER BY position DESC LIMIT ").push_bind(LOOKED_AT).push(") l");
+}
+
 /// Where the look ended, if it did not come to the beginning of the log.
-async fn end_of_look(
-    pool: &PgPool,
-    filter: &EventFilter,
-    before: i64,
-    aggregate_type: Option<&str>,
-) -> sqlx::Result<Option<i64>> {
-    let sql = format!("SELECT count(*), min(position) FROM ({PLACES}) l");
-    let query = sqlx::query_as(&sql).bind(before).bind(aggregate_type).bind(filter.aggregate_id.as_deref());
-    let (looked_at, last): (i64, Option<i64>) = query.bind(LOOKED_AT).fetch_one(pool).await?;
+async fn end_of_look(pool: &PgPool, filter: &EventFilter) -> sqlx::Result<Option<i64>> {
+    let mut query = QueryBuilder::new("SELECT count(*), min(position) FROM ");
+    push_places(&mut query, filter);
+    let (looked_at, last): (i64, Option<i64>) = query.build_query_as().fetch_one(pool).await?;
     Ok(last.filter(|_| looked_at == LOOKED_AT))
 }
 
@@ -98,13 +105,19 @@ fn type_of(event_type: &str) -> Option<&str> {
     event_type.split_once('.').map(|(aggregate_type, _)| aggregate_type)
 }
 
-/// Reduces every sealed field to whose it is.
+/// Reduces every sealed field to whose it is, and a provider's key to its hint.
 fn close(value: &mut Value) {
     match value {
-        Value::Object(fields) => match fields.get_mut(domain::sealed::SEALED_KEY) {
-            Some(content) => *content = json!({ "subject": content.get("subject") }),
-            None => fields.values_mut().for_each(close),
-        },
+        Value::Object(fields) => {
+            if let Some(content) = fields.get_mut(SEALED_KEY) {
+                *content = json!({ "subject": content.get("subject") });
+                return;
+            }
+            if fields.contains_key("hint") {
+                fields.remove("sealed");
+            }
+            fields.values_mut().for_each(close);
+        }
         Value::Array(items) => items.iter_mut().for_each(close),
         _ => {}
     }
@@ -113,6 +126,13 @@ fn close(value: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_provider_s_key_only_the_hint_is_shown() {
+        let mut payload = json!({"keys_replaced": {"keys": [{"hint": "wxyz", "sealed": "AAAA"}]}});
+        close(&mut payload);
+        assert_eq!(payload, json!({"keys_replaced": {"keys": [{"hint": "wxyz"}]}}));
+    }
 
     #[test]
     fn sealed_fields_name_their_person_and_nothing_else_wherever_they_stand() {
