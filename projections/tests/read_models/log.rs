@@ -76,3 +76,23 @@ async fn filters_narrow_the_log_and_its_pages_lead_to_the_beginning() {
     let of_nobody = EventFilter { aggregate_type: text("device"), aggregate_id: text("x"), ..EventFilter::default() };
     assert_eq!(walk(of_nobody).await, Vec::<i64>::new());
 }
+
+#[tokio::test]
+async fn a_rare_event_far_back_is_found_in_several_looks_of_bounded_length() {
+    let world = world().await;
+    sqlx::query(
+        "WITH e AS (INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata) \
+         SELECT 'device', 'd', n, CASE n WHEN 1 THEN 'device.rare' ELSE 'device.rotated' END, '1', '{}', '{}' \
+         FROM generate_series(1, 60000) n RETURNING aggregate_type, aggregate_id, sequence) \
+         INSERT INTO event_log (position, aggregate_type, aggregate_id, sequence) SELECT sequence, e.* FROM e",
+    )
+    .execute(&world.pool)
+    .await
+    .unwrap();
+    let mut filter = EventFilter { event_type: Some("device.rare".to_owned()), ..EventFilter::default() };
+    let first = log::events(&world.pool, &filter, 10).await.unwrap();
+    assert_eq!((first.items.len(), first.next_cursor.as_deref()), (0, Some("10001")));
+    filter.before = Some(10_001);
+    let second = log::events(&world.pool, &filter, 10).await.unwrap();
+    assert_eq!((second.items.len(), second.items[0].position, second.next_cursor), (1, 1, None));
+}
