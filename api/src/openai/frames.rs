@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse as _, Response, sse::Event},
 };
 use futures::Stream;
-use relay::Usage;
+use relay::{Basis, Usage};
 use serde_json::{Map, Value, json};
 use tokio::{sync::mpsc::Receiver, time::timeout};
 use uuid::Uuid;
@@ -31,7 +31,8 @@ pub(super) async fn whole(mut heard: Receiver<Heard>, model: String) -> Result<R
     match heard.recv().await {
         Some(Heard::Whole { body: Value::Object(mut body), usage }) => {
             body.insert("model".to_owned(), model.into());
-            if body.get("usage").is_none_or(Value::is_null) {
+            // A report that was believed keeps its further details; any other is not what is charged.
+            if usage.basis != Basis::Reported || body.get("usage").is_none_or(Value::is_null) {
                 body.insert("usage".to_owned(), usage.to_openai());
             }
             Ok(Json(body).into_response())
@@ -146,7 +147,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
-    use relay::Basis;
+    use http_body_util::BodyExt as _;
 
     use super::*;
 
@@ -163,6 +164,22 @@ mod tests {
         assert_eq!(frame["system_fingerprint"], "fp");
         assert_eq!((&frame["model"], &frame["choices"]), (&json!("public"), &json!([])));
         assert_eq!(frame["usage"]["total_tokens"], 7);
+    }
+
+    #[tokio::test]
+    async fn a_whole_answer_tells_the_usage_that_is_charged() {
+        let report = json!({ "prompt_tokens": 0, "completion_tokens": 7, "extra": true });
+        for (basis, told) in
+            [(Basis::Reported, report.clone()), (Basis::Counted, Usage::new(3, 4, Basis::Counted).to_openai())]
+        {
+            let (tell, heard) = tokio::sync::mpsc::channel(1);
+            let body = json!({ "model": "upstream", "choices": [], "usage": report });
+            assert!(tell.send(Heard::Whole { body, usage: Usage::new(3, 4, basis) }).await.is_ok());
+            let response = whole(heard, "public".to_owned()).await.unwrap();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let body: Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!((&body["model"], &body["usage"]), (&json!("public"), &told));
+        }
     }
 
     #[test]
