@@ -113,3 +113,22 @@ async fn answers_of_one_owner_share_one_wallet_and_none_is_begun_beyond_it() {
     assert_eq!((wallet.held(), wallet.pots().2), (Nanos::ZERO, Nanos::ZERO));
     assert_eq!(wallet.available(), wallet.balance());
 }
+
+/// Otherwise its ending could never be stored, and every attempt would ask again, on the house.
+#[tokio::test]
+async fn an_answer_that_grows_too_large_as_it_is_stored_is_cut_and_paid_for() {
+    let house = House::open().await;
+    house.workers(ReplyOptions::default());
+    // Two bytes each as JSON.
+    let lines = "\n".repeat(10_000);
+    house.provider.enqueue((0..25).fold(Script::default(), |script, _| script.chunk(&lines)));
+    let chat = Chat::of(support::new_user());
+    house.grant(chat.owner, ONE).await;
+    house.send(chat.start()).await;
+    let run = house.ask_model(&chat, "hello", "priced").await;
+    let ending = house.ending(&chat, run).await;
+    assert!(matches!(ending, SessionEvent::ReplyCompleted { finish: Finish::Length, .. }), "another ending");
+    assert_eq!(house.provider.received(), 1, "asked once");
+    let wallet = house.wallet(chat.owner).await;
+    assert!(wallet.balance().get() < ONE && wallet.held().is_zero(), "{:?}", wallet.pots());
+}

@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::text::LiveText;
 use crate::jobs::Lease;
 
-/// Bytes of one reply (UTF-8), at most: sealed and encoded it still fits into one event.
+/// Bytes of one reply as JSON, at most: sealed and encoded it still fits into one event. An ending that cannot be stored
+/// could not be charged either.
 const MAX_REPLY_BYTES: usize = 256 * 1024;
 /// Live text is sent at most this often.
 const COALESCE: Duration = Duration::from_millis(20);
@@ -55,6 +56,7 @@ pub(super) async fn write_answer(
     let mut tick = tokio::time::interval(COALESCE);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut first = true;
+    let mut size_bytes = 0;
     loop {
         let step = tokio::select! {
             biased;
@@ -72,7 +74,8 @@ pub(super) async fn write_answer(
                 if std::mem::take(&mut first) {
                     metrics::histogram!("reply_first_text_seconds").record(asked.elapsed().as_secs_f64());
                 }
-                if live.as_str().len() + piece.len() > MAX_REPLY_BYTES {
+                size_bytes = size_as_json(&piece).saturating_add(size_bytes);
+                if size_bytes > MAX_REPLY_BYTES {
                     return Ended::Finished { finish: Finish::Length, usage: None };
                 }
                 live.push(&piece);
@@ -82,6 +85,11 @@ pub(super) async fn write_answer(
             None => return Ended::Failed(RelayError::UpstreamCut),
         }
     }
+}
+
+/// Quotes, line ends and control characters are longer in JSON than they look.
+fn size_as_json(piece: &str) -> usize {
+    serde_json::to_string(piece).map_or(usize::MAX, |json| json.len())
 }
 
 /// Asks up to [`MAX_TRIES`] times while the failure may pass and nothing was said yet.
