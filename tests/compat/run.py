@@ -27,6 +27,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 PACKAGES = ROOT / ".kit-compat"
 ADMIN = {"email": "operator@example.org", "password": "correct horse battery staple 7"}
+CHANNEL_KEY = "sk-mock-channel-7f3a"
 READY_SECONDS = 120
 STOP_SECONDS = 30
 SUITE_SECONDS = 600
@@ -155,7 +156,8 @@ def running(command, **options):
 
 def environment_of_the_house(base, data, provider):
     foreign = ("OPENAI_", "OBLIVIOUS_", "DATABASE_URL", "NATS_URL")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign) or name == "OBLIVIOUS_KIT_DIR"}
+    kept = {name: value for name, value in os.environ.items()
+            if not name.startswith(foreign) or name == "OBLIVIOUS_KIT_DIR"}
     return {
         **kept,
         "OBLIVIOUS_HTTP_ADDR": base.removeprefix("http://"),
@@ -187,10 +189,11 @@ def house(folder, binaries):
             ready(base, process)
             # The administrator's account is made while the house already answers.
             token = call("POST", f"{base}/api/v1/auth/login", ADMIN, again_on=401)["access_token"]
-            channel = {**json.loads((HERE / "channel.json").read_text()), "base_url": provider, "keys": ["sk-mock-channel-7f3a"]}
-            call("POST", f"{base}/api/v1/admin/channels", channel, token)
+            channel = json.loads((HERE / "channel.json").read_text())
+            upstream_at = {"base_url": provider, "keys": [CHANNEL_KEY]}
+            call("POST", f"{base}/api/v1/admin/channels", {**channel, **upstream_at}, token)
             facts = {"house": base, "provider": provider.removesuffix("/v1"), "admin": ADMIN, "prices": channel["prices"],
-                   "drain_seconds": DRAIN_SECONDS, "max_body_bytes": MAX_BODY_BYTES, "channel_key_end": channel["keys"][0][-4:]}
+                     "channel_key_end": CHANNEL_KEY[-4:], "drain_seconds": DRAIN_SECONDS, "max_body_bytes": MAX_BODY_BYTES}
             yield facts, lambda: reconcile(oblivious, folder, environment)
 
 
@@ -274,6 +277,7 @@ def main():
             with house(folder, chosen.bin.absolute()) as (facts, reconcile):
                 if chosen.serve:
                     wait_for_interrupt(facts)
+                    well = True
                     return
                 failed = run_suites(facts, names, chosen.match, folder) + reconcile()
             well = not failed

@@ -38,7 +38,7 @@ describe("access", { concurrency: true }, () => {
   });
 
   it("an expired key is refused", async () => {
-    const { key } = await user.key({ expires_at: new Date(Date.now() + 2_000).toISOString() });
+    const { key } = await user.key({ expires_at: new Date(Date.now() + 6_000).toISOString() });
     await sdk({ apiKey: key }).models.list();
     const error = await eventually(() => sdk({ apiKey: key }).models.list().then(() => null, (found) => found), (found) => found !== null);
     refusal(OpenAI.AuthenticationError, 401, "invalid_api_key")(error);

@@ -62,7 +62,7 @@ def test_a_task_that_is_cancelled_stops_the_provider(user):
                 pass
 
     with pytest.raises(asyncio.TimeoutError):
-        asyncio.run(asyncio.wait_for(read(user.key()["key"]), 1.5))
+        asyncio.run(asyncio.wait_for(read(user.key()["key"]), 4))
     assert api.eventually(lambda: outcome(marked), lambda seen: seen != "in_flight") == "aborted"
     user.settled(calls=1)
 
@@ -91,7 +91,7 @@ def test_an_answer_in_one_piece_is_let_finish_and_charged_although_nobody_waits_
 
 def test_a_provider_that_falls_silent_is_left_when_the_client_leaves(user):
     marked = api.mark()
-    with user.client(timeout=2) as client:
+    with user.client(timeout=5) as client:
         give_up(client, f"{marked} [[chunks 9]] [[stall 4]]", stream=True)
     assert api.eventually(lambda: outcome(marked), lambda seen: seen != "in_flight") == "aborted"
     wallet, (charge,) = user.settled(calls=1)

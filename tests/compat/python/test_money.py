@@ -61,7 +61,7 @@ def test_what_the_provider_does_not_report_is_counted(user):
 
 
 @pytest.mark.parametrize("report", ["[[usage 0 7]]", "[[usage 7 0]]", "[[usage 999999999999 5]]"])
-@pytest.mark.parametrize("stream", [True])
+@pytest.mark.parametrize("stream", [False, True])
 def test_a_report_that_cannot_be_true_is_not_believed_and_the_client_is_told_what_is_charged(user, report, stream):
     messages, asked = api.says(f"[[say one two three four]] {report}"), {"stream_options": {"include_usage": True}} if stream else {}
     with user.client() as client:
