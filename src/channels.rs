@@ -32,6 +32,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What a provider was made of: as long as it is the same, so is the provider.
 type Recipe = (Option<String>, Vec<String>);
 
+/// What was made, and of what.
+type Made = (Recipe, Arc<dyn Provider>);
+
 /// The channels of this database as providers of this process.
 pub(crate) struct Channels {
     pool: PgPool,
@@ -39,7 +42,7 @@ pub(crate) struct Channels {
     addresses: AddressPolicy,
     /// Absent where this machine has no kit.
     local: Option<Arc<dyn Provider>>,
-    made: Mutex<HashMap<Uuid, (Recipe, Arc<dyn Provider>)>>,
+    made: Mutex<HashMap<Uuid, Made>>,
 }
 
 impl Channels {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use anyhow::Context as _;
+use domain::billing::wallet::MAX_MOVEMENT;
 use domain::billing::{Currency, ExpiryPolicy, InvalidRate, Nanos, Rates};
 
 use crate::secret::Secret;
@@ -153,7 +154,9 @@ impl Config {
             after_death: values
                 .one_of("after_death", &[("again", AfterDeath::Again), ("interrupted", AfterDeath::Interrupted)])?,
             currency: values.parse("currency", "three capital letters such as USD")?,
-            signup_grant: values.read("signup_grant", "an amount such as 1.00", |text| Nanos::from_units(text).ok())?,
+            signup_grant: values.read("signup_grant", "an amount such as 1.00, at most 1000000", |text| {
+                Nanos::from_units(text).ok().filter(|amount| *amount <= MAX_MOVEMENT)
+            })?,
             min_output_tokens: values.within("min_output_tokens", 1, 1_000_000)?,
             default_output_tokens: values.within("default_output_tokens", 1, 10_000_000)?,
             hold_seconds: values.within("hold_seconds", 5, 86_400)?,
@@ -229,6 +232,12 @@ mod tests {
         assert!(range.contains("test.toml") && range.contains("1 to 1024"), "{range}");
         let choice = refusal("", &[("OBLIVIOUS_AFTER_DEATH", "never")]);
         assert!(choice.contains("again") && choice.contains("interrupted"), "{choice}");
+        for grant in ["1,00", "-1", "1000000.1"] {
+            let grant = refusal("", &[("OBLIVIOUS_SIGNUP_GRANT", grant)]);
+            assert!(grant.contains("at most 1000000"), "{grant}");
+        }
+        let prices = refusal("", &[("OPENAI_PRICES", "2.50")]);
+        assert!(prices.contains("2.50/10.00"), "{prices}");
         let kind = refusal("http_addr = { host = \"x\" }", &[]);
         assert!(kind.contains("http_addr"), "{kind}");
     }

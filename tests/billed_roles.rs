@@ -1,5 +1,5 @@
 //! Money when processes die: each role is killed in the middle of a billed stream, and every call is settled once.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in tests a panic is the failure report")]
+#![expect(clippy::unwrap_used, reason = "in tests a panic is the failure report")]
 
 mod house;
 

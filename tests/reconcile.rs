@@ -1,5 +1,5 @@
 //! `oblivious reconcile billing` of the real executable: what it prints and how it exits.
-#![expect(clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
+#![expect(clippy::expect_used, reason = "in tests a panic is the failure report")]
 
 use std::path::Path;
 use std::process::{Command, Output};

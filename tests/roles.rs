@@ -1,5 +1,4 @@
 //! Roles as separate processes of the real executable, driven over HTTP, and killed without a word.
-#![expect(clippy::expect_used, reason = "in tests a panic is the failure report")]
 
 mod house;
 

@@ -74,13 +74,14 @@ impl Held {
     fn carry_out(self, step: &'static str, command: WalletCommand) -> Settling {
         let (done, waiting) = oneshot::channel();
         tokio::spawn(async move {
-            let settled = tokio::time::timeout(SETTLE_WITHIN, settle(&self, step, &command)).await;
-            if settled.is_err() {
-                metrics::counter!("settlements_given_up_total").increment(1);
-                tracing::error!(hold = %self.call.hold_id, step, "a settlement was given up; its hold will expire");
-            }
+            let settled =
+                tokio::time::timeout(SETTLE_WITHIN, settle(&self, step, &command)).await.unwrap_or_else(|_| {
+                    metrics::counter!("settlements_given_up_total").increment(1);
+                    tracing::error!(hold = %self.call.hold_id, step, "a settlement was given up; its hold will expire");
+                    false
+                });
             // Nobody may wait for it any more.
-            let _ = done.send(settled.is_ok());
+            let _ = done.send(settled);
         });
         Settling(waiting)
     }
@@ -96,17 +97,17 @@ impl Settling {
     }
 }
 
-/// Sends until the command came to something. While `held` is borrowed its hold does not expire.
-async fn settle(held: &Held, step: &str, command: &WalletCommand) {
-    let Ok(message) = held.meter.message(&held.call, step, command) else { return };
+/// Sends until the command came to something; whether it was committed. While `held` is borrowed its hold does not expire.
+async fn settle(held: &Held, step: &str, command: &WalletCommand) -> bool {
+    let Ok(message) = held.meter.message(&held.call, step, command) else { return false };
     let mut pause = Duration::from_millis(50);
     loop {
         match held.meter.commands().send(message.clone(), TRY).await {
-            Ok(Sent::Outcome(Outcome::Done { .. })) => return,
+            Ok(Sent::Outcome(Outcome::Done { .. })) => return true,
             Ok(Sent::Outcome(outcome)) => {
                 metrics::counter!("settlements_refused_total").increment(1);
                 tracing::error!(hold = %held.call.hold_id, step, ?outcome, "a settlement was refused");
-                return;
+                return false;
             }
             Ok(Sent::Pending) => {}
             Err(error) => tracing::warn!(hold = %held.call.hold_id, step, %error, "a settlement waits for the bus"),

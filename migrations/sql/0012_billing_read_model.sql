@@ -37,7 +37,7 @@ CREATE TABLE billing_v1.holds (
     PRIMARY KEY (owner, hold_id)
 );
 
--- Settlements. Each is the event at its position: a hold's id may be used again once it is settled.
+-- Settlements. Each is the event at its position; wallets remember the ids of ended holds for a while only.
 CREATE TABLE billing_v1.charges (
     position            bigint PRIMARY KEY,
     owner               uuid   NOT NULL,
