@@ -80,16 +80,21 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     }
     let own = ["idempotency-key", "last-event-id", "x-after", "x-api-key", "x-request-id"]
         .map(axum::http::HeaderName::from_static);
+    let told = [
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
+        "x-should-retry",
+    ];
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE].into_iter().chain(own).collect::<Vec<_>>())
-        .expose_headers([
-            commands::X_EVENT,
-            commands::X_STALE,
-            request_id::X_REQUEST_ID,
-            header::LOCATION,
-            header::RETRY_AFTER,
-        ]);
+        .expose_headers(
+            [commands::X_EVENT, commands::X_STALE, request_id::X_REQUEST_ID, header::LOCATION, header::RETRY_AFTER]
+                .into_iter()
+                .chain(told.map(axum::http::HeaderName::from_static))
+                .collect::<Vec<_>>(),
+        );
     Some(layer)
 }

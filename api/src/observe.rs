@@ -118,10 +118,19 @@ mod tests {
         }
         let router = Router::new()
             .route("/", get(broken))
+            .route("/v1/broken", get(broken))
             .layer(CatchPanicLayer::custom(panicked))
             .layer(middleware::from_fn(observe));
-        let request = Request::builder().uri("/").header("x-request-id", "r-1").body(Body::empty()).unwrap();
-        let response = router.oneshot(request).await.unwrap();
+        let ask = |uri: &str| {
+            let request = Request::builder().uri(uri).header("x-request-id", "r-1").body(Body::empty()).unwrap();
+            router.clone().oneshot(request)
+        };
+        let compatible = ask("/v1/broken").await.unwrap();
+        assert_eq!(compatible.headers()["x-request-id"], "r-1");
+        let body = compatible.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&body).unwrap()["error"]["type"], "server_error");
+
+        let response = ask("/").await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let text = String::from_utf8(body.to_vec()).unwrap();

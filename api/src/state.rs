@@ -89,6 +89,8 @@ pub struct ApiLimits {
     pub max_body_bytes: usize,
     /// Of a call of the compatible API, which carries whole conversations and pictures; beyond it 413.
     pub max_completion_body_bytes: usize,
+    /// Of all such calls under way on this node; beyond it 503. In memory they take several times as much.
+    pub completion_bytes_under_way: usize,
     /// How long a body may take to arrive.
     pub body_timeout: Duration,
     /// Requests being answered at the same time, open streams not counted; beyond it 503.
@@ -119,6 +121,7 @@ impl Default for ApiLimits {
         Self {
             max_body_bytes: 1024 * 1024,
             max_completion_body_bytes: 16 * 1024 * 1024,
+            completion_bytes_under_way: 128 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             concurrency: 1024,
             command_wait: Duration::from_secs(5),
@@ -176,7 +179,13 @@ impl App {
         let allow_link_local = options.allow_link_local;
         Self {
             bus: Bus::new(commands, limits.command_wait),
-            calls: Calls::new(catalogue.clone(), meter.clone(), calls, options.drain, shutdown.clone()),
+            calls: Calls::new(
+                (catalogue.clone(), meter.clone()),
+                calls,
+                options.drain,
+                limits.completion_bytes_under_way,
+                shutdown.clone(),
+            ),
             catalogue,
             cookies: Cookies::new(&options.public_url),
             currency: LedgerCurrency(options.currency),

@@ -16,7 +16,7 @@ use metering::{Catalogue, Held, Meter, Offer};
 use relay::{Basis, Completion, CompletionFrame, CompletionRequest, CompletionStream, RelayError, Role, Turn, Usage};
 use serde_json::Value;
 use tokio::{
-    sync::mpsc,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -48,6 +48,8 @@ pub(crate) struct Calls {
     tracker: TaskTracker,
     drain: Duration,
     shutdown: CancellationToken,
+    /// KiB of requests under way.
+    room: Arc<Semaphore>,
 }
 
 /// A call whose price is known and whose credit is held.
@@ -57,6 +59,8 @@ pub(super) struct Paid {
     /// As counted for the hold.
     pub(super) input_tokens: u64,
     pub(super) held: Held,
+    /// Kept until the call is over.
+    pub(super) room: OwnedSemaphorePermit,
 }
 
 /// What the client's side is told. `End`, `Whole` and `Failed` are the last, and come after the settlement.
@@ -68,14 +72,23 @@ pub(super) enum Heard {
 }
 
 impl Calls {
-    pub(crate) const fn new(
-        catalogue: Catalogue,
-        meter: Meter,
+    /// `max_bytes` of requests are under way at the same time.
+    pub(crate) fn new(
+        (catalogue, meter): (Catalogue, Meter),
         tracker: TaskTracker,
         drain: Duration,
+        max_bytes: usize,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { catalogue, meter, tracker, drain, shutdown }
+        Self { catalogue, meter, tracker, drain, shutdown, room: Arc::new(Semaphore::new(max_bytes / 1024)) }
+    }
+
+    /// Room for a request of this size, so that many large ones cannot take all memory.
+    pub(super) fn make_room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let kibibytes = u32::try_from(bytes.div_ceil(1024)).unwrap_or(u32::MAX);
+        Arc::clone(&self.room)
+            .try_acquire_many_owned(kibibytes)
+            .map_err(|_| Problem::unavailable("overloaded", "too many large requests at once; try again in a moment"))
     }
 
     /// Refuses while the server is going down.
@@ -89,9 +102,9 @@ impl Calls {
     /// Makes the call. Dropping the receiver is the client going away.
     pub(super) fn begin(&self, paid: Paid) -> mpsc::Receiver<Heard> {
         let (listener, heard) = mpsc::channel(MAX_WAITING);
-        let Paid { offer, request, input_tokens, held } = paid;
-        let calls = self.clone();
-        let call = Call { calls, offer, request, input_tokens, listener, deaf: CancellationToken::new() };
+        let Paid { offer, request, input_tokens, held, room } = paid;
+        let (calls, deaf) = (self.clone(), CancellationToken::new());
+        let call = Call { calls, offer, request, input_tokens, listener, deaf, _room: room };
         self.tracker.spawn(call.run(held));
         heard
     }
@@ -105,6 +118,7 @@ struct Call {
     listener: mpsc::Sender<Heard>,
     /// The listener has missed something: nothing more is said to it.
     deaf: CancellationToken,
+    _room: OwnedSemaphorePermit,
 }
 
 /// What remains to be done with the hold.

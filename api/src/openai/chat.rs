@@ -35,7 +35,10 @@ pub(super) async fn complete(
 ) -> Result<Response, Problem> {
     holder.require(Scope::Chat)?;
     calls.require_open()?;
-    let ask = Ask::read(&extract::read(request, &()).await?)?;
+    let bytes = extract::read(request, &()).await?;
+    let room = calls.make_room(bytes.len())?;
+    let ask = Ask::read(&bytes)?;
+    drop(bytes);
     if !holder.may_ask(&ask.model) {
         let detail = format!("this API key may not ask the model `{}`", ask.model);
         return Err(Problem::new(StatusCode::FORBIDDEN, "model_not_allowed", detail).about("model"));
@@ -59,7 +62,7 @@ pub(super) async fn complete(
         max_output_tokens: Some((held.max_output_tokens() / ask.choices).max(1)),
         stream: ask.stream,
     };
-    let heard = calls.begin(Paid { offer, request, input_tokens, held });
+    let heard = calls.begin(Paid { offer, request, input_tokens, held, room });
     if ask.stream {
         frames::streamed(heard, ask.model, ask.include_usage).await
     } else {

@@ -139,3 +139,19 @@ async fn a_house_that_cannot_hold_credit_asks_no_provider() {
     assert!(!reply.header("retry-after").is_empty());
     assert_eq!(app.provider.received(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_house_that_is_full_says_so() {
+    let mut setup = Setup::default();
+    setup.options.limits.completion_bytes_under_way = 4096;
+    let app = App::start_with(setup).await;
+    let ann = app.user("ann").await;
+    let large = ann.post("/v1/chat/completions", call(&"x".repeat(5000))).await;
+    assert_eq!(told(&large), is(503, "overloaded"));
+    assert_eq!(ann.post("/v1/chat/completions", call("Hi")).await.status, StatusCode::OK);
+
+    let mut setup = Setup::default();
+    setup.options.limits.concurrency = 0;
+    let app = App::start_with(setup).await;
+    assert_eq!(told(&app.anyone().get("/v1/models").await), is(503, "overloaded"));
+}
