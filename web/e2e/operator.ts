@@ -46,6 +46,12 @@ async function available(page: Page): Promise<bigint> {
   return nanosOf((await page.locator("dl div", { hasText: "Available" }).locator("dd").textContent()) ?? "");
 }
 
+/** The balance is asked for beside the ledger: it may come a moment later. */
+async function becomes(page: Page, wanted: bigint): Promise<void> {
+  for (let look = 0; look < 50 && (await available(page)) !== wanted; look += 1) await page.waitForTimeout(100);
+  assert.equal(await available(page), wanted, "to the nano");
+}
+
 async function openUser({ page, base, email }: Place): Promise<void> {
   await page.goto(`${base}/operations/users`);
   await page.getByRole("searchbox", { name: /begins with/ }).fill(email);
@@ -122,10 +128,10 @@ async function creditIsGrantedOnce(place: Place): Promise<void> {
   await dialog.waitFor({ state: "detached" });
   await page.getByText("For the journey").waitFor();
   assert.equal(await page.getByText("For the journey").count(), 1, "one booking");
-  assert.equal((await available(page)) - before, 2_500_000_001n, "to the nano");
+  await becomes(page, before + 2_500_000_001n);
   await page.reload();
   await page.getByText("For the journey").waitFor();
-  assert.equal((await available(page)) - before, 2_500_000_001n);
+  await becomes(page, before + 2_500_000_001n);
 }
 
 async function theLogTellsIt({ page }: Place): Promise<void> {

@@ -1,6 +1,6 @@
 /** The operator's pages as a person meets them, against a scripted server. */
 import type { ReactNode } from "react";
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { focusManager, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { createMemoryHistory, createRootRoute, createRoute, createRouter, Outlet, RouterProvider } from "@tanstack/react-router";
 import { render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
@@ -8,7 +8,7 @@ import { http, HttpResponse } from "msw";
 import { Tooltip } from "radix-ui";
 import { beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { adopt } from "@/api/credentials";
-import { startI18n, withTexts } from "@/i18n";
+import { preparePages } from "@/test/page";
 import { server } from "@/test/server";
 import { OperationsPage } from "./OperationsPage";
 import { operationsSearch } from "./search";
@@ -85,13 +85,7 @@ function open(path: string): void {
 const refuse = (status: number, code: string, more: object = {}): Response =>
   HttpResponse.json({ status, code, title: "", detail: `server: ${code}`, request_id: "r", ...more }, { status });
 
-beforeAll(async () => {
-  // jsdom measures nothing and scrolls nowhere.
-  vi.stubGlobal("ResizeObserver", class { observe = (): void => undefined; unobserve = (): void => undefined; disconnect = (): void => undefined; });
-  vi.stubGlobal("scrollTo", () => undefined);
-  await startI18n("en");
-  await withTexts("operations", async () => undefined);
-});
+beforeAll(() => preparePages("operations"));
 
 beforeEach(() => {
   signIn("admin");
@@ -271,4 +265,45 @@ test("sealed fields stay closed, and the log goes on where the server says", asy
   await userEvent.click(screen.getByRole("button", { name: "Show more" }));
   await waitFor(() => expect(screen.getAllByText("session.message_sent")).toHaveLength(2));
   expect(queries).toEqual(["session ", "session 7"]);
+});
+
+test("leaving a form that was typed in asks first", async () => {
+  const asked = vi.fn<(text?: string) => boolean>(() => false);
+  vi.stubGlobal("confirm", asked);
+  open("/operations/channels?channel=new");
+  await userEvent.type((await screen.findAllByRole("textbox", { name: "Name" }))[0] as HTMLElement, "Mine");
+  await userEvent.click(screen.getByRole("link", { name: "Models" }));
+  await waitFor(() => expect(asked).toHaveBeenCalledTimes(1));
+  expect(screen.getByRole("button", { name: "Add channel" })).toBeTruthy();
+  asked.mockReturnValue(true);
+  await userEvent.click(screen.getByRole("link", { name: "Models" }));
+  expect(await screen.findByRole("table")).toBeTruthy();
+});
+
+test("projections refresh by themselves, but not in a tab that nobody sees", async () => {
+  let asked = 0;
+  server.use(
+    http.get("*/api/v1/admin/projections", () => {
+      asked += 1;
+      const item = { name: "chat_v1", position: 4, lag: asked === 1 ? 3 : 0, parked: 0, last_error: null };
+      return HttpResponse.json({ items: [item], last_position: 7 });
+    }),
+  );
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"], shouldAdvanceTime: true });
+  try {
+    open("/operations/projections");
+    expect(await screen.findByText("catching up")).toBeTruthy();
+    await vi.advanceTimersByTimeAsync(3_100);
+    expect(await screen.findByText("up to date")).toBeTruthy();
+    focusManager.setFocused(false);
+    const before = asked;
+    await vi.advanceTimersByTimeAsync(30_000);
+    expect(asked).toBe(before);
+    focusManager.setFocused(true);
+    await vi.advanceTimersByTimeAsync(3_100);
+    expect(asked).toBeGreaterThan(before);
+  } finally {
+    focusManager.setFocused(undefined);
+    vi.useRealTimers();
+  }
 });

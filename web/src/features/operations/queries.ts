@@ -5,6 +5,8 @@ import type { LedgerEntry, Page } from "@/api/types";
 import type { Account, LoggedEvent } from "./types";
 
 const PAGE = 50;
+/** No hint tells operators what others do: whoever comes back to a section asks anew, and sees the known rows meanwhile. */
+const STALE_MS = 0;
 export const PROJECTIONS_POLL_MS = 3_000;
 
 export const operatorKeys = {
@@ -20,6 +22,7 @@ export const operatorKeys = {
 export function channelsQuery() {
   return queryOptions({
     queryKey: operatorKeys.channels,
+    staleTime: STALE_MS,
     queryFn: async ({ signal }) => (await unwrap(api.GET("/api/v1/admin/channels", { signal }))).items,
   });
 }
@@ -27,6 +30,7 @@ export function channelsQuery() {
 export function usersQuery(search: string) {
   return infiniteQueryOptions({
     queryKey: [...operatorKeys.users, "list", search] as const,
+    staleTime: STALE_MS,
     queryFn: ({ pageParam, signal }): Promise<Page<Account>> => {
       const query = { limit: PAGE, ...(search === "" ? {} : { query: search }), ...(pageParam === null ? {} : { cursor: pageParam }) };
       return unwrap(api.GET("/api/v1/admin/users", { params: { query }, signal }));
@@ -40,6 +44,7 @@ export function usersQuery(search: string) {
 export function userQuery(id: string) {
   return queryOptions({
     queryKey: operatorKeys.user(id),
+    staleTime: STALE_MS,
     queryFn: ({ signal }) => unwrap(api.GET("/api/v1/admin/users/{id}", { params: { path: { id } }, signal })),
   });
 }
@@ -47,6 +52,7 @@ export function userQuery(id: string) {
 export function ledgerQuery(id: string) {
   return infiniteQueryOptions({
     queryKey: operatorKeys.ledger(id),
+    staleTime: STALE_MS,
     queryFn: ({ pageParam, signal }): Promise<Page<LedgerEntry>> => {
       const query = { limit: PAGE, ...(pageParam === null ? {} : { cursor: pageParam }) };
       return unwrap(api.GET("/api/v1/admin/users/{id}/ledger", { params: { path: { id }, query }, signal }));
@@ -71,6 +77,7 @@ export function eventsQuery({ type, id, event }: EventFilter) {
   };
   return infiniteQueryOptions({
     queryKey: [...operatorKeys.events, filter] as const,
+    staleTime: STALE_MS,
     queryFn: ({ pageParam, signal }): Promise<Page<LoggedEvent>> => {
       const query = { ...filter, limit: PAGE, ...(pageParam === null ? {} : { cursor: pageParam }) };
       return unwrap(api.GET("/api/v1/admin/events", { params: { query }, signal }));
@@ -88,6 +95,6 @@ export function projectionsQuery() {
     queryFn: ({ signal }) => unwrap(api.GET("/api/v1/admin/projections", { signal })),
     refetchInterval: PROJECTIONS_POLL_MS,
     refetchIntervalInBackground: false,
-    staleTime: 0,
+    staleTime: STALE_MS,
   });
 }

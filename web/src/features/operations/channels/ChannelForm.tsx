@@ -1,6 +1,6 @@
 /** Adding or changing a channel. */
 import { useEffect, useRef, type FormEvent, type ReactNode } from "react";
-import { useNavigate } from "@tanstack/react-router";
+import { useBlocker, useNavigate } from "@tanstack/react-router";
 import { ArrowLeft, Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Button } from "@/components/ui/Button";
@@ -8,6 +8,7 @@ import { Field } from "@/components/ui/Field";
 import { Notice } from "@/components/ui/Notice";
 import { Spinner } from "@/components/ui/Spinner";
 import { notify } from "@/components/ui/toast";
+import { focusHeading } from "../parts/focus-heading";
 import { AreaField } from "../parts/AreaField";
 import { Choices } from "../parts/Choices";
 import { Switch } from "../parts/Switch";
@@ -35,6 +36,12 @@ export function ChannelForm({ channel }: { channel: Channel | null }): ReactNode
     back();
   });
 
+  useBlocker({
+    // Being signed out is not a choice.
+    shouldBlockFn: ({ next }) => form.isUnsaved() && !next.pathname.startsWith("/login") && !confirm(t("form.leave")),
+    enableBeforeUnload: form.isUnsaved,
+  });
+
   useEffect(() => {
     if (form.refusals > 0) box.current?.querySelector<HTMLElement>("[aria-invalid=true]")?.focus();
   }, [form.refusals]);
@@ -49,7 +56,7 @@ export function ChannelForm({ channel }: { channel: Channel | null }): ReactNode
         <Button kind="quiet" size="icon" aria-label={t("form.back")} title={t("form.back")} onClick={back}>
           <ArrowLeft aria-hidden />
         </Button>
-        <h2 className="font-display min-w-0 truncate text-2xl">{channel === null ? t("form.newTitle") : t("form.editTitle", { name: channel.name })}</h2>
+        <h2 ref={focusHeading} tabIndex={-1} className="font-display min-w-0 truncate text-2xl outline-none">{channel === null ? t("form.newTitle") : t("form.editTitle", { name: channel.name })}</h2>
       </div>
       <Upstream form={form} channel={channel} />
       <Models form={form} />

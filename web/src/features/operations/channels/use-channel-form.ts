@@ -25,6 +25,8 @@ export interface ChannelForm {
   /** What belongs to no field. */
   failure: FormFailure | null;
   busy: boolean;
+  /** Whether leaving would lose something. */
+  isUnsaved: () => boolean;
   /** Counts refusals: the first field with a complaint gets the focus anew each time. */
   refusals: number;
   submit: () => void;
@@ -66,15 +68,19 @@ function useSave(channel: Channel | null): (draft: ChannelDraft) => Promise<void
 }
 
 /** `channel` is the one that is changed; null adds a new one. */
-export function useChannelForm(channel: Channel | null, onSaved: (draft: ChannelDraft) => void): ChannelForm {
-  const save = useSave(channel);
+export function useChannelForm(channel: Channel | null, onSaved: () => void): ChannelForm {
+  // As it was when the form was opened: what somebody else changes meanwhile is not put back.
+  const [before] = useState(channel);
+  const save = useSave(before);
   const draftText = useDraftText();
   const problemText = useProblemText("operations");
-  const [draft, setDraft] = useState<ChannelDraft>(() => (channel === null ? emptyChannel() : draftOf(channel)));
+  const [first] = useState<ChannelDraft>(() => (before === null ? emptyChannel() : draftOf(before)));
+  const [draft, setDraft] = useState(first);
   const [outcome, setOutcome] = useState<Outcome>(NO_OUTCOME);
   const [refusals, setRefusals] = useState(0);
   const [busy, setBusy] = useState(false);
   const inFlight = useRef(false);
+  const saved = useRef(false);
 
   const refuse = (next: Outcome): void => {
     setOutcome(next);
@@ -101,7 +107,8 @@ export function useChannelForm(channel: Channel | null, onSaved: (draft: Channel
     save(draft)
       .then(() => {
         setOutcome(NO_OUTCOME);
-        onSaved(draft);
+        saved.current = true;
+        onSaved();
       })
       .catch(refused)
       .finally(() => {
@@ -111,5 +118,6 @@ export function useChannelForm(channel: Channel | null, onSaved: (draft: Channel
   };
 
   const edit = (changes: Partial<ChannelDraft>): void => setDraft((now) => ({ ...now, ...changes }));
-  return { draft, edit, errors: outcome.errors, failure: outcome.failure, busy, refusals, submit };
+  const isUnsaved = (): boolean => !saved.current && JSON.stringify(draft) !== JSON.stringify(first);
+  return { draft, edit, errors: outcome.errors, failure: outcome.failure, busy, isUnsaved, refusals, submit };
 }

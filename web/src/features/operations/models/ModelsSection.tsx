@@ -1,5 +1,5 @@
 /** All models of all channels: what is asked, what they cost, what is left. */
-import { Fragment, useState, type ReactNode } from "react";
+import { Fragment, useRef, useState, type ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { Boxes, Pencil } from "lucide-react";
@@ -26,6 +26,15 @@ export function ModelsSection(): ReactNode {
 function Offers({ offers }: { offers: readonly Offer[] }): ReactNode {
   const { t } = useTranslation("operations");
   const [open, setOpen] = useState<string | null>(null);
+  const opener = useRef<HTMLElement>(null);
+  const toggle = (key: string, button: HTMLElement): void => {
+    opener.current = button;
+    setOpen((now) => (now === key ? null : key));
+  };
+  const close = (): void => {
+    setOpen(null);
+    opener.current?.focus();
+  };
   if (offers.length === 0) {
     return (
       <Empty icon={Boxes} title={t("models.emptyTitle")} text={t("models.emptyText")}>
@@ -67,11 +76,11 @@ function Offers({ offers }: { offers: readonly Offer[] }): ReactNode {
               const isOpen = open === key;
               return (
                 <Fragment key={key}>
-                  <OfferRow offer={offer} isOpen={isOpen} onToggle={() => setOpen(isOpen ? null : key)} />
+                  <OfferRow offer={offer} isOpen={isOpen} onToggle={(button) => toggle(key, button)} />
                   {isOpen && (
                     <tr className="border-t-0!">
                       <td colSpan={6}>
-                        <PriceEditor offer={offer} onClose={() => setOpen(null)} />
+                        <PriceEditor offer={offer} onClose={close} />
                       </td>
                     </tr>
                   )}
@@ -85,7 +94,7 @@ function Offers({ offers }: { offers: readonly Offer[] }): ReactNode {
   );
 }
 
-function OfferRow({ offer, isOpen, onToggle }: { offer: Offer; isOpen: boolean; onToggle: () => void }): ReactNode {
+function OfferRow({ offer, isOpen, onToggle }: { offer: Offer; isOpen: boolean; onToggle: (button: HTMLElement) => void }): ReactNode {
   const { t } = useTranslation("operations");
   const number = useNumber();
   const { channel, model, state } = offer;
@@ -114,7 +123,7 @@ function OfferRow({ offer, isOpen, onToggle }: { offer: Offer; isOpen: boolean; 
         {model.context_tokens == null ? t("models.unknown") : number(model.context_tokens)}
       </td>
       <td className="w-0 py-1.5!">
-        <IconButton label={t("models.change", { name: model.name })} aria-expanded={isOpen} onClick={onToggle}>
+        <IconButton label={t("models.change", { name: model.name })} aria-expanded={isOpen} onClick={(event) => onToggle(event.currentTarget)}>
           <Pencil aria-hidden />
         </IconButton>
       </td>

@@ -1,4 +1,4 @@
-import type { FormEvent, ReactNode } from "react";
+import { useEffect, useRef, type FormEvent, type ReactNode } from "react";
 import { Copy } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Button } from "@/components/ui/Button";
@@ -15,12 +15,14 @@ export function PriceEditor({ offer: { channel, model }, onClose }: { offer: Off
     notify(t("models.saved", { name: model.name }));
     onClose();
   });
+  const box = useRef<HTMLFormElement>(null);
+  useEffect(() => box.current?.querySelector("input")?.focus(), []);
   const onSubmit = (event: FormEvent): void => {
     event.preventDefault();
     submit();
   };
   return (
-    <form noValidate className="flex flex-col gap-4 pb-3" aria-label={t("models.change", { name: model.name })} onSubmit={onSubmit}>
+    <form ref={box} noValidate className="flex flex-col gap-4 pb-3" aria-label={t("models.change", { name: model.name })} onSubmit={onSubmit}>
       <RatesFields legend={t("form.costs")} value={rates.costs} errors={errors.costs} onChange={(next) => edit("costs", next)} />
       <RatesFields
         legend={t("form.prices")}

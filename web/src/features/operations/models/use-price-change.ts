@@ -33,7 +33,9 @@ export function priceChange(model: ChannelModel, rates: Record<Kind, RatesDraft>
   return Object.keys(patch).length > 0 ? patch : null;
 }
 
-export function usePriceChange(channel: Channel, model: ChannelModel, onSaved: () => void): PriceChange {
+export function usePriceChange(channel: Channel, current: ChannelModel, onSaved: () => void): PriceChange {
+  // As it was when the editor was opened: what somebody else changes meanwhile is not put back.
+  const [model] = useState(current);
   const client = useQueryClient();
   const draftText = useDraftText();
   const problemText = useProblemText("operations");

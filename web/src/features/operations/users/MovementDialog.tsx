@@ -83,6 +83,7 @@ function MovementForm({ user, kind: asked, onDone }: { user: Account; kind: Move
     setOwn({});
     const answer = await transfer.send(checked.transfer);
     if (answer === null) return;
+    client.setQueryData(operatorKeys.user(user.id), { ...user, wallet: answer.wallet });
     // One's own balance may be the one that changed.
     for (const queryKey of [operatorKeys.users, operatorKeys.events, ["wallet"]]) void client.invalidateQueries({ queryKey });
     notify(t("movement.done", { amount: formatNanos(checked.transfer.amountNanos, currency, i18n.language, "exact"), name: user.username }));

@@ -6,6 +6,7 @@ import { ArrowLeft, ScrollText } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Button, buttonClass } from "@/components/ui/Button";
 import { Loaded } from "@/components/ui/Loaded";
+import { focusHeading } from "../parts/focus-heading";
 import { Amount, Badge, ShortId, Time } from "../parts/values";
 import { userQuery } from "../queries";
 import type { Account } from "../types";
@@ -29,7 +30,11 @@ export function UserPage({ id, search }: { id: string; search: string }): ReactN
         >
           <ArrowLeft aria-hidden />
         </Link>
-        {query.data !== undefined && <h2 className="font-display min-w-0 truncate text-2xl">{query.data.username}</h2>}
+        {query.data !== undefined && (
+          <h2 ref={focusHeading} tabIndex={-1} className="font-display min-w-0 truncate text-2xl outline-none">
+            {query.data.username}
+          </h2>
+        )}
         {query.data?.role === "admin" && <Badge tone="good">{t("users.admin")}</Badge>}
       </div>
       <Loaded query={query} texts="operations" height="14rem">
