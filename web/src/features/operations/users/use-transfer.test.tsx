@@ -28,7 +28,7 @@ const refused = (): Response => HttpResponse.json({ status: 422, code: "amount_t
 
 beforeEach(() => {
   seen = [];
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"], shouldAdvanceTime: true, advanceTimeDelta: 500 });
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }).setTimerTickMode("nextTimerAsync");
 });
 afterEach(() => vi.useRealTimers());
 
