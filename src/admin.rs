@@ -71,6 +71,21 @@ pub(crate) async fn ensure(config: &Config, node: &Node) -> anyhow::Result<Optio
     Ok(is_new.then(|| NewAdmin { email: email.as_str().to_owned(), password: generated }))
 }
 
+/// Waits, for a few seconds at most, until the administrator can sign in: the read model follows the log.
+///
+/// # Errors
+/// The database is away.
+pub(crate) async fn wait_until_known(node: &Node) -> anyhow::Result<()> {
+    for _ in 0..100 {
+        if projections::users::user(&node.pool, FIRST_ADMIN).await?.is_some() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    tracing::warn!("the read model of the accounts is behind; the administrator can sign in once it has caught up");
+    Ok(())
+}
+
 /// Whether this call made the account.
 async fn register(config: &Config, node: &Node, applicant: Applicant) -> anyhow::Result<bool> {
     let message = CommandMessage {

@@ -55,6 +55,8 @@ pub(crate) struct Config {
     /// Of the command stream; the same on every node.
     pub(crate) partitions: u16,
     pub(crate) max_body_bytes: usize,
+    /// Of a call of the compatible API, which carries whole conversations and pictures.
+    pub(crate) max_completion_body_bytes: usize,
     /// Pages on other hosts that may call the API.
     pub(crate) cors_origins: Vec<String>,
     /// Behind a proxy that sets `X-Forwarded-For`: its last entry is the client's address.
@@ -147,6 +149,7 @@ impl Config {
             log_format: values.one_of("log_format", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
             partitions: values.within("partitions", 1, 1024)?,
             max_body_bytes: values.within("max_body_bytes", 1024, 64 * 1024 * 1024)?,
+            max_completion_body_bytes: values.within("max_completion_body_bytes", 1024, 64 * 1024 * 1024 * 1024)?,
             cors_origins: values.list("cors_origins"),
             trust_forwarded_for: values.one_of("trust_forwarded_for", &[("yes", true), ("no", false)])?,
             sign_ins_per_minute: values.within("sign_ins_per_minute", 1, 1_000_000)?,

@@ -21,6 +21,7 @@ use handlers::store::PgEventStore;
 use handlers::{Bus, Dispatcher};
 use metering::Catalogue;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -72,6 +73,8 @@ pub(crate) struct Running {
     /// Where the api role answers.
     pub(crate) http_addr: Option<SocketAddr>,
     models: Models,
+    /// Of the api role, until it is opened.
+    door: Option<oneshot::Sender<()>>,
 }
 
 /// What this process can ask.
@@ -99,10 +102,11 @@ impl Models {
 }
 
 impl Running {
-    /// Starts `roles` on `node`. With the api role the port is taken before this returns.
+    /// Starts `roles` on `node`. With the api role the port is taken before this returns, and served from
+    /// [`Self::open`] on: nobody meets a house without its administrator and its first models.
     ///
     /// # Errors
-    /// The address is in use, or no model can be offered.
+    /// The address is in use, or the streams cannot be made.
     pub(crate) async fn start(config: &Config, node: &Node, roles: &BTreeSet<Role>) -> anyhow::Result<Self> {
         // The publisher makes its own stream; alone, as its own NATS user, it may not touch the others.
         if roles.iter().any(|role| *role != Role::Publisher) {
@@ -115,6 +119,7 @@ impl Running {
             cancel: CancellationToken::new(),
             http_addr: None,
             models: Models::default(),
+            door: None,
         };
         if roles.contains(&Role::Api) || roles.contains(&Role::Reactions) {
             let (catalogue, has_local_model) = crate::node::catalogue(config, node).await?;
@@ -134,6 +139,14 @@ impl Running {
             }
         }
         Ok(running)
+    }
+
+    /// Begins to answer HTTP, where this process does.
+    pub(crate) fn open(&mut self) {
+        if let Some(door) = self.door.take() {
+            // Its task only ends with the process.
+            let _ = door.send(());
+        }
     }
 
     /// What this process can ask.
@@ -236,8 +249,14 @@ impl Running {
             options: api_options(config),
             shutdown: self.cancel.clone(),
         });
+        let (open, opened) = oneshot::channel();
+        self.door = Some(open);
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
+            // Whoever knocks before waits at the port.
+            if cancel.run_until_cancelled(opened).await.is_none() {
+                return Ok(());
+            }
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
             let serving = axum::serve(listener, service).with_graceful_shutdown(cancel.clone().cancelled_owned());
             let served = tokio::select! {
@@ -266,6 +285,7 @@ fn api_options(config: &Config) -> api::ApiOptions {
     options.drain = Duration::from_secs(u64::from(config.drain_seconds));
     options.allow_link_local = config.allow_link_local;
     options.limits.max_body_bytes = config.max_body_bytes;
+    options.limits.max_completion_body_bytes = config.max_completion_body_bytes;
     options.limits.auth_per_ip = api::Quota { burst: config.sign_ins_per_minute, per: Duration::from_secs(60) };
     options.limits.api_requests = api::Quota { burst: config.api_requests_per_minute, per: Duration::from_secs(60) };
     options

@@ -47,19 +47,18 @@ async fn run_all(config: &Config, servers: &mut Embedded, stop: &mut Stop, began
     let address = running.http_addr.unwrap_or(config.http_addr);
     let models = running.models();
     let welcomed = tokio::select! {
-        welcomed = welcome(config, &node, &models, address, began) => welcomed,
+        welcomed = welcome(config, &node, &models, address) => welcomed,
         signal = stop.asked() => Err(anyhow!("ended by {signal} while starting")),
         error = running.failed() => Err(error),
     };
+    running.open();
     let outcome = match welcomed {
-        Ok(()) => tokio::select! {
-            signal = stop.asked() => {
-                console(&format!("{}: stopping.", signal.as_str()));
-                Ok(())
-            }
-            error = servers.failed() => Err(error),
-            error = running.failed() => Err(error),
-        },
+        Ok(address) => {
+            console("");
+            let took = began.elapsed().as_secs_f64();
+            console(&format!("Oblivious is ready after {took:.1} s: open {address}"));
+            until_asked(servers, &mut running, stop).await
+        }
         Err(error) => Err(error),
     };
     running.stop().await;
@@ -67,14 +66,19 @@ async fn run_all(config: &Config, servers: &mut Embedded, stop: &mut Stop, began
     outcome
 }
 
-/// Makes the administrator and the first channels if need be, and says where to go.
-async fn welcome(
-    config: &Config,
-    node: &Node,
-    models: &Models,
-    address: SocketAddr,
-    began: Instant,
-) -> anyhow::Result<()> {
+async fn until_asked(servers: &mut Embedded, running: &mut Running, stop: &mut Stop) -> anyhow::Result<()> {
+    tokio::select! {
+        signal = stop.asked() => {
+            console(&format!("{}: stopping.", signal.as_str()));
+            Ok(())
+        }
+        error = servers.failed() => Err(error),
+        error = running.failed() => Err(error),
+    }
+}
+
+/// Makes the administrator and the first channels if need be, and waits until both can be used; where to go.
+async fn welcome(config: &Config, node: &Node, models: &Models, address: SocketAddr) -> anyhow::Result<String> {
     if let Some(new) = admin::ensure(config, node).await? {
         console("");
         match new.password {
@@ -86,11 +90,9 @@ async fn welcome(
         }
     }
     first_channels::ensure(config, node, models.has_local_model).await?;
+    admin::wait_until_known(node).await?;
     models.wait_for_one().await;
-    let address = config.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
-    console("");
-    console(&format!("Oblivious is ready after {:.1} s: open {address}", began.elapsed().as_secs_f64()));
-    Ok(())
+    Ok(config.public_url.clone().unwrap_or_else(|| format!("http://{address}")))
 }
 
 /// Runs `roles` on the configured servers until asked to end.
@@ -111,6 +113,9 @@ pub(crate) async fn serve(config: &Config, roles: BTreeSet<Role>) -> anyhow::Res
         let begin = async {
             let made = admin::ensure(config, &node).await?;
             first_channels::ensure(config, &node, models.has_local_model).await?;
+            if roles.contains(&Role::Projections) {
+                admin::wait_until_known(&node).await?;
+            }
             anyhow::Ok(made)
         };
         let made = tokio::select! {
@@ -123,6 +128,7 @@ pub(crate) async fn serve(config: &Config, roles: BTreeSet<Role>) -> anyhow::Res
             console(&format!("An administrator was made: {}, password: {password}.", new.email));
         }
     }
+    running.open();
     match running.http_addr {
         Some(address) => console(&format!("Ready: http://{address}")),
         None => console("Ready."),

@@ -12,7 +12,7 @@ need() { # <program> <how to get it>
 
 need cargo "Install Rust from https://rustup.rs"
 need cc "Install a C compiler (Debian: apt install build-essential)"
-need python3 "Install Python 3.9 or newer (Debian: apt install python3 python3-pip)"
+need python3 "Install Python 3.10 or newer (Debian: apt install python3 python3-pip)"
 need node "Install Node.js 20.19 or newer"
 need npm "Install npm (it comes with Node.js)"
 [ "$missing" -eq 0 ] || exit 1
