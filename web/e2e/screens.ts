@@ -23,7 +23,14 @@ async function openThread(page: Page, base: string): Promise<void> {
 }
 
 const SCREENS: readonly Screen[] = [
-  { name: "sign-in", signedIn: false, open: async (page, base) => void (await page.goto(`${base}/login`)) },
+  {
+    name: "sign-in",
+    signedIn: false,
+    open: async (page, base) => {
+      await page.goto(`${base}/login`);
+      await page.locator("input[name=email]").waitFor();
+    },
+  },
   {
     name: "sign-up-refused",
     signedIn: false,
@@ -82,7 +89,14 @@ const SCREENS: readonly Screen[] = [
       await page.getByRole("dialog").waitFor();
     },
   },
-  { name: "not-found", signedIn: true, open: async (page, base) => void (await page.goto(`${base}/no/such/page`)) },
+  {
+    name: "not-found",
+    signedIn: true,
+    open: async (page, base) => {
+      await page.goto(`${base}/no/such/page`);
+      await page.getByRole("heading", { level: 1, name: /Nothing here|这里什么都没有/ }).waitFor();
+    },
+  },
   {
     name: "missing-thread",
     signedIn: true,
