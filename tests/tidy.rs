@@ -12,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Capabilities that exist; a new one is added here first, and then nothing is green until each layer has it.
-const CAPABILITIES: [&str; 2] = ["users", "chat"];
+const CAPABILITIES: [&str; 4] = ["users", "chat", "relay", "billing"];
 /// Where a capability is a file or a folder of that name.
 const LAYERS: [&str; 4] = ["domain/src", "handlers/src", "projections/src", "api/src"];
 const LONGEST_FILE: usize = 400;

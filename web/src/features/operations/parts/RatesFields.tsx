@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Field } from "@/components/ui/Field";
-import { TIERS, type RatesDraft, type Tier } from "../channels/draft";
+import { TIERS, type RatesDraft, type Tier } from "@/features/relay/channels/draft";
 
 interface Props {
   legend: string;

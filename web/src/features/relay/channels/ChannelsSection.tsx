@@ -6,9 +6,9 @@ import { useTranslation } from "react-i18next";
 import { buttonClass } from "@/components/ui/Button";
 import { Empty, Loaded } from "@/components/ui/Loaded";
 import { Notice } from "@/components/ui/Notice";
-import { channelsQuery } from "../queries";
-import type { OperationsSearch } from "../search";
-import type { Channel } from "../types";
+import { channelsQuery } from "@/features/operations/queries";
+import type { OperationsSearch } from "@/features/operations/search";
+import type { Channel } from "@/features/operations/types";
 import { ChannelCard } from "./ChannelCard";
 import { ChannelForm } from "./ChannelForm";
 

@@ -8,10 +8,10 @@ import { Button, buttonClass } from "@/components/ui/Button";
 import { Confirm } from "@/components/ui/Confirm";
 import { notify, notifyError } from "@/components/ui/toast";
 import { useErrorText } from "@/i18n/problems";
-import { Switch } from "../parts/Switch";
-import { Badge } from "../parts/values";
-import type { Channel } from "../types";
-import { deleteChannel, patchChannel } from "../writes";
+import { Switch } from "@/features/operations/parts/Switch";
+import { Badge } from "@/features/operations/parts/values";
+import type { Channel } from "@/features/operations/types";
+import { deleteChannel, patchChannel } from "@/features/operations/writes";
 import { keyHints, ratesDraft } from "./draft";
 import { TestCall } from "./TestCall";
 

@@ -6,8 +6,8 @@ import { useProblemText } from "@/i18n/problems";
 import { ratesDraft, ratesOf, ratesProblems, sameRates, type RatesDraft, type Tier } from "../channels/draft";
 import { place } from "../channels/placement";
 import { useDraftText } from "../channels/use-channel-form";
-import type { Channel, ChannelModel, ChannelPatch } from "../types";
-import { patchChannel } from "../writes";
+import type { Channel, ChannelModel, ChannelPatch } from "@/features/operations/types";
+import { patchChannel } from "@/features/operations/writes";
 
 type Kind = "prices" | "costs";
 type TierErrors = Partial<Record<Tier, string>>;

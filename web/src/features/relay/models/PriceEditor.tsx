@@ -5,7 +5,7 @@ import { Button } from "@/components/ui/Button";
 import { Notice } from "@/components/ui/Notice";
 import { Spinner } from "@/components/ui/Spinner";
 import { notify } from "@/components/ui/toast";
-import { RatesFields } from "../parts/RatesFields";
+import { RatesFields } from "@/features/operations/parts/RatesFields";
 import type { Offer } from "./offers";
 import { usePriceChange } from "./use-price-change";
 

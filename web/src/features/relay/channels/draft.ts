@@ -1,6 +1,6 @@
 /** A channel as it is typed: text in every field, the checks before it is sent, and the request that says what changed. */
-import { formatDecimal, parseDecimal, type DecimalProblem } from "../decimal";
-import type { Channel, ChannelModel, ChannelPatch, NewModel, NewChannel, Provider, Rates } from "../types";
+import { formatDecimal, parseDecimal, type DecimalProblem } from "@/features/operations/decimal";
+import type { Channel, ChannelModel, ChannelPatch, NewModel, NewChannel, Provider, Rates } from "@/features/operations/types";
 
 export const TIERS = ["input", "output", "cached_input", "reasoning"] as const;
 export type Tier = (typeof TIERS)[number];

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Channel } from "../types";
+import type { Channel } from "@/features/operations/types";
 import { change, creation, draftOf, emptyChannel, emptyModel, keysOf, problemsOf, type ChannelDraft } from "./draft";
 
 const channel: Channel = {

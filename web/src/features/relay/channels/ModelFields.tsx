@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { Button } from "@/components/ui/Button";
 import { Field } from "@/components/ui/Field";
 import { IconButton } from "@/components/ui/IconButton";
-import { RatesFields } from "../parts/RatesFields";
+import { RatesFields } from "@/features/operations/parts/RatesFields";
 import { TIERS, type ModelDraft, type Tier } from "./draft";
 import type { FieldErrors } from "./use-channel-form";
 

@@ -8,9 +8,9 @@ import { buttonClass } from "@/components/ui/Button";
 import { IconButton } from "@/components/ui/IconButton";
 import { Empty, Loaded } from "@/components/ui/Loaded";
 import { ratesDraft } from "../channels/draft";
-import { Badge, useNumber } from "../parts/values";
-import { channelsQuery } from "../queries";
-import type { Rates } from "../types";
+import { Badge, useNumber } from "@/features/operations/parts/values";
+import { channelsQuery } from "@/features/operations/queries";
+import type { Rates } from "@/features/operations/types";
 import { marginsOf, offersOf, type Offer } from "./offers";
 import { PriceEditor } from "./PriceEditor";
 

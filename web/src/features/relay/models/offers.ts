@@ -1,6 +1,6 @@
 /** Every model that some channel offers, and whether a call for its name would go there. */
-import { marginPermille } from "../decimal";
-import type { Channel, ChannelModel } from "../types";
+import { marginPermille } from "@/features/operations/decimal";
+import type { Channel, ChannelModel } from "@/features/operations/types";
 
 export interface Offer {
   readonly channel: Channel;

@@ -5,8 +5,8 @@ import { useTranslation } from "react-i18next";
 import { networkError } from "@/api/problem";
 import { useProblemText } from "@/i18n/problems";
 import { randomId } from "@/lib/uuid";
-import type { Channel } from "../types";
-import { createChannel, patchChannel } from "../writes";
+import type { Channel } from "@/features/operations/types";
+import { createChannel, patchChannel } from "@/features/operations/writes";
 import { change, creation, draftOf, emptyChannel, problemsOf, type ChannelDraft, type DraftProblem } from "./draft";
 import { place } from "./placement";
 

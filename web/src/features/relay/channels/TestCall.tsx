@@ -7,9 +7,9 @@ import { Button } from "@/components/ui/Button";
 import { Notice } from "@/components/ui/Notice";
 import { Spinner } from "@/components/ui/Spinner";
 import { useErrorText, useProblemText } from "@/i18n/problems";
-import { useNumber } from "../parts/values";
-import type { Channel, TestResult } from "../types";
-import { testChannel } from "../writes";
+import { useNumber } from "@/features/operations/parts/values";
+import type { Channel, TestResult } from "@/features/operations/types";
+import { testChannel } from "@/features/operations/writes";
 
 /** `actions` stand at the end of the same row. */
 export function TestCall({ channel, actions }: { channel: Channel; actions: ReactNode }): ReactNode {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Channel } from "../types";
+import type { Channel } from "@/features/operations/types";
 import { marginsOf, offersOf } from "./offers";
 
 const rates = { input: "2", output: "4" };
