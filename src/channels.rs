@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::ChannelId;
-use domain::relay::ProviderKind;
+use domain::relay::{ProviderKind, SealedKey};
 use metering::{Catalogue, ChannelProvider, ChannelSource, Offer};
 use projections::relay::{self as rows, Channel};
 use relay::local::{Local, LocalConfig};
@@ -83,7 +83,7 @@ impl Channels {
         let mut keys = vec![];
         for key in sealed {
             let bytes = STANDARD.decode(key).context("a stored key is no base64")?;
-            let open = self.vault.open_bytes(&key_context(channel.id), &bytes)?;
+            let open = self.vault.open_bytes(&SealedKey::context(ChannelId::new(channel.id)), &bytes)?;
             keys.push(Some(SecretString::from(String::from_utf8(open).context("a stored key is no text")?)));
         }
         if keys.is_empty() {
@@ -100,11 +100,6 @@ impl Channels {
         let accounts = keys.into_iter().map(account).collect::<Result<Vec<_>, _>>()?;
         Ok(Arc::new(InTurn { accounts, next: AtomicUsize::new(0) }))
     }
-}
-
-/// What the keys of a channel are sealed for.
-pub(crate) fn key_context(channel: Uuid) -> String {
-    format!("channel:{channel}")
 }
 
 #[async_trait]

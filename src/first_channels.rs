@@ -10,16 +10,15 @@ use anyhow::{Context as _, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
-use domain::Decider as _;
 use domain::billing::Rates;
 use domain::relay::{Channel, ChannelCommand, ModelSpec, ProviderKind, SealedKey};
+use domain::{ChannelId, Decider as _};
 use nats::{CommandMessage, Outcome, Sent};
 use relay::local;
 use relay::openai::{Limits, OpenAi, OpenAiConfig, SecretString};
 use relay::{AddressPolicy, check_base_url};
 use uuid::Uuid;
 
-use crate::channels::key_context;
 use crate::config::Config;
 use crate::node::Node;
 
@@ -28,8 +27,6 @@ const ENVIRONMENT: Uuid = Uuid::from_u128(0x0197_0000_0000_7000_8000_6f70_656e_6
 const LOCAL: Uuid = Uuid::from_u128(0x0197_0000_0000_7000_8000_006c_6f63_616c);
 const OPENAI: &str = "https://api.openai.com/v1";
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Characters of a key that people may see.
-const HINT_CHARS: usize = 4;
 
 /// Makes the channels that are missing; handlers must be running. A server that is down is tried again at the next start.
 ///
@@ -93,9 +90,8 @@ async fn environment(config: &Config, node: &Node) -> anyhow::Result<ChannelComm
 }
 
 fn sealed(node: &Node, key: &str) -> anyhow::Result<SealedKey> {
-    let bytes = node.vault.seal_bytes(&key_context(ENVIRONMENT), key.as_bytes())?;
-    let skipped = key.chars().count().saturating_sub(HINT_CHARS);
-    Ok(SealedKey { hint: key.chars().skip(skipped).collect(), sealed: STANDARD.encode(bytes) })
+    let bytes = node.vault.seal_bytes(&SealedKey::context(ChannelId::new(ENVIRONMENT)), key.as_bytes())?;
+    Ok(SealedKey { hint: SealedKey::hint_of(key), sealed: STANDARD.encode(bytes) })
 }
 
 fn the_local_model(prices: Rates) -> ChannelCommand {

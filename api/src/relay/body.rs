@@ -22,8 +22,6 @@ use crate::problem::Problem;
 
 /// Bytes of one key, at most.
 const MAX_KEY_BYTES: usize = 4096;
-/// By so many characters of its end people know a key; of a short one they see nothing.
-const HINT_CHARS: usize = 4;
 
 /// A new channel.
 // No `Debug`: it holds keys.
@@ -161,7 +159,7 @@ pub(super) fn base_url(text: &str, policy: AddressPolicy) -> Result<String, Prob
 
 /// Encrypts keys for their channel.
 pub(super) fn seal(vault: &Vault, channel: ChannelId, keys: &[String]) -> Result<Vec<SealedKey>, Problem> {
-    let context = format!("channel:{channel}");
+    let context = SealedKey::context(channel);
     let seal = |(place, key): (usize, &String)| {
         let key = key.trim();
         let is_sendable = key.bytes().all(|byte| byte.is_ascii_graphic());
@@ -170,14 +168,9 @@ pub(super) fn seal(vault: &Vault, channel: ChannelId, keys: &[String]) -> Result
             return Err(Problem::field(&format!("keys/{place}"), "invalid_key", detail));
         }
         let sealed = vault.seal_bytes(&context, key.as_bytes()).map_err(|error| Problem::bug(&error))?;
-        Ok(SealedKey { hint: hint(key), sealed: STANDARD.encode(sealed) })
+        Ok(SealedKey { hint: SealedKey::hint_of(key), sealed: STANDARD.encode(sealed) })
     };
     keys.iter().enumerate().map(seal).collect()
-}
-
-fn hint(key: &str) -> String {
-    let shown = key.len().checked_sub(HINT_CHARS).filter(|rest| *rest >= 2 * HINT_CHARS);
-    shown.and_then(|from| key.get(from..)).unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -213,11 +206,5 @@ mod tests {
         for text in ["", "api.example.org", "file:///etc/passwd", "https://u:p@example.org/v1"] {
             assert_eq!(base_url(text, strict).unwrap_err().code(), "invalid_base_url", "{text}");
         }
-    }
-
-    #[test]
-    fn of_a_short_key_nothing_is_shown() {
-        assert_eq!(hint("sk-0123456789"), "6789");
-        assert_eq!(hint("secret"), "");
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use thiserror::Error;
 
 use crate::{
+    ChannelId,
     billing::Rates,
     decider::{Decider, Refusal},
 };
@@ -53,6 +54,24 @@ pub struct SealedKey {
     pub hint: String,
     /// Base64.
     pub sealed: String,
+}
+
+/// By so many characters of its end people know a key; of a short one they see nothing.
+const HINT_CHARS: usize = 4;
+
+impl SealedKey {
+    /// What a key of `channel` is encrypted for: it opens nowhere else.
+    #[must_use]
+    pub fn context(channel: ChannelId) -> String {
+        format!("channel:{channel}")
+    }
+
+    /// What people may see of `key`.
+    #[must_use]
+    pub fn hint_of(key: &str) -> String {
+        let shown = key.len().checked_sub(HINT_CHARS).filter(|rest| *rest >= 2 * HINT_CHARS);
+        shown.and_then(|from| key.get(from..)).unwrap_or_default().to_owned()
+    }
 }
 
 /// A model as an operator describes it.

@@ -375,3 +375,12 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Channel>(&stored).unwrap(), channel);
     }
 }
+
+#[test]
+fn of_a_short_key_nothing_is_shown() {
+    assert_eq!(SealedKey::hint_of("sk-0123456789"), "6789");
+    for short in ["", "key", "secret", "elevenchars"] {
+        assert_eq!(SealedKey::hint_of(short), "", "{short}");
+    }
+    assert_eq!(SealedKey::hint_of("ключключключ字"), "", "never half a character");
+}
