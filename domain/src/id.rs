@@ -12,21 +12,31 @@ pub struct Id<Kind>(Uuid, PhantomData<fn() -> Kind>);
 
 /// Marker types of [`Id`].
 pub mod kind {
+    use schemars::JsonSchema;
+
     /// An account.
+    #[derive(JsonSchema)]
     pub struct User;
     /// A signed-in browser or API client.
+    #[derive(JsonSchema)]
     pub struct Device;
     /// A conversation.
+    #[derive(JsonSchema)]
     pub struct Session;
     /// A message of a conversation.
+    #[derive(JsonSchema)]
     pub struct Message;
     /// One reply being generated.
+    #[derive(JsonSchema)]
     pub struct Run;
     /// Credit set apart for one model call.
+    #[derive(JsonSchema)]
     pub struct Hold;
     /// An account at a model provider, or the model in this house.
+    #[derive(JsonSchema)]
     pub struct Channel;
     /// A key of the API.
+    #[derive(JsonSchema)]
     pub struct ApiKey;
 }
 

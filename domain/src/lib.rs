@@ -18,6 +18,7 @@ pub mod chat;
 pub mod decider;
 pub mod id;
 pub mod relay;
+pub mod schema;
 pub mod sealed;
 pub mod upcast;
 pub mod users;

@@ -5,6 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
@@ -97,10 +98,12 @@ impl<'de> Deserialize<'de> for Rate {
 }
 
 /// A price list of one model, by tier.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
+    /// Of input tokens.
     pub input: Rate,
+    /// Of output tokens.
     pub output: Rate,
     /// As `input` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -111,18 +114,20 @@ pub struct Rates {
 }
 
 /// What a call consumed; every token is in exactly one tier, so none is ever paid for twice.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tokens {
     /// Without cached ones.
     pub input: u64,
+    /// Input that the provider had in its cache.
     pub cached_input: u64,
     /// Without reasoning.
     pub output: u64,
+    /// What the model thought before it answered.
     pub reasoning: u64,
 }
 
 /// How the tokens of a settlement are known, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Basis {
     /// The provider said so.

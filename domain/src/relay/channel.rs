@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -27,7 +28,7 @@ pub const MAX_MODELS: usize = 500;
 pub const MAX_KEYS: usize = 50;
 
 /// How a provider is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderKind {
     /// OpenAI's chat completions, by whomever they are served.
@@ -48,7 +49,7 @@ impl ProviderKind {
 }
 
 /// A provider's key, encrypted under the master secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SealedKey {
     /// Its last characters, by which people know it.
     pub hint: String,
@@ -75,18 +76,20 @@ impl SealedKey {
 }
 
 /// A model as an operator describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelSpec {
     /// As users name it.
     pub name: String,
     /// As the provider names it.
     pub upstream: String,
+    /// Input and output together, at most; not known where absent.
     pub context_tokens: Option<u32>,
+    /// Of one answer, at most; not known where absent.
     pub max_output_tokens: Option<u32>,
 }
 
 /// A model as it is offered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct OfferedModel {
     #[serde(flatten)]
     pub spec: ModelSpec,
@@ -136,41 +139,32 @@ pub enum ChannelCommand {
 }
 
 /// Stored for ever: a change is a new version (see `tests/wire/`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ChannelEvent {
+    /// An operator added an account at a model provider, or the model in this house. It is disabled until `enabled`.
     Added {
+        /// As operators call it.
         name: String,
         provider: ProviderKind,
+        /// Where the provider is spoken to; absent for the local model.
         base_url: Option<String>,
         at: DateTime<Utc>,
     },
-    Renamed {
-        name: String,
-        at: DateTime<Utc>,
-    },
-    AddressChanged {
-        base_url: String,
-        at: DateTime<Utc>,
-    },
-    KeysReplaced {
-        keys: Vec<SealedKey>,
-        at: DateTime<Utc>,
-    },
-    /// All models, with their prices, from now on.
-    ModelsOffered {
-        models: Vec<OfferedModel>,
-        at: DateTime<Utc>,
-    },
-    Enabled {
-        at: DateTime<Utc>,
-    },
-    Disabled {
-        at: DateTime<Utc>,
-    },
-    Removed {
-        at: DateTime<Utc>,
-    },
+    /// Operators call the channel something else.
+    Renamed { name: String, at: DateTime<Utc> },
+    /// The provider is spoken to at another address.
+    AddressChanged { base_url: String, at: DateTime<Utc> },
+    /// These keys are used from now on, and no others.
+    KeysReplaced { keys: Vec<SealedKey>, at: DateTime<Utc> },
+    /// These are all models of the channel from now on, each at its price.
+    ModelsOffered { models: Vec<OfferedModel>, at: DateTime<Utc> },
+    /// The channel's models can be asked.
+    Enabled { at: DateTime<Utc> },
+    /// The channel's models cannot be asked until it is enabled again.
+    Disabled { at: DateTime<Utc> },
+    /// The channel is gone for good.
+    Removed { at: DateTime<Utc> },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

@@ -4,6 +4,7 @@
 //! revoked.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use thiserror::Error;
@@ -19,7 +20,7 @@ pub const MAX_NAME_CHARS: usize = 80;
 pub const MAX_MODELS: usize = 100;
 
 /// What a key may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Ask models.
@@ -65,22 +66,27 @@ pub enum ApiKeyCommand {
 }
 
 /// Stored for ever: a change is a new version (see `tests/wire/`).
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ApiKeyEvent {
+    /// A key was made; only its owner has seen it.
     Created {
         owner: UserId,
+        /// What its owner calls it.
         name: Sealed<String>,
+        /// Hex of SHA-256 over the key.
         key_hash: String,
+        /// The end of the key, by which people know it.
         hint: String,
         scopes: Vec<Scope>,
+        /// Only these models; any where absent.
         models: Option<Vec<String>>,
+        /// It is refused from then on; never where absent.
         expires_at: Option<DateTime<Utc>>,
         at: DateTime<Utc>,
     },
-    Revoked {
-        at: DateTime<Utc>,
-    },
+    /// The key opens nothing any more, and never will again.
+    Revoked { at: DateTime<Utc> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -6,6 +6,7 @@
 //! answer lost on the way, sign nobody out. The aggregate knows generations, never tokens.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -30,26 +31,25 @@ pub enum DeviceCommand {
     SignOut { at: DateTime<Utc> },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceEvent {
-    SignedIn {
-        user: UserId,
-        at: DateTime<Utc>,
-    },
-    /// `generation` is the one that is valid from now on.
+    /// Somebody signed in to an account with a browser or client, and may stay signed in there.
+    SignedIn { user: UserId, at: DateTime<Utc> },
+    /// The refresh token was exchanged for the next one.
     Rotated {
+        /// The one that is valid from now on; a device begins with 0.
         generation: u32,
         at: DateTime<Utc>,
     },
     /// A spent token came back: whoever has its successor may be a thief, so the device is ended.
     ReuseDetected {
+        /// The one that came back.
         generation: u32,
         at: DateTime<Utc>,
     },
-    SignedOut {
-        at: DateTime<Utc>,
-    },
+    /// The device was signed out and must sign in again.
+    SignedOut { at: DateTime<Utc> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

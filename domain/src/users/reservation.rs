@@ -3,6 +3,7 @@
 //! Promise: of any number of claims on one name exactly one holder wins, until that holder releases it. The aggregate's
 //! id is a keyed hash (HMAC-SHA-256) of the canonical name, so the log does not tell names to who has no key.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -12,10 +13,12 @@ use crate::{
 };
 
 /// Which of an account's names is meant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NameKind {
+    /// An e-mail address.
     Email,
+    /// A user name.
     Username,
 }
 
@@ -28,10 +31,12 @@ pub enum ReservationCommand {
     ReleaseName { holder: UserId },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReservationEvent {
+    /// The name belongs to `holder` alone from now on.
     Claimed { kind: NameKind, holder: UserId },
+    /// The name was given back; anybody may claim it.
     Released { holder: UserId },
 }
 

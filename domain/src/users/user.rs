@@ -4,6 +4,7 @@
 //! fields are sealed with its own key, so destroying that key erases the person and leaves the fact.
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -13,10 +14,12 @@ use crate::{
 };
 
 /// What an account may do beyond its own things.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
+    /// Uses the house.
     User,
+    /// Runs it: channels, prices, accounts.
     Admin,
 }
 
@@ -44,12 +47,16 @@ pub enum UserCommand {
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum UserEvent {
+    /// An account was opened, with names that were claimed for it in the same transaction.
     Registered {
+        /// The address as it was typed.
         email: Sealed<String>,
+        /// The name that others see.
         username: Sealed<String>,
+        /// Argon2id in its usual text form.
         password_hash: Sealed<String>,
         role: Role,
         at: DateTime<Utc>,

@@ -1,6 +1,7 @@
 //! What happened to a wallet. Stored for ever: a change is a new version (see `tests/wire/`).
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -10,26 +11,28 @@ use crate::{
 };
 
 /// How an event changes the pots; what is taken is negative, and debt is counted positive.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Effect {
+    /// Credit that was given.
     pub granted_nanos: Nanos,
+    /// Credit that was paid for.
     pub paid_nanos: Nanos,
+    /// What was consumed beyond all credit.
     pub debt_nanos: Nanos,
 }
 
 /// Who moved money.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The gift to every new account.
     SignUp,
-    Operator {
-        by: UserId,
-    },
+    /// An operator, by hand.
+    Operator { by: UserId },
 }
 
 /// What credit was set apart for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
     /// A reply in a conversation.
@@ -39,7 +42,7 @@ pub enum Purpose {
 }
 
 /// Why nothing is charged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseReason {
     /// The call failed before any output.
@@ -59,68 +62,95 @@ impl ReleaseReason {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WalletEvent {
+    /// Credit was given; it is used up before what was paid, and pays debt first.
     Granted {
+        /// Names this movement: it is booked once for ever.
         reference: Uuid,
+        /// What was given.
         amount_nanos: Nanos,
         currency: Currency,
         effect: Effect,
         source: Source,
+        /// Why, in the operator's words.
         note: Option<Sealed<String>>,
         at: DateTime<Utc>,
     },
+    /// Credit was paid for; it pays debt first.
     ToppedUp {
+        /// Names this movement: it is booked once for ever.
         reference: Uuid,
+        /// What was paid.
         amount_nanos: Nanos,
         currency: Currency,
         effect: Effect,
         source: Source,
+        /// Why, in the operator's words.
         note: Option<Sealed<String>>,
         at: DateTime<Utc>,
     },
+    /// An operator put a balance right.
     Adjusted {
+        /// Names this movement: it is booked once for ever.
         reference: Uuid,
+        /// Negative where something is taken.
         amount_nanos: Nanos,
         currency: Currency,
         effect: Effect,
         source: Source,
+        /// Why, in the operator's words.
         note: Option<Sealed<String>>,
         at: DateTime<Utc>,
     },
+    /// Credit was set apart for one model call, for the most that it can cost; no call begins without.
     Held {
         hold_id: HoldId,
         purpose: Purpose,
+        /// What is set apart.
         amount_nanos: Nanos,
+        /// As users name it.
         model: String,
         channel_id: ChannelId,
+        /// Of this model on this channel.
         price_version: u32,
+        /// What the user will pay, whatever changes meanwhile.
         prices: Rates,
+        /// What the provider will charge us.
         costs: Rates,
+        /// Counted before the call.
         input_tokens: u64,
         /// What the call may be answered with: what was wanted, or what credit covers.
         max_output_tokens: u32,
+        /// Then it is settled by policy, unless it is extended.
         expires_at: DateTime<Utc>,
         at: DateTime<Utc>,
     },
+    /// The call is still going on.
     HoldExtended {
         hold_id: HoldId,
+        /// Later than before.
         expires_at: DateTime<Utc>,
         at: DateTime<Utc>,
     },
-    /// The settlement. `charged_nanos` is `prices` over `tokens`, `cost_nanos` is `costs` over `tokens`.
+    /// A call was settled by what it consumed. The event is enough to compute its amounts again.
     Charged {
         hold_id: HoldId,
         purpose: Purpose,
+        /// As users name it.
         model: String,
         channel_id: ChannelId,
         tokens: Tokens,
         basis: Basis,
         price_version: u32,
+        /// As they were held.
         prices: Rates,
+        /// As they were held.
         costs: Rates,
+        /// What the user pays: `prices` over `tokens`, rounded once, half to even.
         charged_nanos: Nanos,
+        /// What the provider charges us: `costs` over `tokens`.
         cost_nanos: Nanos,
         /// What attempts whose process died have cost us, as estimated from the input. The one that an expiry
         /// has booked before is not among them.
@@ -130,22 +160,28 @@ pub enum WalletEvent {
         released_nanos: Nanos,
         at: DateTime<Utc>,
     },
+    /// A call brought nothing and is not charged; its credit is free again.
     Released {
         hold_id: HoldId,
         purpose: Purpose,
+        /// As users name it.
         model: String,
+        /// What had been held.
         amount_nanos: Nanos,
         reason: ReleaseReason,
         /// What attempts whose process died have cost us, as estimated from the input.
         lost_cost_nanos: Nanos,
         at: DateTime<Utc>,
     },
-    /// Nothing more was heard of the call; its input is assumed to have cost us.
+    /// Nothing more was heard of the call; its credit is free again, and its input is assumed to have cost us.
     Expired {
         hold_id: HoldId,
         purpose: Purpose,
+        /// As users name it.
         model: String,
+        /// What had been held.
         amount_nanos: Nanos,
+        /// What the input is assumed to have cost us.
         cost_nanos: Nanos,
         at: DateTime<Utc>,
     },

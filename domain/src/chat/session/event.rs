@@ -1,72 +1,83 @@
 //! What happened in a session. Stored for ever: a change is a new version (see `tests/wire/`).
 
 use chrono::{DateTime, Utc};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{MessageId, RunId, Sealed, UserId};
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionEvent {
+    /// A conversation was opened.
     Started {
         owner: UserId,
+        /// As its owner named it; absent until somebody does.
         title: Option<Sealed<String>>,
         at: DateTime<Utc>,
     },
+    /// The owner said something.
     MessageSent {
         message_id: MessageId,
+        /// The message that it follows; absent at the beginning. Two that follow the same one are branches.
         parent_id: Option<MessageId>,
         content: Sealed<String>,
         at: DateTime<Utc>,
     },
+    /// A model is to answer a message; every such run has exactly one ending: completed or failed.
     ReplyRequested {
         run_id: RunId,
+        /// The message that the answer will be.
         reply_id: MessageId,
         /// The question.
         parent_id: MessageId,
+        /// As users name it.
         model: String,
         at: DateTime<Utc>,
     },
+    /// A worker begins to ask the model; what earlier attempts of this run send is refused from now on.
     ReplyStarted {
         run_id: RunId,
+        /// Counts from 1.
         attempt: u32,
         at: DateTime<Utc>,
     },
-    StopRequested {
-        run_id: RunId,
-        at: DateTime<Utc>,
-    },
+    /// The owner asked to stop; the run ends soon, with the text it has.
+    StopRequested { run_id: RunId, at: DateTime<Utc> },
+    /// The answer is whole, or was stopped; its text is kept.
     ReplyCompleted {
         run_id: RunId,
+        /// The one that brought it.
         attempt: u32,
+        /// The answer.
         content: Sealed<String>,
         finish: Finish,
         usage: Option<Usage>,
         at: DateTime<Utc>,
     },
+    /// There is no whole answer; what had arrived of it is kept.
     ReplyFailed {
         run_id: RunId,
+        /// The last one.
         attempt: u32,
+        /// As far as it came; may be empty.
         content: Sealed<String>,
+        /// The reason, for programs: `upstream_cut`.
         code: String,
-        /// May quote the provider, and the provider the user. Open in version 1 (see `upcast`).
+        /// The reason, for people. May quote the provider, and the provider the user.
         message: Sealed<String>,
         at: DateTime<Utc>,
     },
-    Renamed {
-        title: Sealed<String>,
-        at: DateTime<Utc>,
-    },
-    Deleted {
-        at: DateTime<Utc>,
-    },
-    Restored {
-        at: DateTime<Utc>,
-    },
+    /// The conversation has another title.
+    Renamed { title: Sealed<String>, at: DateTime<Utc> },
+    /// The owner put the conversation away; it can be restored.
+    Deleted { at: DateTime<Utc> },
+    /// The owner took the conversation back.
+    Restored { at: DateTime<Utc> },
 }
 
 /// Why a reply ended well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
     /// The model had no more to say.
@@ -77,11 +88,12 @@ pub enum Finish {
     Stopped,
 }
 
-/// Tokens of one reply and how they are known: `reported`, `counted` or `estimated`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Tokens of one reply.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
     pub input_tokens: u64,
     pub output_tokens: u64,
+    /// How they are known: `reported`, `counted` or `estimated`.
     pub basis: String,
 }
 
