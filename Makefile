@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.kit-tools/bin:$(PATH)
 export npm_config_update_notifier := false
 SERVICES := target/debug/oblivious with-services --
 
-.PHONY: help run test compat lint fmt coverage web-bench clean kit page tools-% needs
+.PHONY: help run test compat lint fmt coverage bench bench-% web-bench clean kit page tools-% needs
 
 help: ## Explain the commands (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -43,6 +43,12 @@ coverage: kit page tools-cargo-nextest tools-cargo-llvm-cov ## Which lines the R
 	rustup component add llvm-tools
 	cargo build --locked --bins --package oblivious
 	$(SERVICES) cargo llvm-cov nextest --workspace --locked --html --output-dir coverage
+
+bench: bench-write-path ## Measure against named baselines into bench/RESULTS.md; wants a quiet machine
+
+bench-%: kit page # one of them
+	cargo build --release --locked --bins --package oblivious --package bench
+	target/release/oblivious with-services --durable -- target/release/bench $* --write
 
 web-bench: kit page ## Bytes, accessibility and streaming cost of the page, measured in Chromium
 	cargo build --release --locked --bins --package oblivious --package testkit

@@ -65,6 +65,9 @@ struct Serve {
 
 #[derive(Args, Debug)]
 struct WithServices {
+    /// Keep on disk what is acknowledged, as an installation does: for measurements.
+    #[arg(long)]
+    durable: bool,
     /// The command and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -76,7 +79,7 @@ impl Cli {
         let file = self.config.as_deref();
         match self.command {
             // Tests bring their own configuration.
-            Command::WithServices(arguments) => return with_services::run(&arguments.command).await,
+            Command::WithServices(arguments) => return with_services::run(&arguments.command, arguments.durable).await,
             // Reads the configuration itself: a broken one is a finding.
             Command::Doctor => return doctor::run(file).await,
             Command::Openapi => {

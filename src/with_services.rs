@@ -12,15 +12,15 @@ use crate::console;
 use crate::embedded::{Kit, TestServices};
 use crate::signals::Stop;
 
-/// Runs the command and answers with its exit code (128 + signal when it was killed).
+/// Runs the command on a server that is `durable` or fast, and answers with its exit code (128 + signal when it was killed).
 ///
 /// # Errors
 /// The servers or the command do not start.
-pub(crate) async fn run(command: &[OsString]) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: &[OsString], durable: bool) -> anyhow::Result<ExitCode> {
     let (program, arguments) = command.split_first().context("no command given")?;
     let kit = Kit::find()?;
     let mut stop = Stop::listen()?;
-    let services = TestServices::start(&kit).await?;
+    let services = TestServices::start(&kit, durable).await?;
     let child = tokio::process::Command::new(program)
         .args(arguments)
         .env("OBLIVIOUS_TEST_DATABASE_URL", services.database_url.expose())

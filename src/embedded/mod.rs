@@ -162,11 +162,11 @@ pub(crate) struct TestServices {
 }
 
 impl TestServices {
-    /// Starts it. It runs without fsync: it is faster, and nothing in it is worth keeping.
+    /// Starts it; without fsync unless it is to be `durable`: it is faster, and nothing in it is worth keeping.
     ///
     /// # Errors
     /// There is no kit, or the server does not start.
-    pub(crate) async fn start(kit: &Kit) -> anyhow::Result<Self> {
+    pub(crate) async fn start(kit: &Kit, durable: bool) -> anyhow::Result<Self> {
         let (directory, home) = home::temporary(kit)?;
         let options = postgres::Options {
             bin: home.postgres_bin.clone(),
@@ -174,7 +174,7 @@ impl TestServices {
             run_as: home.run_as,
             database: "postgres".into(),
             max_connections: TEST_MAX_CONNECTIONS,
-            durable: false,
+            durable,
         };
         let server = Postgres::start(&options).await?;
         Ok(Self { database_url: Secret::new(server.url.clone()), server, _home: home, _directory: directory })
