@@ -13,6 +13,7 @@ pub mod feed;
 pub mod live;
 pub mod log;
 pub mod publisher;
+pub mod reader;
 pub mod sequencer;
 pub mod streams;
 
@@ -29,8 +30,10 @@ pub use event_ref::EventRef;
 pub use feed::{EventFeed, FeedError};
 pub use live::{Hint, LiveError, LiveFrame, LiveKind, LiveReader, LiveUnavailable, LiveWriteError, LiveWriter};
 pub use log::{LogError, LoggedEvent, Metadata, last_position, page_log, position_of};
+pub use published::{EVENT_HEADERS, event_subject};
 pub use publisher::{
     Capabilities, PublisherError, PublisherOptions, PublisherState, PublisherStatus, republish, run_publisher,
 };
+pub use reader::{Envelope, LogFault, LogFilter, LogPage, LogReader};
 pub use sequencer::{SequencerOptions, run_sequencer, sequence_once, wake_sequencer};
 pub use streams::StreamOptions;

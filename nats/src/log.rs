@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 
-use crate::event_ref::EventRef;
+use crate::{event_ref::EventRef, reader::LogFault};
 
 /// One event at its position.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,6 +63,9 @@ pub enum LogError {
     Gap { after: i64, found: i64 },
     #[error("the payload of position {position} is not JSON")]
     Payload { position: i64 },
+    /// The order and the events do not belong together.
+    #[error("{0}")]
+    Damaged(LogFault),
 }
 
 /// A row of the log with the event's bytes as stored.
@@ -145,7 +148,7 @@ pub async fn last_position(pool: &PgPool) -> Result<i64, sqlx::Error> {
 }
 
 impl LogRow {
-    fn into_event(self) -> Result<LoggedEvent, LogError> {
+    pub(crate) fn into_event(self) -> Result<LoggedEvent, LogError> {
         Ok(LoggedEvent {
             payload: serde_json::from_str(&self.payload).map_err(|_| LogError::Payload { position: self.position })?,
             epoch: self.epoch,

@@ -13,6 +13,24 @@ use crate::{
     log::{LogRow, LoggedEvent, Metadata},
 };
 
+/// The headers of a published event, each with whether it is always there. The server adds its own, `Nats-…`.
+pub const EVENT_HEADERS: [(&str, bool); 14] = [
+    (headers::EPOCH, true),
+    (headers::POSITION, true),
+    (headers::PREV, true),
+    (headers::TYPE, true),
+    (headers::VERSION, true),
+    (headers::AGGREGATE, true),
+    (headers::SEQUENCE, true),
+    (headers::TENANT, true),
+    (headers::RECORDED_AT, true),
+    (headers::COMMAND_ID, false),
+    (headers::ACTOR, false),
+    (headers::CORRELATION_ID, false),
+    (headers::CAUSATION_ID, false),
+    (headers::TRACEPARENT, false),
+];
+
 /// Who an event in the stream is.
 pub(crate) struct Published {
     pub(crate) epoch: i64,
@@ -34,10 +52,12 @@ impl Published {
 }
 
 /// `evt.<capability>.<aggregate>.<event>`; the stored type `session.renamed` of aggregate `session` gives `renamed`.
-pub(crate) fn subject(capability: &str, row: &LogRow) -> Option<String> {
-    let own = row.event_type.strip_prefix(row.aggregate_type.as_str()).and_then(|rest| rest.strip_prefix('.'));
-    let event = own.unwrap_or(&row.event_type).replace('.', "_");
-    let tokens = [capability, &row.aggregate_type, &event];
+/// `None` if one of them cannot be part of a subject.
+#[must_use]
+pub fn event_subject(capability: &str, aggregate_type: &str, event_type: &str) -> Option<String> {
+    let own = event_type.strip_prefix(aggregate_type).and_then(|rest| rest.strip_prefix('.'));
+    let event = own.unwrap_or(event_type).replace('.', "_");
+    let tokens = [capability, aggregate_type, &event];
     tokens.iter().all(|token| is_token(token)).then(|| format!("evt.{}", tokens.join(".")))
 }
 
@@ -87,4 +107,51 @@ pub(crate) fn read_event(message: &Message) -> Result<LoggedEvent, InvalidHeader
         recorded_at: headers::parse(map, headers::RECORDED_AT)?,
         tenant,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use chrono::DateTime;
+    use sqlx::types::Json;
+
+    use super::*;
+
+    fn names_written(metadata: Metadata) -> BTreeSet<String> {
+        let row = LogRow {
+            epoch: 1,
+            epoch_start: 1,
+            position: 7,
+            aggregate_type: "session".into(),
+            aggregate_id: "1".into(),
+            sequence: 1,
+            event_type: "session.started".into(),
+            event_version: "1".into(),
+            payload: "{}".into(),
+            metadata: Json(metadata),
+            recorded_at: DateTime::UNIX_EPOCH,
+            tenant: "default".into(),
+        };
+        headers(&row, 6).unwrap().iter().map(|(name, _)| name.to_string()).collect()
+    }
+
+    #[test]
+    fn the_list_of_headers_is_what_is_written() {
+        let some = || Some("1".to_owned());
+        let all = Metadata {
+            command_id: some(),
+            actor: some(),
+            tenant: some(),
+            correlation_id: some(),
+            causation_id: some(),
+            traceparent: some(),
+        };
+        let listed = |only_required: bool| {
+            let names = EVENT_HEADERS.iter().filter(move |(_, required)| *required || !only_required);
+            names.map(|(name, _)| (*name).to_owned()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(names_written(all), listed(false));
+        assert_eq!(names_written(Metadata::default()), listed(true));
+    }
 }

@@ -38,11 +38,15 @@ impl Capabilities {
         Self(pairs.into_iter().map(|(aggregate_type, capability)| (aggregate_type.into(), capability.into())).collect())
     }
 
-    fn of(&self, aggregate_type: &str) -> Option<&str> {
+    /// Who owns the aggregate type, if this release knows it.
+    #[must_use]
+    pub fn of(&self, aggregate_type: &str) -> Option<&str> {
         self.0.get(aggregate_type).map(String::as_str)
     }
 
-    fn types_of(&self, capability: &str) -> Vec<String> {
+    /// All aggregate types that it owns.
+    #[must_use]
+    pub fn types_of(&self, capability: &str) -> Vec<String> {
         self.0.iter().filter(|(_, of)| *of == capability).map(|(aggregate_type, _)| aggregate_type.clone()).collect()
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     event_ref::EventRef,
     headers::InvalidHeader,
     log::LogRow,
-    published,
+    published, reader,
 };
 
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -69,24 +69,14 @@ impl Publisher {
             .ok_or_else(|| PublisherError::UnknownAggregate { aggregate_type: row.aggregate_type.clone(), position })?;
         let prev = match attached.prev.get(capability) {
             Some(prev) => *prev,
-            None => self.previous(capability, position).await?,
+            None => reader::previous(&self.pool, &self.capabilities, capability, position).await?,
         };
         attached.prev.insert(capability.to_owned(), position);
         let unpublishable = |source| PublisherError::Unpublishable { position, source };
-        let subject = published::subject(capability, row).ok_or_else(|| unpublishable(InvalidHeader("Type")))?;
+        let subject = published::event_subject(capability, &row.aggregate_type, &row.event_type)
+            .ok_or_else(|| unpublishable(InvalidHeader("Type")))?;
         let headers = published::headers(row, prev).map_err(unpublishable)?;
         Ok(Prepared { subject, headers, body: Bytes::from(row.payload.clone()) })
-    }
-
-    /// The last position before `position` of any aggregate of the capability; 0 if there is none.
-    async fn previous(&self, capability: &str, position: i64) -> Result<i64, PublisherError> {
-        // The row before (type, position) in the order of the index: one probe a type, however rare the type is.
-        let query = "SELECT coalesce(max(p.position), 0) FROM unnest($1::text[]) t(name), LATERAL (
-            SELECT l.aggregate_type, l.position FROM event_log l WHERE (l.aggregate_type, l.position) < (t.name, $2)
-            ORDER BY l.aggregate_type DESC, l.position DESC LIMIT 1) p
-            WHERE p.aggregate_type = t.name";
-        let types = self.capabilities.types_of(capability);
-        Ok(sqlx::query_scalar(query).bind(types).bind(position).fetch_one(&self.pool).await?)
     }
 
     /// Sends the messages as one; the stream sequence of the last.
