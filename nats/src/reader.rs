@@ -18,8 +18,8 @@ use crate::{
     event_ref::EventRef,
     headers::InvalidHeader,
     log::{LogError, LogRow, LoggedEvent, PAGE_BYTES},
-    publisher::Capabilities,
     published,
+    publisher::Capabilities,
 };
 
 /// Places of the order that are looked at in one go; they are small.
@@ -137,7 +137,10 @@ impl LogReader {
     /// The database is away, or the log is damaged.
     pub async fn next_sound_page(&mut self, max: usize) -> Result<LogPage, LogError> {
         let page = self.next_page(max).await?;
-        page.faults.first().map_or(Ok(page), |fault| Err(LogError::Damaged(fault.clone())))
+        match page.faults.first() {
+            Some(fault) => Err(LogError::Damaged(fault.clone())),
+            None => Ok(page),
+        }
     }
 
     /// Looks at the next places; whether there were any.
@@ -240,11 +243,7 @@ impl Envelope {
     #[must_use]
     pub fn event_ref(&self) -> EventRef {
         let LogRow { aggregate_type, aggregate_id, sequence, .. } = &self.row;
-        EventRef {
-            aggregate_type: aggregate_type.clone(),
-            aggregate_id: aggregate_id.clone(),
-            sequence: *sequence,
-        }
+        EventRef { aggregate_type: aggregate_type.clone(), aggregate_id: aggregate_id.clone(), sequence: *sequence }
     }
 
     /// The bytes of the payload as they are stored and published; personal fields are sealed in them.
@@ -264,7 +263,7 @@ impl Envelope {
     /// The subject it is published on; `None` if its type cannot be one.
     #[must_use]
     pub fn subject(&self) -> Option<String> {
-        published::subject(&self.capability, &self.row)
+        published::event_subject(&self.capability, &self.row.aggregate_type, &self.row.event_type)
     }
 
     /// The headers it is published with.
