@@ -14,6 +14,7 @@ use crate::{
     error::RunError,
     parking,
     projector::{ProjectedEvent, ProjectionError, Projector, Touched},
+    read_model::ReadModel,
 };
 
 /// Events that are opened at the same time; each may have to fetch a data key.
@@ -91,27 +92,42 @@ async fn open_one(vault: &Vault, mut event: ProjectedEvent) -> Result<Opened, Va
 /// A gap between the checkpoint and the batch or inside of it, or something is away. Nothing was written then.
 pub(crate) async fn apply(
     pool: &PgPool,
-    projector: &dyn Projector,
+    model: &ReadModel<'_>,
     batch: &Batch,
     retry: &parking::Backoff,
 ) -> Result<Applied, RunError> {
     let mut tx = pool.begin().await?;
-    let start = checkpoint::lock(&mut tx, projector.name()).await?;
-    let Some(end) = check_dense(&mut tx, start, &batch.places).await? else {
+    model.enter(&mut tx).await?;
+    let applied = apply_within(&mut tx, model, batch, retry).await?;
+    tx.commit().await?;
+    Ok(applied)
+}
+
+/// As [`apply`], inside of a transaction that has entered `model`.
+///
+/// # Errors
+/// As those of [`apply`]; the transaction must be rolled back then.
+pub(crate) async fn apply_within(
+    tx: &mut PgConnection,
+    model: &ReadModel<'_>,
+    batch: &Batch,
+    retry: &parking::Backoff,
+) -> Result<Applied, RunError> {
+    let start = checkpoint::lock(tx, model.name()).await?;
+    let Some(end) = check_dense(tx, start, &batch.places).await? else {
         return Ok(Applied { checkpoint: start, events: 0, parked: 0, touched: Touched::default() });
     };
     let fresh: Vec<&Opened> = batch.events.iter().filter(|opened| opened.event.position > start.position).collect();
     let (types, ids): (Vec<&str>, Vec<&str>) = fresh.iter().map(|opened| key_of(&opened.event)).unzip();
-    let parked = checkpoint::parked_among(&mut tx, projector.name(), (&types, &ids)).await?;
+    let parked = checkpoint::parked_among(tx, model.name(), (&types, &ids)).await?;
     let parked: HashSet<Key<'_>> = parked.iter().map(|(kind, id)| (kind.as_str(), id.as_str())).collect();
     let flowing: Vec<&Opened> = fresh.into_iter().filter(|opened| !parked.contains(&key_of(&opened.event))).collect();
 
-    let (touched, newly_parked) = match all_at_once(&mut tx, projector, &flowing).await? {
+    let (touched, newly_parked) = match all_at_once(tx, model.projector(), &flowing).await? {
         Some(touched) => (touched, 0),
-        None => one_by_one(&mut tx, projector, &flowing, retry).await?,
+        None => one_by_one(tx, model, &flowing, retry).await?,
     };
-    checkpoint::set(&mut tx, projector.name(), end).await?;
-    tx.commit().await?;
+    checkpoint::set(tx, model.name(), end).await?;
     let events = batch.places.iter().filter(|place| place.position > start.position).count();
     Ok(Applied { checkpoint: end, events, parked: newly_parked, touched })
 }
@@ -167,7 +183,7 @@ async fn all_at_once(
 
 async fn one_by_one(
     tx: &mut PgConnection,
-    projector: &dyn Projector,
+    model: &ReadModel<'_>,
     events: &[&Opened],
     retry: &parking::Backoff,
 ) -> Result<(Touched, usize), RunError> {
@@ -178,12 +194,12 @@ async fn one_by_one(
         if parked.contains(&key_of(event)) {
             continue;
         }
-        match apply_one(tx, projector, opened).await? {
+        match apply_one(tx, model.projector(), opened).await? {
             Ok(one) => touched.merge(one),
             Err(error) => {
                 parked.insert(key_of(event));
-                tracing::error!(projection = projector.name(), ?event, error, "an aggregate was parked");
-                checkpoint::park(tx, projector.name(), event, &error, 1, retry.after(1)).await?;
+                tracing::error!(projection = model.name(), ?event, error, "an aggregate was parked");
+                checkpoint::park(tx, model.name(), event, &error, 1, retry.after(1)).await?;
             }
         }
     }
@@ -238,7 +254,7 @@ mod tests {
 
     async fn apply_at(pool: &PgPool, places: &[(i64, i64)]) -> Result<Applied, RunError> {
         checkpoint::read(pool, "chat_v1").await.unwrap();
-        apply(pool, &ChatProjector, &ignored(places), &RETRY).await
+        apply(pool, &ReadModel::live(&ChatProjector), &ignored(places), &RETRY).await
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ pub mod log;
 pub mod page;
 mod parking;
 pub mod projector;
+mod read_model;
 pub mod read_your_writes;
 pub mod relay;
 mod runner;

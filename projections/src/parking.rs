@@ -8,7 +8,8 @@ use vault::Vault;
 use crate::{
     batch, checkpoint,
     error::RunError,
-    projector::{ProjectedEvent, Projector, Touched},
+    projector::{ProjectedEvent, Touched},
+    read_model::ReadModel,
 };
 
 /// Parked aggregates that are tried in one go, so that the others do not wait for long.
@@ -48,20 +49,20 @@ struct ParkedKey {
 pub(crate) async fn retry_due(
     pool: &PgPool,
     vault: &Vault,
-    projector: &dyn Projector,
+    model: &ReadModel<'_>,
     backoff: &Backoff,
 ) -> Result<Touched, RunError> {
     let due: Vec<ParkedKey> = sqlx::query_as(
         "SELECT aggregate_type, aggregate_id, first_position, attempts FROM parked_keys \
          WHERE projection = $1 AND next_retry_at <= clock_timestamp() ORDER BY first_position LIMIT $2",
     )
-    .bind(projector.name())
+    .bind(model.name())
     .bind(KEYS_AT_ONCE)
     .fetch_all(pool)
     .await?;
     let mut touched = Touched::default();
     for key in due {
-        touched.merge(retry(pool, vault, projector, backoff, &key).await?);
+        touched.merge(retry(pool, vault, model, backoff, &key).await?);
     }
     Ok(touched)
 }
@@ -69,37 +70,38 @@ pub(crate) async fn retry_due(
 async fn retry(
     pool: &PgPool,
     vault: &Vault,
-    projector: &dyn Projector,
+    model: &ReadModel<'_>,
     backoff: &Backoff,
     key: &ParkedKey,
 ) -> Result<Touched, RunError> {
     let waiting = batch::open_all(vault, waiting_events(pool, key).await?).await?;
     let mut touched = Touched::default();
     let mut tx = pool.begin().await?;
-    let reached = checkpoint::lock(&mut tx, projector.name()).await?;
-    if !still_parked(&mut tx, projector.name(), key).await? {
+    model.enter(&mut tx).await?;
+    let reached = checkpoint::lock(&mut tx, model.name()).await?;
+    if !still_parked(&mut tx, model.name(), key).await? {
         return Ok(touched);
     }
     let mut last = key.first_position - 1;
     for opened in waiting.iter().take_while(|opened| opened.event.position <= reached.position) {
-        match batch::apply_one(&mut tx, projector, opened).await? {
+        match batch::apply_one(&mut tx, model.projector(), opened).await? {
             Ok(one) => touched.merge(one),
             Err(error) => {
                 let event = &opened.event;
                 let attempts = if event.position == key.first_position { key.attempts.saturating_add(1) } else { 1 };
-                tracing::warn!(projection = projector.name(), ?event, attempts, error, "an aggregate stays parked");
-                checkpoint::park(&mut tx, projector.name(), event, &error, attempts, backoff.after(attempts)).await?;
+                tracing::warn!(projection = model.name(), ?event, attempts, error, "an aggregate stays parked");
+                checkpoint::park(&mut tx, model.name(), event, &error, attempts, backoff.after(attempts)).await?;
                 tx.commit().await?;
                 return Ok(touched);
             }
         }
         last = opened.event.position;
     }
-    release(&mut tx, projector.name(), key, last, reached.position).await?;
-    checkpoint::set(&mut tx, projector.name(), reached).await?;
+    release(&mut tx, model.name(), key, last, reached.position).await?;
+    checkpoint::set(&mut tx, model.name(), reached).await?;
     tx.commit().await?;
     tracing::info!(
-        projection = projector.name(),
+        projection = model.name(),
         aggregate_type = key.aggregate_type,
         aggregate_id = key.aggregate_id,
         position = last,

@@ -13,6 +13,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Turns events into the rows of one schema.
+///
+/// Its statements name tables without the schema: the caller's transaction says where they are found, in the live rows or
+/// in those of a rebuild beside them.
 #[async_trait]
 pub trait Projector: Send + Sync + 'static {
     /// The schema that it owns, generation included: `chat_v1`. Also the name of its checkpoint.

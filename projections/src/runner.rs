@@ -20,6 +20,7 @@ use crate::{
     error::RunError,
     parking::{self, Backoff},
     projector::{Projector, Touched},
+    read_model::ReadModel,
     read_your_writes,
 };
 
@@ -86,16 +87,17 @@ pub async fn run_until_caught_up(
     projector: &dyn Projector,
     options: &RunnerOptions,
 ) -> Result<Checkpoint, RunError> {
+    let model = ReadModel::live(projector);
     let max = i64::try_from(options.batch_max).unwrap_or(i64::MAX);
     loop {
         let at = checkpoint::read(pool, projector.name()).await?;
         let logged = nats::page_log(pool, at.position, max).await?;
         if logged.is_empty() {
-            parking::retry_due(pool, vault, projector, &options.parked).await?;
+            parking::retry_due(pool, vault, &model, &options.parked).await?;
             return Ok(at);
         }
         let batch = Batch::open(vault, projector, logged).await?;
-        let applied = batch::apply(pool, projector, &batch, &options.parked).await?;
+        let applied = batch::apply(pool, &model, &batch, &options.parked).await?;
         tracing::debug!(projection = projector.name(), position = applied.checkpoint.position, "catching up");
     }
 }
@@ -109,6 +111,7 @@ pub async fn reset(pool: &PgPool, projector: &dyn Projector) -> sqlx::Result<()>
     checkpoint::read(pool, projector.name()).await?;
     let mut tx = pool.begin().await?;
     checkpoint::lock(&mut tx, projector.name()).await?;
+    ReadModel::live(projector).enter(&mut tx).await?;
     projector.reset(&mut tx).await?;
     sqlx::query("DELETE FROM parked_keys WHERE projection = $1").bind(projector.name()).execute(&mut *tx).await?;
     checkpoint::set(&mut tx, projector.name(), Checkpoint { epoch: 1, position: 0 }).await?;
@@ -171,7 +174,8 @@ impl Runner {
         let begun = Instant::now();
         let name = self.projector.name();
         let batch = Batch::open(&self.vault, &*self.projector, logged).await?;
-        let applied = batch::apply(&self.pool, &*self.projector, &batch, &self.options.parked).await?;
+        let applied =
+            batch::apply(&self.pool, &ReadModel::live(&*self.projector), &batch, &self.options.parked).await?;
         metrics::histogram!("projection_batch_seconds", "projection" => name).record(begun.elapsed());
         metrics::counter!("projection_events_total", "projection" => name).increment(applied.events as u64);
         metrics::counter!("projection_parked_total", "projection" => name).increment(applied.parked as u64);
@@ -199,7 +203,9 @@ impl Runner {
     /// Parked aggregates and metrics.
     async fn keep_house(&self) -> Result<(), RunError> {
         let name = self.projector.name();
-        let touched = parking::retry_due(&self.pool, &self.vault, &*self.projector, &self.options.parked).await?;
+        let touched =
+            parking::retry_due(&self.pool, &self.vault, &ReadModel::live(&*self.projector), &self.options.parked)
+                .await?;
         let lag = read_your_writes::lag_of(&self.pool, &[name]).await?;
         for lag in lag {
             metrics::gauge!("projection_position", "projection" => name).set(lag.position as f64);

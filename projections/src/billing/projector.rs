@@ -52,9 +52,7 @@ impl Projector for BillingProjector {
     }
 
     async fn reset(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("TRUNCATE billing_v1.wallets, billing_v1.holds, billing_v1.charges, billing_v1.ledger_entries")
-            .execute(tx)
-            .await?;
+        sqlx::query("TRUNCATE wallets, holds, charges, ledger_entries").execute(tx).await?;
         Ok(())
     }
 }
@@ -107,10 +105,10 @@ impl Step<'_> {
         let (accounts, amounts): (Vec<&str>, Vec<i64>) =
             movement.lines.iter().map(|line| (line.account.as_str(), line.amount.get())).unzip();
         sqlx::query_scalar(
-            "WITH w AS (UPDATE billing_v1.wallets SET sequence = $2, granted_nanos = granted_nanos + $3, \
+            "WITH w AS (UPDATE wallets SET sequence = $2, granted_nanos = granted_nanos + $3, \
                  paid_nanos = paid_nanos + $4, debt_nanos = debt_nanos + $5, held_nanos = held_nanos + $6, \
                  currency = coalesce($7, currency) WHERE owner = $1 AND sequence = $2 - 1 RETURNING owner), \
-             l AS (INSERT INTO billing_v1.ledger_entries \
+             l AS (INSERT INTO ledger_entries \
                  (position, line, owner, account, amount_nanos, kind, hold_id, model, reason, at) \
                  SELECT $8, e.line, w.owner, e.account, e.amount, $9, $10, $11, $12, $13 \
                  FROM w, unnest($14::text[], $15::bigint[]) WITH ORDINALITY AS e (account, amount, line)) \
@@ -137,7 +135,7 @@ impl Step<'_> {
 
     /// Moves the wallet on without a movement.
     async fn go_on(&mut self) -> sqlx::Result<bool> {
-        let sql = "UPDATE billing_v1.wallets SET sequence = $2 WHERE owner = $1 AND sequence = $2 - 1";
+        let sql = "UPDATE wallets SET sequence = $2 WHERE owner = $1 AND sequence = $2 - 1";
         let moved = sqlx::query(sql).bind(self.owner).bind(self.sequence).execute(&mut *self.tx).await?;
         Ok(moved.rows_affected() == 1)
     }
@@ -145,7 +143,7 @@ impl Step<'_> {
     /// A wallet has no event that makes it: the first one finds an empty row here.
     async fn begin(&mut self) -> sqlx::Result<()> {
         if self.sequence == 1 {
-            let sql = "INSERT INTO billing_v1.wallets (owner, sequence) VALUES ($1, 0) ON CONFLICT (owner) DO NOTHING";
+            let sql = "INSERT INTO wallets (owner, sequence) VALUES ($1, 0) ON CONFLICT (owner) DO NOTHING";
             sqlx::query(sql).bind(self.owner).execute(&mut *self.tx).await?;
         }
         Ok(())
@@ -153,7 +151,7 @@ impl Step<'_> {
 
     /// Why the wallet did not move on: it contains the event, or events before it are missing.
     async fn contained(&mut self) -> Result<(), ProjectionError> {
-        let contained: Option<i64> = sqlx::query_scalar("SELECT sequence FROM billing_v1.wallets WHERE owner = $1")
+        let contained: Option<i64> = sqlx::query_scalar("SELECT sequence FROM wallets WHERE owner = $1")
             .bind(self.owner)
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -165,7 +163,7 @@ impl Step<'_> {
     }
 
     async fn extend(&mut self, hold: HoldId, expires_at: DateTime<Utc>) -> Result<(), ProjectionError> {
-        let sql = "UPDATE billing_v1.holds SET expires_at = $3 WHERE owner = $1 AND hold_id = $2";
+        let sql = "UPDATE holds SET expires_at = $3 WHERE owner = $1 AND hold_id = $2";
         let query = sqlx::query(sql).bind(self.owner).bind(hold.uuid()).bind(stored(expires_at));
         let extended = query.execute(&mut *self.tx).await?.rows_affected();
         if extended == 1 { Ok(()) } else { Err(ProjectionError::MissingRow) }
@@ -173,7 +171,7 @@ impl Step<'_> {
 
     /// Whether it was open; a late settlement finds it gone.
     async fn end_hold(&mut self, hold: HoldId) -> sqlx::Result<bool> {
-        let sql = "DELETE FROM billing_v1.holds WHERE owner = $1 AND hold_id = $2";
+        let sql = "DELETE FROM holds WHERE owner = $1 AND hold_id = $2";
         let ended = sqlx::query(sql).bind(self.owner).bind(hold.uuid()).execute(&mut *self.tx).await?;
         Ok(ended.rows_affected() == 1)
     }

@@ -181,7 +181,7 @@ impl HoldRecord {
 
     pub(super) async fn insert(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::query(
-            "INSERT INTO billing_v1.holds (owner, hold_id, position, kind, amount_nanos, model, channel_id, \
+            "INSERT INTO holds (owner, hold_id, position, kind, amount_nanos, model, channel_id, \
              price_version, prices, costs, input_tokens, max_output_tokens, session_id, run_id, api_key_id, \
              expires_at, held_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
         )
@@ -258,7 +258,7 @@ impl ChargeRecord {
 
     pub(super) async fn insert(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::query(
-            "INSERT INTO billing_v1.charges (position, owner, hold_id, kind, model, channel_id, input_tokens, \
+            "INSERT INTO charges (position, owner, hold_id, kind, model, channel_id, input_tokens, \
              cached_input_tokens, output_tokens, reasoning_tokens, basis, price_version, prices, costs, \
              charged_nanos, cost_nanos, lost_cost_nanos, session_id, run_id, api_key_id, at) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",

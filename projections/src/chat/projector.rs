@@ -45,7 +45,7 @@ impl Projector for ChatProjector {
     }
 
     async fn reset(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("TRUNCATE chat_v1.sessions, chat_v1.messages").execute(tx).await?;
+        sqlx::query("TRUNCATE sessions, messages").execute(tx).await?;
         Ok(())
     }
 }
@@ -114,7 +114,7 @@ impl Step<'_> {
 
     async fn started(&mut self, owner: Uuid, title: Option<&Sealed<String>>, at: DateTime<Utc>) -> Stepped {
         let inserted = sqlx::query(
-            "INSERT INTO chat_v1.sessions (id, owner, title, sequence, created_at, updated_at) \
+            "INSERT INTO sessions (id, owner, title, sequence, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT (id) DO NOTHING",
         )
         .bind(self.id)
@@ -129,7 +129,7 @@ impl Step<'_> {
 
     /// An event that changes no message; `bind` adds what `set` uses beyond the sequence.
     async fn session_only(&mut self, set: &str, bind: impl FnOnce(Update<'_>) -> Update<'_>) -> Stepped {
-        let sql = format!("UPDATE chat_v1.sessions SET {set} WHERE id = $1 AND sequence = $2 - 1 RETURNING owner");
+        let sql = format!("UPDATE sessions SET {set} WHERE id = $1 AND sequence = $2 - 1 RETURNING owner");
         let query = bind(sqlx::query_scalar(&sql).bind(self.id).bind(self.sequence));
         match query.fetch_optional(&mut *self.tx).await? {
             Some(owner) => Ok(Some((owner, Topic::Sessions))),
@@ -147,7 +147,7 @@ impl Step<'_> {
         let sql = step(
             "updated_at = greatest(updated_at, $3), message_count = message_count + 1, \
              preview = CASE WHEN message_count = 0 THEN $4 ELSE preview END",
-            "INSERT INTO chat_v1.messages \
+            "INSERT INTO messages \
              (id, session_id, owner, parent_id, sequence, role, content, status, created_at, completed_at) \
              SELECT $5, $1, owner, $6, $2, 'user', $7, 'complete', $3, $3 FROM s",
         );
@@ -167,7 +167,7 @@ impl Step<'_> {
     ) -> Stepped {
         let sql = step(
             "updated_at = greatest(updated_at, $3), message_count = message_count + 1",
-            "INSERT INTO chat_v1.messages \
+            "INSERT INTO messages \
              (id, session_id, owner, parent_id, sequence, role, content, status, model, run_id, attempt, created_at) \
              SELECT $4, $1, owner, $5, $2, 'assistant', '', 'pending', $6, $7, 0, $3 FROM s",
         );
@@ -180,7 +180,7 @@ impl Step<'_> {
     async fn reply_started(&mut self, run: RunId, attempt: u32) -> Stepped {
         let sql = step(
             "updated_at = updated_at",
-            "UPDATE chat_v1.messages m SET status = 'streaming', attempt = $4 FROM s \
+            "UPDATE messages m SET status = 'streaming', attempt = $4 FROM s \
              WHERE m.run_id = $3 AND m.session_id = $1",
         );
         let query =
@@ -192,7 +192,7 @@ impl Step<'_> {
     async fn ended(&mut self, ending: &Ending<'_>) -> Stepped {
         let sql = step(
             "updated_at = greatest(updated_at, $3)",
-            "UPDATE chat_v1.messages m SET content = $5, status = $6, attempt = $7, finish_reason = $8, \
+            "UPDATE messages m SET content = $5, status = $6, attempt = $7, finish_reason = $8, \
              error_code = $9, error_message = $10, input_tokens = $11, output_tokens = $12, usage_basis = $13, \
              completed_at = $3 FROM s WHERE m.run_id = $4 AND m.session_id = $1",
         );
@@ -225,7 +225,7 @@ impl Step<'_> {
 
     /// Why the session did not move on: it contains the event, or events before it are missing.
     async fn contained(&mut self) -> Stepped {
-        let contained: Option<i64> = sqlx::query_scalar("SELECT sequence FROM chat_v1.sessions WHERE id = $1")
+        let contained: Option<i64> = sqlx::query_scalar("SELECT sequence FROM sessions WHERE id = $1")
             .bind(self.id)
             .fetch_optional(&mut *self.tx)
             .await?;
@@ -240,7 +240,7 @@ impl Step<'_> {
 /// One statement that moves session `$1` on to sequence `$2` and writes one message, if the session stands right before.
 fn step(set: &str, message: &str) -> String {
     format!(
-        "WITH s AS (UPDATE chat_v1.sessions SET sequence = $2, {set} WHERE id = $1 AND sequence = $2 - 1 RETURNING owner), \
+        "WITH s AS (UPDATE sessions SET sequence = $2, {set} WHERE id = $1 AND sequence = $2 - 1 RETURNING owner), \
          m AS ({message} RETURNING 1) SELECT owner, (SELECT count(*) FROM m) FROM s"
     )
 }

@@ -35,7 +35,7 @@ impl Projector for RelayProjector {
     }
 
     async fn reset(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("TRUNCATE relay_v1.channels").execute(tx).await?;
+        sqlx::query("TRUNCATE channels").execute(tx).await?;
         Ok(())
     }
 }
@@ -83,7 +83,7 @@ impl Step<'_> {
         at: DateTime<Utc>,
     ) -> Result<(), ProjectionError> {
         sqlx::query(
-            "INSERT INTO relay_v1.channels (id, name, provider, base_url, sequence, created_at, updated_at) \
+            "INSERT INTO channels (id, name, provider, base_url, sequence, created_at, updated_at) \
              VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT (id) DO NOTHING",
         )
         .bind(self.id)
@@ -104,9 +104,8 @@ impl Step<'_> {
         at: DateTime<Utc>,
         bind: impl FnOnce(Update<'_>) -> Update<'_>,
     ) -> Result<(), ProjectionError> {
-        let sql = format!(
-            "UPDATE relay_v1.channels SET sequence = $2, updated_at = $3, {change} WHERE id = $1 AND sequence = $2 - 1"
-        );
+        let sql =
+            format!("UPDATE channels SET sequence = $2, updated_at = $3, {change} WHERE id = $1 AND sequence = $2 - 1");
         let query = bind(sqlx::query(&sql).bind(self.id).bind(self.sequence).bind(at));
         let moved = query.execute(&mut *self.tx).await?.rows_affected();
         if moved == 1 { Ok(()) } else { self.contained().await }
@@ -114,7 +113,7 @@ impl Step<'_> {
 
     /// Why the channel did not move on: it contains the event, or events before it are missing.
     async fn contained(&mut self) -> Result<(), ProjectionError> {
-        let contained: Option<i64> = sqlx::query_scalar("SELECT sequence FROM relay_v1.channels WHERE id = $1")
+        let contained: Option<i64> = sqlx::query_scalar("SELECT sequence FROM channels WHERE id = $1")
             .bind(self.id)
             .fetch_optional(&mut *self.tx)
             .await?;

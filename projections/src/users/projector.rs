@@ -38,7 +38,7 @@ impl Projector for UsersProjector {
     }
 
     async fn reset(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("TRUNCATE users_v1.users, users_v1.names, users_v1.devices, users_v1.api_keys").execute(tx).await?;
+        sqlx::query("TRUNCATE users, names, devices, api_keys").execute(tx).await?;
         Ok(())
     }
 }
@@ -47,7 +47,7 @@ async fn account(tx: &mut PgConnection, event: &ProjectedEvent, touched: &mut To
     let id = event.uuid()?;
     let UserEvent::Registered { email, username, password_hash, role, at } = event.decode()?;
     sqlx::query(
-        "INSERT INTO users_v1.users (id, email, username, password_hash, role, created_at) \
+        "INSERT INTO users (id, email, username, password_hash, role, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
     )
     .bind(id)
@@ -75,7 +75,7 @@ async fn name(tx: &mut PgConnection, event: &ProjectedEvent) -> Result<(), Proje
                 NameKind::Username => "username",
             };
             sqlx::query(
-                "INSERT INTO users_v1.names (name_hash, kind, user_id) VALUES ($1, $2, $3) \
+                "INSERT INTO names (name_hash, kind, user_id) VALUES ($1, $2, $3) \
                  ON CONFLICT (name_hash) DO UPDATE SET kind = EXCLUDED.kind, user_id = EXCLUDED.user_id",
             )
             .bind(&event.aggregate_id)
@@ -85,7 +85,7 @@ async fn name(tx: &mut PgConnection, event: &ProjectedEvent) -> Result<(), Proje
             .await?;
         }
         ReservationEvent::Released { holder } => {
-            sqlx::query("DELETE FROM users_v1.names WHERE name_hash = $1 AND user_id = $2")
+            sqlx::query("DELETE FROM names WHERE name_hash = $1 AND user_id = $2")
                 .bind(&event.aggregate_id)
                 .bind(holder.uuid())
                 .execute(tx)
@@ -100,7 +100,7 @@ async fn device(tx: &mut PgConnection, event: &ProjectedEvent) -> Result<(), Pro
     let (at, end_reason) = match event.decode()? {
         DeviceEvent::SignedIn { user, at } => {
             sqlx::query(
-                "INSERT INTO users_v1.devices (id, user_id, signed_in_at, last_seen_at) VALUES ($1, $2, $3, $3) \
+                "INSERT INTO devices (id, user_id, signed_in_at, last_seen_at) VALUES ($1, $2, $3, $3) \
                  ON CONFLICT (id) DO NOTHING",
             )
             .bind(id)
@@ -116,7 +116,7 @@ async fn device(tx: &mut PgConnection, event: &ProjectedEvent) -> Result<(), Pro
     };
     // Whoever presented a spent token was not the device, so that is no sign of life of it.
     let done = sqlx::query(
-        "UPDATE users_v1.devices SET \
+        "UPDATE devices SET \
          last_seen_at = CASE WHEN $3 = 'reuse_detected' THEN last_seen_at ELSE $2 END, \
          ended_at = CASE WHEN $3 IS NULL THEN ended_at ELSE coalesce(ended_at, $2) END, \
          end_reason = coalesce(end_reason, $3) WHERE id = $1",
@@ -137,7 +137,7 @@ async fn api_key(tx: &mut PgConnection, event: &ProjectedEvent, touched: &mut To
             let models: Option<Vec<_>> =
                 models.as_ref().map(|models| models.iter().map(|model| storable(model)).collect());
             sqlx::query(
-                "INSERT INTO users_v1.api_keys \
+                "INSERT INTO api_keys \
                  (id, owner, name, key_hash, hint, scopes, models, expires_at, created_at) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (id) DO NOTHING",
             )
@@ -155,8 +155,7 @@ async fn api_key(tx: &mut PgConnection, event: &ProjectedEvent, touched: &mut To
             Some(owner.uuid())
         }
         ApiKeyEvent::Revoked { at } => {
-            let sql =
-                "UPDATE users_v1.api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING owner";
+            let sql = "UPDATE api_keys SET revoked_at = coalesce(revoked_at, $2) WHERE id = $1 RETURNING owner";
             sqlx::query_scalar(sql).bind(id).bind(at).fetch_optional(tx).await?
         }
     };

@@ -97,7 +97,12 @@ impl World {
         let mut event = ProjectedEvent::from(logged.into_iter().find(wanted).expect("the event"));
         let place = Place { aggregate_type, aggregate_id: &aggregate_id, sequence };
         self.vault.unseal(&place, &mut event.payload).await.unwrap();
-        projector.apply(&mut self.pool.acquire().await.unwrap(), &[&event]).await
+        let mut tx = self.pool.begin().await.unwrap();
+        let path = format!("SET LOCAL search_path = {}, public", projector.name());
+        sqlx::query(&path).execute(&mut *tx).await.unwrap();
+        let touched = projector.apply(&mut tx, &[&event]).await?;
+        tx.commit().await.unwrap();
+        Ok(touched)
     }
 
     pub(crate) async fn project(&self, projector: &dyn Projector) -> Checkpoint {

@@ -1,0 +1,56 @@
+//! Which rows a projector writes: those that are read, or those of a rebuild beside them.
+//!
+//! A projector's statements name tables without a schema, and the transaction they run in says where these are found.
+//! So the same code fills the live schema and the one beside it. Checkpoint and parked keys go by the schema's name.
+
+use std::borrow::Cow;
+
+use sqlx::PgConnection;
+
+use crate::projector::Projector;
+
+/// What the schema of a rebuild is called: the live one's name with this behind it.
+const BESIDE: &str = "_rebuild";
+
+/// A projector and the schema that it fills.
+#[derive(Clone)]
+pub(crate) struct ReadModel<'p> {
+    projector: &'p dyn Projector,
+    schema: Cow<'static, str>,
+    lazily_synced: bool,
+}
+
+impl<'p> ReadModel<'p> {
+    /// The rows that are read.
+    pub(crate) fn live(projector: &'p dyn Projector) -> Self {
+        Self { projector, schema: Cow::Borrowed(projector.name()), lazily_synced: false }
+    }
+
+    /// The rows of a rebuild. A crash of the server may take its last transactions with it, each whole, checkpoint and all;
+    /// they are made again then, and what replaces the live rows is synced with that.
+    pub(crate) fn beside(projector: &'p dyn Projector) -> Self {
+        Self { projector, schema: Cow::Owned(format!("{}{BESIDE}", projector.name())), lazily_synced: true }
+    }
+
+    pub(crate) fn projector(&self) -> &'p dyn Projector {
+        self.projector
+    }
+
+    /// The schema, which is also the name of the checkpoint and of the parked keys.
+    pub(crate) fn name(&self) -> &str {
+        &self.schema
+    }
+
+    /// Lets the statements of the rest of this transaction find the tables of this read model.
+    pub(crate) async fn enter(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
+        sqlx::query(
+            "SELECT set_config('search_path', quote_ident($1) || ', public', true), \
+             CASE WHEN $2 THEN set_config('synchronous_commit', 'off', true) END",
+        )
+        .bind(self.name())
+        .bind(self.lazily_synced)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+}
