@@ -42,6 +42,20 @@ pub async fn empty_database() -> TestDatabase {
     create(&admin, &mut connection, "template0").await
 }
 
+impl TestDatabase {
+    /// A copy with everything in it, file by file, so that large ones are copied fast. Nobody may be connected to the
+    /// original: its own pool is closed.
+    ///
+    /// # Panics
+    /// As [`database`].
+    pub async fn copy(&self) -> Self {
+        self.pool.close().await;
+        let mut connection = connect(&self.admin).await;
+        disconnect_all(&mut connection, &self.name).await;
+        create(&self.admin, &mut connection, &format!("{} STRATEGY file_copy", self.name)).await
+    }
+}
+
 async fn create(admin: &PgConnectOptions, connection: &mut PgConnection, template: &str) -> TestDatabase {
     let name = format!("test_{}", Uuid::now_v7().simple());
     execute(connection, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
@@ -106,14 +120,17 @@ async fn template(admin: &PgConnectOptions, connection: &mut PgConnection) -> St
         pool.close().await;
         // Renamed last: a template under its final name is whole. Closed: a connection to it would block copying.
         execute(connection, &format!("ALTER DATABASE {unfinished} WITH ALLOW_CONNECTIONS false")).await;
-        // On a busy machine the end of a closed connection takes its time.
-        let stragglers =
-            format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{unfinished}'");
-        execute(connection, &stragglers).await;
+        disconnect_all(connection, &unfinished).await;
         execute(connection, &format!("ALTER DATABASE {unfinished} RENAME TO {name}")).await;
     }
     execute(connection, &format!("SELECT pg_advisory_unlock({TEMPLATE_LOCK})")).await;
     name
+}
+
+/// On a busy machine the end of a closed connection takes its time.
+async fn disconnect_all(connection: &mut PgConnection, name: &str) {
+    execute(connection, &format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"))
+        .await;
 }
 
 async fn exists(connection: &mut PgConnection, name: &str) -> bool {
@@ -145,6 +162,17 @@ mod tests {
         drop(database);
         let mut connection = super::connect(&super::admin()).await;
         assert!(!super::exists(&mut connection, &name).await);
+    }
+
+    #[tokio::test]
+    async fn a_copy_holds_what_was_there_and_is_a_database_of_its_own() {
+        let original = super::database().await;
+        sqlx::query("CREATE TABLE here AS SELECT 1 AS one").execute(&original.pool).await.expect("created");
+        let copies = [original.copy().await, original.copy().await];
+        sqlx::query("DELETE FROM here").execute(&copies[0].pool).await.expect("deleted in the first");
+        let left: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM here").fetch_one(&copies[1].pool).await.expect("in the second");
+        assert_eq!(left, 1);
     }
 
     #[tokio::test]
