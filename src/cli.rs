@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::roles::Role;
-use crate::{answer, connect, doctor, logging, node, operator, reconcile, up, with_services};
+use crate::{answer, connect, contracts, doctor, events, logging, node, operator, reconcile, up, with_services};
 
 /// Self-hosted AI chat: event-sourced, message-driven, one executable.
 ///
@@ -38,9 +38,17 @@ enum Command {
     Prepare,
     /// Print the OpenAPI document of the HTTP API.
     Openapi,
-    /// The published event stream.
+    /// Print the AsyncAPI document of the published events.
+    Asyncapi,
+    /// Write the documents that others build on, as they are committed, under a directory.
+    #[command(hide = true)]
+    Contracts {
+        /// The root of the project.
+        root: PathBuf,
+    },
+    /// The log of all events and the stream that publishes it.
     #[command(subcommand)]
-    Events(operator::Events),
+    Events(events::Events),
     /// Commands that failed for good.
     #[command(subcommand)]
     DeadLetters(operator::DeadLetters),
@@ -82,13 +90,16 @@ impl Cli {
             Command::WithServices(arguments) => return with_services::run(&arguments.command, arguments.durable).await,
             // Reads the configuration itself: a broken one is a finding.
             Command::Doctor => return doctor::run(file).await,
-            Command::Openapi => {
-                answer(&(api::openapi().to_pretty_json().context("the document cannot be written")? + "\n"));
-                return Ok(ExitCode::SUCCESS);
-            }
+            Command::Openapi => return printed(&contracts::openapi()?),
+            Command::Asyncapi => return printed(&contracts::asyncapi()?),
+            Command::Contracts { root } => return contracts::write(&root).map(|()| ExitCode::SUCCESS),
             Command::Reconcile(command) => {
                 let config = Config::load(file).context("the configuration is not usable");
                 return Ok(reconcile::run(config.map(|(config, _)| config), &command).await);
+            }
+            Command::Events(command) => {
+                let config = Config::load(file).context("the configuration is not usable");
+                return events::run(config.map(|(config, _)| config), command).await;
             }
             _ => {}
         }
@@ -111,13 +122,18 @@ impl Cli {
                 let path = node::prepare_model(&config.data_dir).await?;
                 answer(&format!("The local model is ready: {}\n", path.display()));
             }
-            Command::Events(command) => operator::events(&config, command).await?,
             Command::DeadLetters(command) => operator::dead_letters(&config, command).await?,
             Command::Config => answer(&values.to_toml()),
-            Command::Doctor | Command::WithServices(_) | Command::Openapi | Command::Reconcile(_) => {}
+            Command::Doctor | Command::WithServices(_) | Command::Reconcile(_) | Command::Events(_) => {}
+            Command::Openapi | Command::Asyncapi | Command::Contracts { .. } => {}
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn printed(document: &str) -> anyhow::Result<ExitCode> {
+    answer(document);
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {

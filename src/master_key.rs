@@ -35,6 +35,18 @@ pub(crate) fn load(config: &Config) -> anyhow::Result<MasterKey> {
     }
 }
 
+/// The configured secret, else that of the data directory; for commands that only look, which make none.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub(crate) fn existing(config: &Config) -> anyhow::Result<MasterKey> {
+    let path = config.data_dir.join(FILE);
+    if config.secret_key.is_none() && !path.exists() {
+        bail!("OBLIVIOUS_SECRET_KEY is not set, and there is no {}", path.display());
+    }
+    load(config)
+}
+
 fn generate(data_dir: &Path, path: &Path) -> anyhow::Result<MasterKey> {
     std::fs::create_dir_all(data_dir)?;
     let key = MasterKey::generate()?;

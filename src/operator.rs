@@ -1,6 +1,6 @@
-//! Commands of the operator on servers that run: the event stream, the dead letters.
+//! Commands of the operator on servers that run: the dead letters.
 //!
-//! While `oblivious up` runs with private servers, their URLs are in `<data dir>/services.toml`, readable by its owner
+//! While `oblivious up` runs with private servers, their URLs are in `<data dir>/running.toml`, readable by its owner
 //! only; these commands find them there.
 
 use std::time::Duration;
@@ -19,18 +19,6 @@ const WAIT: Duration = Duration::from_secs(10);
 const SHOWN: i64 = 200;
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum Events {
-    /// Continue publishing in a new epoch, after the database was restored from a backup or replaced on purpose.
-    ///
-    /// Until then the publisher refuses: it cannot tell which of the published events this database still knows.
-    OpenEpoch {
-        /// Why; kept with the epoch.
-        #[arg(long)]
-        reason: String,
-    },
-}
-
-#[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetters {
     /// List them, newest first, one JSON object a line; bodies stay sealed.
     List,
@@ -44,20 +32,6 @@ pub(crate) enum DeadLetters {
         /// As listed.
         id: i64,
     },
-}
-
-/// # Errors
-/// A server is away, or the command is refused.
-pub(crate) async fn events(config: &Config, command: Events) -> anyhow::Result<()> {
-    let node = connect(config).await?;
-    match command {
-        Events::OpenEpoch { reason } => {
-            let epoch = nats::open_epoch(node.pool.clone(), node.nats.clone(), &reason).await?;
-            answer(&format!("Epoch {} is open, from position {} on.\n", epoch.epoch, epoch.first_position));
-        }
-    }
-    node.close().await;
-    Ok(())
 }
 
 /// # Errors

@@ -4,6 +4,7 @@
 //! every feed once, in order; a stream that was wiped is refilled from Postgres and nobody notices. Bodies are JSON and
 //! opaque here: this crate knows no capability, so a new one changes nothing in it.
 
+pub mod audit;
 pub mod client;
 pub mod command;
 pub mod consumer;
@@ -22,6 +23,7 @@ mod headers;
 mod published;
 mod tail;
 
+pub use audit::{AuditError, StreamAudit, StreamFault, last_streamed};
 pub use client::{CommandClient, CommandOptions, SendError, Sent, stored_outcome};
 pub use command::{CommandMessage, Outcome};
 pub use consumer::{CommandHandler, ConsumerOptions, Handled, run_commands};
@@ -34,6 +36,6 @@ pub use published::{EVENT_HEADERS, event_subject};
 pub use publisher::{
     Capabilities, PublisherError, PublisherOptions, PublisherState, PublisherStatus, republish, run_publisher,
 };
-pub use reader::{Envelope, LogFault, LogFilter, LogPage, LogReader};
+pub use reader::{Envelope, LogFault, LogFilter, LogPage, LogReader, before_last};
 pub use sequencer::{SequencerOptions, run_sequencer, sequence_once, wake_sequencer};
 pub use streams::StreamOptions;

@@ -12,7 +12,7 @@ use std::{
 
 use async_nats::HeaderMap;
 use futures::TryStreamExt;
-use sqlx::PgPool;
+use sqlx::{PgPool, QueryBuilder};
 
 use crate::{
     event_ref::EventRef,
@@ -304,4 +304,43 @@ pub(crate) async fn previous(
         ORDER BY l.aggregate_type DESC, l.position DESC LIMIT 1) p
         WHERE p.aggregate_type = t.name";
     sqlx::query_scalar(query).bind(capabilities.types_of(capability)).bind(position).fetch_one(pool).await
+}
+
+/// The position before the last `count` events that match; where a reader of just those begins.
+///
+/// # Errors
+/// The database is away.
+pub async fn before_last(
+    pool: &PgPool,
+    capabilities: &Capabilities,
+    filter: &LogFilter,
+    count: i64,
+) -> Result<i64, sqlx::Error> {
+    let LogFilter { capability, event_type, aggregate_id } = filter;
+    // Only conditions that are asked for are written down, so that an index of theirs can be used.
+    let mut query = QueryBuilder::new("SELECT min(position) FROM (SELECT l.position FROM event_log l");
+    if let Some(event_type) = event_type {
+        query.push(
+            " JOIN events e ON e.aggregate_type = l.aggregate_type AND e.aggregate_id = l.aggregate_id \
+             AND e.sequence = l.sequence AND e.event_type = ",
+        );
+        query.push_bind(event_type);
+    }
+    query.push(" WHERE true");
+    let of_event = event_type.as_deref().and_then(|name| name.split_once('.')).map(|(of, _)| vec![of.to_owned()]);
+    if let Some(types) = of_event.or_else(|| Some(capabilities.types_of(capability.as_deref()?))) {
+        query.push(" AND l.aggregate_type = ANY(").push_bind(types).push(")");
+    }
+    if let Some(aggregate_id) = aggregate_id {
+        // The index begins with the type.
+        let all: Vec<String> = capabilities.0.keys().cloned().collect();
+        query.push(" AND l.aggregate_type = ANY(").push_bind(all).push(") AND l.aggregate_id = ");
+        query.push_bind(aggregate_id);
+    }
+    query.push(" ORDER BY l.position DESC LIMIT ").push_bind(count).push(") last");
+    let first: Option<i64> = query.build_query_scalar().fetch_one(pool).await?;
+    match first {
+        Some(first) => Ok(first - 1),
+        None => crate::log::last_position(pool).await,
+    }
 }
