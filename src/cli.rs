@@ -10,7 +10,9 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::config::Config;
 use crate::roles::Role;
-use crate::{answer, connect, contracts, doctor, events, logging, node, operator, reconcile, up, with_services};
+use crate::{
+    answer, connect, contracts, doctor, events, logging, node, operator, rebuild, reconcile, up, with_services,
+};
 
 /// Self-hosted AI chat: event-sourced, message-driven, one executable.
 ///
@@ -52,6 +54,12 @@ enum Command {
     /// Commands that failed for good.
     #[command(subcommand)]
     DeadLetters(operator::DeadLetters),
+    /// Make a read model again from all events, beside the live one, and put it in use without downtime.
+    ///
+    /// An interrupted run goes on where it stopped. Exits with 0 if the rebuilt rows are in use (with `--verify`: if the
+    /// live rows are what the events say), 1 if `--verify` found differences, 2 if nothing was replaced or not everything
+    /// could be compared.
+    Rebuild(rebuild::Rebuild),
     /// Compare read models with the events that they come from.
     #[command(subcommand)]
     Reconcile(reconcile::Reconcile),
@@ -101,6 +109,10 @@ impl Cli {
                 let config = Config::load(file).context("the configuration is not usable");
                 return events::run(config.map(|(config, _)| config), command).await;
             }
+            Command::Rebuild(command) => {
+                let config = Config::load(file).context("the configuration is not usable");
+                return Ok(rebuild::run(config.map(|(config, _)| config), &command).await);
+            }
             _ => {}
         }
         let (config, values) = Config::load(file).context("the configuration is not usable")?;
@@ -124,7 +136,11 @@ impl Cli {
             }
             Command::DeadLetters(command) => operator::dead_letters(&config, command).await?,
             Command::Config => answer(&values.to_toml()),
-            Command::Doctor | Command::WithServices(_) | Command::Reconcile(_) | Command::Events(_) => {}
+            Command::Doctor
+            | Command::WithServices(_)
+            | Command::Rebuild(_)
+            | Command::Reconcile(_)
+            | Command::Events(_) => {}
             Command::Openapi | Command::Asyncapi | Command::Contracts { .. } => {}
         }
         Ok(ExitCode::SUCCESS)

@@ -17,6 +17,7 @@ mod master_key;
 mod metrics;
 mod node;
 mod operator;
+mod rebuild;
 mod reconcile;
 mod roles;
 mod secret;

@@ -35,8 +35,19 @@ fn complaint(output: &Output) -> String {
 fn every_command_explains_itself() {
     let (overview, _) = oblivious(&["--help"], &[]);
     let overview = out(&overview);
-    let commands =
-        ["up", "serve", "migrate", "prepare", "openapi", "events", "dead-letters", "reconcile", "config", "doctor"];
+    let commands = [
+        "up",
+        "serve",
+        "migrate",
+        "prepare",
+        "openapi",
+        "events",
+        "dead-letters",
+        "rebuild",
+        "reconcile",
+        "config",
+        "doctor",
+    ];
     for command in commands {
         assert!(overview.contains(&format!("  {command}")), "{command} is missing in:\n{overview}");
         let (help, _) = oblivious(&[command, "--help"], &[]);

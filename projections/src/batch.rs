@@ -65,6 +65,11 @@ impl Batch {
         let events = open_all(vault, handled.collect()).await?;
         Ok(Self { places, events })
     }
+
+    /// The position of its last event.
+    pub(crate) fn last(&self) -> Option<i64> {
+        self.places.last().map(|place| place.position)
+    }
 }
 
 /// Opens the payloads of `events`, each in its place.

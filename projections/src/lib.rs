@@ -18,6 +18,7 @@ mod parking;
 pub mod projector;
 mod read_model;
 pub mod read_your_writes;
+pub mod rebuild;
 pub mod relay;
 mod runner;
 pub mod users;
