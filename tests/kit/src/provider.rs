@@ -201,7 +201,7 @@ impl Drop for Watch {
 async fn chat_completions(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
     let body: Value = serde_json::from_str(&body).unwrap_or_default();
     let script = shared.script_for(&body);
-    let watch = shared.record(Recorded::new(body.clone(), &headers));
+    let watch = shared.record(Recorded::new(body.clone(), &headers, &script));
     wire::answer(script, &body, watch).await
 }
 

@@ -5,7 +5,7 @@ use axum::http::header::AUTHORIZATION;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::wire;
+use super::{Script, wire};
 
 /// How a request went, seen from the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -28,16 +28,21 @@ pub struct Recorded {
     pub authorization: Option<String>,
     /// The names of all headers, sorted: what the caller lets through is seen without its values.
     pub headers: Vec<String>,
+    /// Whether it was answered with an error status instead of an answer.
+    pub refused: bool,
+    /// The input and output tokens that the answer reports at its end, where they were given as numbers.
+    pub reported: Option<(u64, u64)>,
     /// How it went so far.
     pub outcome: Outcome,
 }
 
 impl Recorded {
-    pub(super) fn new(body: Value, headers: &HeaderMap) -> Self {
+    pub(super) fn new(body: Value, headers: &HeaderMap, script: &Script) -> Self {
         let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut names: Vec<String> = headers.keys().map(ToString::to_string).collect();
         names.sort_unstable();
-        Self { body, authorization, headers: names, outcome: Outcome::InFlight }
+        let (refused, reported) = (script.refusal.is_some(), script.reported());
+        Self { body, authorization, headers: names, refused, reported, outcome: Outcome::InFlight }
     }
 
     /// The text of the last message by the user.

@@ -255,6 +255,14 @@ impl Script {
         self
     }
 
+    /// The numbers given to [`Self::usage`], unless nothing is reported after all.
+    pub(super) fn reported(&self) -> Option<(u64, u64)> {
+        match self.usage {
+            UsageFrame::Exactly { input, output } => Some((input, output)),
+            UsageFrame::Counted | UsageFrame::Missing => None,
+        }
+    }
+
     fn then(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
