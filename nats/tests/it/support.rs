@@ -220,7 +220,8 @@ impl Log {
             status: status.clone(),
             ..PublisherOptions::default()
         };
-        let capabilities = Capabilities::new([("session", "chat"), ("run", "chat"), ("user", "users")]);
+        let capabilities =
+            Capabilities::new([("session", "chat"), ("run", "chat"), ("user", "users"), ("wallet", "billing")]);
         let sequencer = SequencerOptions { retry: Duration::from_millis(100), ..SequencerOptions::default() };
         let tasks = vec![
             tokio::spawn(nats::run_sequencer(pool.clone(), Some(client.clone()), sequencer, cancel.clone())),
