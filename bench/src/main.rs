@@ -6,6 +6,7 @@
 //! `make bench` runs all of them. One alone: `oblivious with-services --durable -- bench write-path`.
 
 mod results;
+mod write_path;
 
 use std::process::ExitCode;
 
@@ -51,11 +52,6 @@ fn main() -> ExitCode {
 
 async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
     match benchmark {
-        Benchmark::WritePath(common) => {
-            let database = testkit::database().await;
-            let server = results::Server::ask(&database.pool, common).await?;
-            let report = results::Section { name: "write-path", title: "The write path", body: server.to_string() };
-            report.publish(common)
-        }
+        Benchmark::WritePath(common) => write_path::run(common).await,
     }
 }

@@ -92,6 +92,47 @@ pub(crate) fn note(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// What was wanted of a figure, and whether it was reached.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) what: String,
+    pub(crate) measured: String,
+    /// In words, with its direction: `≥ 5`.
+    pub(crate) target: String,
+    pub(crate) met: bool,
+}
+
+impl Target {
+    /// A ratio that should be at least `least`.
+    pub(crate) fn at_least(what: impl Into<String>, measured: f64, least: f64) -> Self {
+        let (measured, target, met) = (format!("{measured:.2} ×"), format!("≥ {least} ×"), measured >= least);
+        Self { what: what.into(), measured, target, met }
+    }
+
+    /// A time that should be at most `most_ms`.
+    pub(crate) fn at_most_ms(what: impl Into<String>, measured_ms: f64, most_ms: f64) -> Self {
+        let (measured, target) = (format!("{measured_ms:.1} ms"), format!("≤ {most_ms} ms"));
+        Self { what: what.into(), measured, target, met: measured_ms <= most_ms }
+    }
+
+    /// All of them as a table.
+    pub(crate) fn table(targets: &[Self]) -> String {
+        let rows = targets.iter().map(|one| {
+            let met = if one.met { "yes" } else { "**no**" };
+            vec![one.what.clone(), one.measured.clone(), one.target.clone(), met.to_owned()]
+        });
+        table(&["what", "measured", "target", "met"], rows)
+    }
+}
+
+/// A table in Markdown.
+pub(crate) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+    let head_line = line(&head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>());
+    let rule = format!("|{}\n", "---|".repeat(head.len()));
+    rows.into_iter().fold(head_line + &rule, |table, row| table + &line(&row))
+}
+
 /// One benchmark's part of the results, in Markdown.
 #[derive(Debug)]
 pub(crate) struct Section {

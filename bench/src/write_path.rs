@@ -1,0 +1,185 @@
+//! Commands per second, ours beside stock postgres-es and raw inserts, and the lag from commit to projected row.
+//!
+//! Promise: everybody writes into a copy of the same seeded tables on the same server in the same run, and takes turns
+//! within each field, so that noise hits all alike; figures are medians over the rounds; what was counted as committed
+//! is found in the tables afterwards, or the run fails. Nothing of ours is left out: each command of ours is hashed,
+//! decided, stored with its outcome and its metadata, and answered.
+
+mod contestant;
+mod house;
+mod lag;
+mod measure;
+mod report;
+mod wallets;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use nats::Outcome;
+
+use crate::Common;
+use crate::results::{Section, Server, note};
+use contestant::Contestant;
+use house::{House, Process};
+use measure::{Measured, Span};
+use wallets::{Choice, Stored, Wallets};
+
+/// One column of a table: so many callers, and how often everybody takes a turn there.
+#[derive(Debug, Clone, Copy)]
+struct Column {
+    callers: usize,
+    rounds: usize,
+}
+
+/// How much is measured.
+struct Plan {
+    /// Wallets that are used together, and events that each has before.
+    fields: [(usize, u32); 2],
+    columns: Vec<Column>,
+    span: Span,
+    lag: lag::Pace,
+}
+
+impl Plan {
+    fn of(common: Common) -> Self {
+        let column = |(callers, rounds)| Column { callers, rounds };
+        if common.quick {
+            return Self {
+                fields: [(100, 10), (20, 100)],
+                columns: [(1, 1), (16, 1)].map(column).into(),
+                span: Span { warm_up: Duration::from_millis(50), measured: Duration::from_millis(200) },
+                lag: lag::Pace {
+                    per_second: 50,
+                    warm_up: Duration::from_millis(500),
+                    measured: Duration::from_secs(1),
+                },
+            };
+        }
+        Self {
+            fields: [(10_000, 10), (1000, 1000)],
+            // Targets are judged at 1 and 64 callers.
+            columns: [(1, 3), (16, 1), (64, 3), (256, 1)].map(column).into(),
+            span: Span { warm_up: Duration::from_millis(500), measured: Duration::from_secs(2) },
+            lag: lag::Pace { per_second: 300, warm_up: Duration::from_secs(3), measured: Duration::from_secs(20) },
+        }
+    }
+}
+
+/// Many wallets or one, and how many events they had: four tables.
+struct Field {
+    wallets: usize,
+    prior: u32,
+    names: Vec<&'static str>,
+    /// Callers, and what each contestant reached with them.
+    columns: Vec<(usize, Vec<Measured>)>,
+}
+
+/// Everything that was found.
+struct Findings {
+    /// Of a payload, on average.
+    event_bytes: usize,
+    fields: Vec<Field>,
+    /// The first command on a wallet that is not in memory, by prior events.
+    cold_ms: Vec<(u32, f64)>,
+    lag: lag::Lag,
+}
+
+/// Measures and reports.
+///
+/// # Errors
+/// A server is away or not durable, a command fails, or a count is wrong.
+pub(crate) async fn run(common: Common) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let plan = Plan::of(common);
+    let server = Server::ask(&testkit::database().await.pool, common).await?;
+    note(&format!("{server}; seeding the wallets"));
+    let wallets = plan.fields.map(|(many, prior)| Arc::new(Wallets::new(many, prior)));
+    let house = House::open(&wallets).await?;
+    let mut findings = Findings {
+        event_bytes: Stored::of_one_call()?.average_bytes(),
+        fields: vec![],
+        cold_ms: vec![],
+        lag: lag::measure(plan.lag).await?,
+    };
+    for wallets in &wallets {
+        compare(&house, wallets, &plan, &mut findings).await?;
+    }
+    note(&format!("measured in {:.0} s", began.elapsed().as_secs_f64()));
+    let body = report::body(&server, &plan, &findings);
+    Section { name: "write-path", title: "The write path", body }.publish(common)
+}
+
+/// All columns of both fields with these wallets.
+async fn compare(house: &House, wallets: &Arc<Wallets>, plan: &Plan, findings: &mut Findings) -> anyhow::Result<()> {
+    let before = house.stored().await?;
+    let (contestants, process) = house.contestants(wallets).await?;
+    findings.cold_ms.push((wallets.prior, warm(&process, wallets).await?));
+    let mut committed = vec![0; contestants.len()];
+    for many in [true, false] {
+        let mut field = Field {
+            wallets: if many { wallets.many() } else { 1 },
+            prior: wallets.prior,
+            names: contestants.iter().map(|contestant| contestant.name()).collect(),
+            columns: vec![],
+        };
+        for column in &plan.columns {
+            note(&format!("{} wallets of {} events, {} callers", field.wallets, field.prior, column.callers));
+            let measured = take_turns(&contestants, wallets, many, *column, plan.span, &mut committed).await?;
+            field.columns.push((column.callers, measured));
+        }
+        findings.fields.push(field);
+    }
+    process.stop().await?;
+    let after = house.stored().await?;
+    let expected = [committed[0], committed[1] + committed[2], committed[3] + committed[4]];
+    for ((before, after), expected) in before.into_iter().zip(after).zip(expected) {
+        let stored = after - before;
+        anyhow::ensure!(stored == expected, "{expected} events were counted as committed and {stored} are stored");
+    }
+    Ok(())
+}
+
+/// Everybody once, then everybody again; of each the median.
+async fn take_turns(
+    contestants: &[Arc<dyn Contestant>],
+    wallets: &Arc<Wallets>,
+    many: bool,
+    column: Column,
+    span: Span,
+    committed: &mut [u64],
+) -> anyhow::Result<Vec<Measured>> {
+    let mut rounds = vec![vec![]; contestants.len()];
+    for _ in 0..column.rounds {
+        for (place, contestant) in contestants.iter().enumerate() {
+            let choice = if many { Choice::AnyOf(wallets.many()) } else { Choice::One(wallets.fresh()?) };
+            let measured = measure::measure(contestant, wallets, choice, column.callers, span).await?;
+            committed[place] += measured.committed;
+            rounds[place].push(measured);
+        }
+    }
+    Ok(rounds.iter().map(|rounds| Measured::median(rounds)).collect())
+}
+
+/// Lets our bus meet every wallet once, as a process that has been running for a while has; how long the first ones took
+/// on an idle machine, in the median.
+async fn warm(process: &Process, wallets: &Wallets) -> anyhow::Result<f64> {
+    let meet = async |wallet: usize| {
+        let message = contestant::message(wallets.id(wallet), "require_credit", &wallets::require_credit()?)?;
+        let started = Instant::now();
+        let outcome = contestant::execute(&process.bus, &message).await?;
+        anyhow::ensure!(matches!(outcome, Outcome::Done { .. }), "a wallet is not ready: {outcome:?}");
+        anyhow::Ok(started.elapsed())
+    };
+    let mut cold = measure::microseconds()?;
+    let first = (wallets.many() / 2).min(20);
+    for wallet in 0..first {
+        measure::record(&mut cold, meet(wallet).await?);
+    }
+    let others = futures::stream::iter(first..wallets.many()).map(&meet).buffer_unordered(16);
+    others.try_for_each(|_| async { Ok(()) }).await?;
+    // The whole way is started too: its partitions are assigned.
+    let message = contestant::message(wallets.id(0), "require_credit", &wallets::require_credit()?)?;
+    contestant::answered(process.client.send(message, contestant::PATIENCE).await?)?;
+    Ok(measure::milliseconds(&cold, 50.0))
+}
