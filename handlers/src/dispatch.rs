@@ -8,18 +8,19 @@ use nats::{CommandHandler, CommandMessage, Handled};
 use serde::de::DeserializeOwned;
 
 use crate::{
-    bus::{Bus, BusError, Stop, Unit},
+    bus::Bus,
     dead_letters::DeadLetters,
+    unit::{Stop, Unit},
 };
 
 /// Which aggregates a command decides on. A plan holds no rule: rules are in `domain`.
-#[async_trait]
-pub trait Plan: Send + Sync {
-    /// Lets the aggregates decide. May run several times for one command.
+pub trait Plan: Send + Sync + 'static {
+    /// Lets the aggregates decide. Pure: it runs as often as it must for one command, whenever an aggregate it needs has
+    /// become hot or has moved on. Whatever the unit answers as an error ends it, with `?`.
     ///
     /// # Errors
-    /// The first refusal or failure.
-    async fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop>;
+    /// The first refusal, or an aggregate that is not at hand.
+    fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop>;
 }
 
 /// The plan of almost every command: the aggregate that the message names decides the command in its body.
@@ -31,10 +32,9 @@ impl<D> Default for One<D> {
     }
 }
 
-#[async_trait]
 impl<D: Decider> Plan for One<D> {
-    async fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
-        unit.decide::<D>(&message.aggregate_id, body(message)?).await
+    fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
+        unit.decide::<D>(&message.aggregate_id, body(message)?)
     }
 }
 
@@ -77,10 +77,12 @@ impl Plans {
         self
     }
 
-    fn of(&self, message: &CommandMessage) -> Option<&dyn Plan> {
+    /// The plan of this command.
+    #[must_use]
+    pub fn of(&self, message: &CommandMessage) -> Option<Arc<dyn Plan>> {
         let name = format!("{}.{}", message.aggregate, message.verb);
         let plan = self.by_verb.get(&name).or_else(|| self.by_aggregate.get(message.aggregate.as_str()));
-        plan.map(AsRef::as_ref)
+        plan.cloned()
     }
 }
 
@@ -110,8 +112,7 @@ impl CommandHandler for Dispatcher {
         };
         match self.bus.execute(plan, message).await {
             Ok(outcome) => Handled::Reply(outcome),
-            Err(error @ (BusError::Conflict | BusError::Unavailable(_))) => Handled::Retry { error: error.to_string() },
-            Err(BusError::Bug(error)) => Handled::Retry { error },
+            Err(error) => Handled::Retry { error: error.to_string() },
         }
     }
 

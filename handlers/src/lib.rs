@@ -10,11 +10,14 @@ pub mod cache;
 pub mod chat;
 pub mod dead_letters;
 pub mod dispatch;
+mod group;
+pub mod group_store;
 pub mod jobs;
 pub mod outcomes;
 pub mod reactor;
 mod relay;
 pub mod store;
+mod unit;
 pub mod users;
 
 use std::collections::HashMap;
@@ -27,8 +30,11 @@ use domain::{
     users::{ApiKey, Device, Reservation, User},
 };
 
-pub use bus::{Bus, BusError, Stop, Unit};
+pub use bus::{Bus, BusError};
 pub use dispatch::{Dispatcher, Plan, Plans};
+pub use group::GroupOptions;
+pub use group_store::GroupStore;
+pub use unit::{NotHot, Stop, Unit};
 
 /// Which capability owns each aggregate type: the second token of event subjects.
 #[must_use]

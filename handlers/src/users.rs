@@ -1,6 +1,5 @@
 //! Commands on accounts, devices and API keys.
 
-use async_trait::async_trait;
 use domain::{
     UserId,
     billing::Wallet,
@@ -9,8 +8,8 @@ use domain::{
 use nats::CommandMessage;
 
 use crate::{
-    bus::{Stop, Unit},
     dispatch::{Plan, Plans, body},
+    unit::{Stop, Unit},
 };
 
 pub(crate) fn plans() -> Plans {
@@ -25,20 +24,19 @@ pub(crate) fn plans() -> Plans {
 /// Claims both names, gives the first credit and opens the account, in one transaction.
 struct Registration;
 
-#[async_trait]
 impl Plan for Registration {
-    async fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
+    fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
         let RegisterUser { email_key, username_key, command, grant } = body(message)?;
         let holder: UserId = message
             .aggregate_id
             .parse()
             .map_err(|_| Stop::Malformed("the id of an account must be a UUID".to_owned()))?;
         for (key, kind) in [(email_key, NameKind::Email), (username_key, NameKind::Username)] {
-            unit.decide::<Reservation>(&key, ReservationCommand::ClaimName { kind, holder }).await?;
+            unit.decide::<Reservation>(&key, ReservationCommand::ClaimName { kind, holder })?;
         }
         if let Some(grant) = grant {
-            unit.decide::<Wallet>(&message.aggregate_id, grant).await?;
+            unit.decide::<Wallet>(&message.aggregate_id, grant)?;
         }
-        unit.decide::<User>(&message.aggregate_id, command).await
+        unit.decide::<User>(&message.aggregate_id, command)
     }
 }

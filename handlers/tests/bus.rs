@@ -9,7 +9,6 @@ use domain::{
     chat::{Session, SessionEvent},
     users::{Device, DeviceCommand, DeviceEvent},
 };
-use handlers::store::{NewEvent, StoreError};
 use nats::{CommandHandler as _, Handled, Outcome};
 use postgres_es::PostgresEventRepository;
 use serde_json::{Value, json};
@@ -174,15 +173,26 @@ async fn personal_fields_rest_sealed_and_are_read_open() {
 #[tokio::test]
 async fn an_append_that_would_leave_a_hole_or_a_double_is_refused() {
     let side = CommandSide::start().await;
-    let event = |generation| NewEvent::encode(&DeviceEvent::Rotated { generation, at: DateTime::UNIX_EPOCH }).unwrap();
-    let mut transaction = side.database.pool.begin().await.unwrap();
-    let mut append = async |base, events: &[NewEvent]| {
-        let rows = side.store.seal(("device", "d"), base, events).await.unwrap();
-        side.store.append(&mut transaction, ("device", "d"), &rows, &json!({})).await
+    let append = async |base: i64, events: i64| {
+        let sequences: Vec<i64> = (base + 1..=base + events).collect();
+        let ended = sqlx::query(
+            "SELECT commit_group('{}', '{}', '{}', '{}', '{}', '{device}', '{d}', ARRAY[$1], \
+             array_fill('device'::text, ARRAY[$3]), array_fill('d'::text, ARRAY[$3]), $2, \
+             array_fill('t'::text, ARRAY[$3]), array_fill('1'::text, ARRAY[$3]), array_fill('{}'::text, ARRAY[$3]), \
+             array_fill('{}'::text, ARRAY[$3]))",
+        )
+        .bind(base)
+        .bind(sequences)
+        .bind(i32::try_from(events).unwrap())
+        .execute(&side.database.pool)
+        .await;
+        ended.map_err(|error| error.as_database_error().unwrap().code().unwrap().into_owned())
     };
-    append(0, &[event(1), event(2)]).await.unwrap();
-    assert!(matches!(append(5, &[event(6)]).await, Err(StoreError::Conflict)), "a hole");
-    assert!(matches!(append(1, &[event(2)]).await, Err(StoreError::Conflict)), "a double");
+    append(0, 2).await.unwrap();
+    assert_eq!(append(5, 1).await.unwrap_err(), "OB002", "a hole");
+    assert_eq!(append(1, 1).await.unwrap_err(), "OB002", "a double");
+    append(2, 1).await.unwrap();
+    assert_eq!(side.count("events").await, 3);
 }
 
 #[tokio::test]
@@ -216,23 +226,6 @@ async fn stock_postgres_es_reads_what_we_append_and_we_read_what_it_appends() {
     let ours = side.store.load::<Device>(&id).await.unwrap();
     assert_eq!(ours.sequence, 2);
     assert!(matches!(ours.state, Device::SignedIn { generation: 1, .. }));
-}
-
-#[tokio::test]
-async fn the_store_keeps_the_contract_of_cqrs_es() {
-    let side = CommandSide::start().await;
-    let framework = CqrsFramework::<Decided<Device>, _>::new(side.store.clone(), vec![], ());
-    let id = Uuid::now_v7().to_string();
-    let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-    framework.execute(&id, DeviceCommand::SignIn { user: new_user(), at }).await.unwrap();
-    framework.execute(&id, DeviceCommand::RotateRefresh { generation: 0, at }).await.unwrap();
-    let again = framework.execute(&id, DeviceCommand::SignIn { user: new_user(), at }).await;
-    assert!(matches!(again, Err(cqrs_es::AggregateError::UserError(_))), "{again:?}");
-
-    let stale = cqrs_es::EventStore::<Decided<Device>>::load_aggregate(&side.store, &id).await.unwrap();
-    framework.execute(&id, DeviceCommand::RotateRefresh { generation: 1, at }).await.unwrap();
-    let late = side.store.commit(vec![DeviceEvent::SignedOut { at }], stale, Default::default()).await;
-    assert!(matches!(late, Err(cqrs_es::AggregateError::AggregateConflict)), "{late:?}");
 }
 
 #[tokio::test]

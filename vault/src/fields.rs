@@ -35,6 +35,13 @@ impl Place<'_> {
     }
 }
 
+/// Whether any field of this JSON text may be sealed or waits for it: false is certain.
+#[must_use]
+pub fn may_hold_sealed(json: &str) -> bool {
+    // Our serializer never escapes these characters.
+    json.contains(MARKER)
+}
+
 /// People whose open fields stand in `payload`.
 pub(crate) fn subjects(payload: &Value) -> BTreeSet<Uuid> {
     found(payload, "open")

@@ -12,7 +12,7 @@ mod master;
 use std::time::Duration;
 
 use data_keys::DataKeys;
-pub use fields::Place;
+pub use fields::{Place, may_hold_sealed};
 pub use master::MasterKey;
 use serde_json::Value;
 use sqlx::PgPool;

@@ -2,7 +2,6 @@
 
 use std::marker::PhantomData;
 
-use async_trait::async_trait;
 use domain::{
     Decider,
     billing::{Paid, Wallet},
@@ -10,8 +9,8 @@ use domain::{
 use nats::CommandMessage;
 
 use crate::{
-    bus::{Stop, Unit},
     dispatch::{Plan, body},
+    unit::{Stop, Unit},
 };
 
 /// The plan of a command on `D` that may come as [`Paid`]; the wallet decides first, so its refusal stops everything.
@@ -23,14 +22,13 @@ impl<D> Default for Together<D> {
     }
 }
 
-#[async_trait]
 impl<D: Decider> Plan for Together<D> {
-    async fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
+    fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
         if message.body.get("wallet").is_none() {
-            return unit.decide::<D>(&message.aggregate_id, body(message)?).await;
+            return unit.decide::<D>(&message.aggregate_id, body(message)?);
         }
         let Paid { command, payer, wallet } = body::<Paid<D::Command>>(message)?;
-        unit.decide::<Wallet>(&payer.to_string(), wallet).await?;
-        unit.decide::<D>(&message.aggregate_id, command).await
+        unit.decide::<Wallet>(&payer.to_string(), wallet)?;
+        unit.decide::<D>(&message.aggregate_id, command)
     }
 }
