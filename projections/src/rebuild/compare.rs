@@ -180,6 +180,11 @@ impl Rebuild<'_> {
     }
 }
 
+/// Whether two lists of values differ in any byte; as an operator (`*<>`) SQL would compare rows value by value.
+fn other(live: &str, beside: &str) -> String {
+    format!("record_image_ne(ROW({live}), ROW({beside}))")
+}
+
 /// The columns of a table, quoted where that is needed.
 struct Columns {
     key: Vec<String>,
@@ -215,7 +220,11 @@ impl Columns {
         let changed = each(
             &self.others,
             &|column| {
-                format!("CASE WHEN ROW(l.{column}) *<> ROW(b.{column}) THEN '{}' END", column.replace('\'', "''"))
+                format!(
+                    "CASE WHEN {} THEN '{}' END",
+                    other(&format!("l.{column}"), &format!("b.{column}")),
+                    column.replace('\'', "''")
+                )
             },
             ", ",
         );
@@ -225,7 +234,8 @@ impl Columns {
             "SELECT ARRAY[{keys}] AS key, l.{key} IS NULL AS missing, b.{key} IS NULL AS extra, \
              array_remove(ARRAY[{changed}]::text[], NULL) AS columns, count(*) OVER () AS total \
              FROM {live} l FULL JOIN {beside} b ON {same_key} \
-             WHERE l.{key} IS NULL OR b.{key} IS NULL OR ROW({l}) *<> ROW({b}) ORDER BY {order} LIMIT greatest($1, 1)"
+             WHERE l.{key} IS NULL OR b.{key} IS NULL OR {} ORDER BY {order} LIMIT greatest($1, 1)",
+            other(&l, &b)
         )
     }
 

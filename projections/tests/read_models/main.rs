@@ -3,6 +3,7 @@
 
 mod accounts;
 mod api_keys;
+mod beside;
 mod billing;
 mod billing_properties;
 mod billing_statement;

@@ -30,7 +30,7 @@ const TABLES: [&str; 11] = [
     "users_v1.api_keys",
 ];
 
-async fn dump(world: &World) -> Vec<Vec<Value>> {
+pub(crate) async fn dump(world: &World) -> Vec<Vec<Value>> {
     let mut tables = vec![];
     for table in TABLES {
         let sql = format!("SELECT to_jsonb(t) FROM {table} t ORDER BY t::text");
@@ -68,7 +68,7 @@ async fn spend_a_little(world: &World, owner: UserId) {
 }
 
 /// Some conversations of two people, with every kind of event.
-async fn live_a_little(world: &World) {
+pub(crate) async fn live_a_little(world: &World) {
     for n in 0..2 {
         let owner = user();
         spend_a_little(world, owner).await;
