@@ -54,6 +54,17 @@ pub(crate) async fn postgres(url: &Secret, connections: u32) -> anyhow::Result<P
 /// # Errors
 /// No server answers, or the password is wrong.
 pub(crate) async fn nats(url: &Secret) -> anyhow::Result<async_nats::Client> {
+    nats_with(url, |options| options).await
+}
+
+/// The same with further options.
+///
+/// # Errors
+/// As [`nats`].
+pub(crate) async fn nats_with(
+    url: &Secret,
+    further: impl FnOnce(ConnectOptions) -> ConnectOptions,
+) -> anyhow::Result<async_nats::Client> {
     let servers = url.expose().split(',').map(|one| one.trim().parse()).collect::<Result<Vec<ServerAddr>, _>>();
     // The library's error could repeat the URL, password and all.
     let servers = servers.ok().context("NATS_URL is not a list of nats:// URLs")?;
@@ -64,5 +75,5 @@ pub(crate) async fn nats(url: &Secret) -> anyhow::Result<async_nats::Client> {
         Some((Some(token), None)) => options = options.token(decoded(token)),
         _ => {}
     }
-    options.connect(servers).await.map_err(|error| anyhow::anyhow!("NATS does not answer: {}", error.kind()))
+    further(options).connect(servers).await.map_err(|error| anyhow::anyhow!("NATS does not answer: {}", error.kind()))
 }

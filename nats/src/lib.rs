@@ -34,7 +34,8 @@ pub use live::{Hint, LiveError, LiveFrame, LiveKind, LiveReader, LiveUnavailable
 pub use log::{LogError, LoggedEvent, Metadata, last_position, page_log, position_of};
 pub use published::{EVENT_HEADERS, event_subject};
 pub use publisher::{
-    Capabilities, PublisherError, PublisherOptions, PublisherState, PublisherStatus, republish, run_publisher,
+    Capabilities, PublisherError, PublisherOptions, PublisherState, PublisherStatus, Refill, RefillError, Refilled,
+    republish, run_publisher,
 };
 pub use reader::{Envelope, LogFault, LogFilter, LogPage, LogReader, before_last};
 pub use sequencer::{SequencerOptions, run_sequencer, sequence_once, wake_sequencer};

@@ -6,6 +6,7 @@
 
 mod attach;
 mod batch;
+mod refill;
 
 use std::{
     collections::HashMap,
@@ -26,6 +27,7 @@ use crate::{
     streams::{self, StreamOptions},
 };
 use attach::Attached;
+pub use refill::{Refill, RefillError, Refilled};
 
 /// Which capability each aggregate type belongs to; it names the subjects.
 #[derive(Debug, Clone, Default)]

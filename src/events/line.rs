@@ -3,9 +3,9 @@
 //! Promise: every line has every key, in this order, absent values as `null`; the payload is the stored one, personal
 //! fields sealed. This is a contract with whoever reads exports: a key may be added, none changes or goes.
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use nats::{Envelope, LogError, LoggedEvent};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 /// What is written about an event.
@@ -29,7 +29,8 @@ pub(super) struct EventLine {
     pub(super) causation_id: Option<String>,
     pub(super) traceparent: Option<String>,
     /// RFC 3339 in UTC, with microseconds.
-    pub(super) recorded_at: String,
+    #[serde(serialize_with = "with_micros")]
+    pub(super) recorded_at: DateTime<Utc>,
     pub(super) payload: Value,
 }
 
@@ -56,7 +57,7 @@ impl EventLine {
             correlation_id: event.metadata.correlation_id,
             causation_id: event.metadata.causation_id,
             traceparent: event.metadata.traceparent,
-            recorded_at: event.recorded_at.to_rfc3339_opts(SecondsFormat::Micros, true),
+            recorded_at: event.recorded_at,
             payload: event.payload,
         })
     }
@@ -65,4 +66,8 @@ impl EventLine {
     pub(super) fn to_json(&self) -> serde_json::Result<String> {
         Ok(serde_json::to_string(self)? + "\n")
     }
+}
+
+fn with_micros<S: Serializer>(at: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&at.to_rfc3339_opts(SecondsFormat::Micros, true))
 }

@@ -5,7 +5,9 @@
 //! with `DATABASE_URL` and `NATS_URL` and on the private servers of a running `oblivious up`.
 
 mod decode;
+mod export;
 mod line;
+mod republish;
 mod tail;
 mod verify;
 
@@ -30,7 +32,9 @@ const MISSING: &str = "is not set, and no `oblivious up` with private servers ru
 #[derive(Debug, Subcommand)]
 pub(crate) enum Events {
     Tail(tail::Tail),
+    Export(export::Export),
     Verify(verify::Verify),
+    Republish(republish::Republish),
     /// Continue publishing in a new epoch, after the database was restored from a backup or replaced on purpose.
     ///
     /// Until then the publisher refuses: it cannot tell which of the published events this database still knows.
@@ -85,6 +89,8 @@ impl Which {
 pub(crate) async fn run(config: anyhow::Result<Config>, command: Events) -> anyhow::Result<ExitCode> {
     match command {
         Events::Tail(tail) => tail::run(&config?, &tail).await?,
+        Events::Export(export) => export::run(&config?, &export).await?,
+        Events::Republish(republish) => republish::run(&config?, &republish).await?,
         Events::Verify(verify) => return Ok(verify::run(config, &verify).await),
         Events::OpenEpoch { reason } => open_epoch(&config?, &reason).await?,
     }
