@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.kit-tools/bin:$(PATH)
 export npm_config_update_notifier := false
 SERVICES := target/debug/oblivious with-services --
 
-.PHONY: help run test compat lint fmt coverage bench bench-% web-bench clean kit page tools-% needs
+.PHONY: help run test compat lint contracts fmt coverage bench bench-% web-bench clean kit page tools-% needs
 
 help: ## Explain the commands (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -29,12 +29,21 @@ compat: kit page ## The official OpenAI SDKs for Python and Node against a serve
 	cargo build --locked --workspace --bins
 	python3 tests/compat/run.py
 
+chaos: kit page ## Kill everything at random and check the books: RUNS=200 SEED=… JOBS=2 KEEP_GOING=1, PLAN=1 only tells the plan
+	CHAOS_RUNS=$(or $(RUNS),1) CHAOS_SEED=$(SEED) CHAOS_JOBS=$(or $(JOBS),1) CHAOS_KEEP_GOING=$(KEEP_GOING) CHAOS_PLAN=$(PLAN) \
+		cargo test --quiet --locked --package oblivious --test chaos -- --ignored --exact --nocapture a_series
+
 lint: page tools-cargo-deny ## What a reviewer should not have to say
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo test --quiet --locked --package oblivious --test tidy
 	cargo deny --locked check bans licenses sources
 	cd web && npm run lint
+
+contracts: needs web/node_modules/.package-lock.json ## Write docs/ and the page's types from the code, where an API or an event changed
+	cargo build --locked --bin oblivious
+	target/debug/oblivious contracts .
+	cd web && npm run types
 
 fmt: ## Format all Rust
 	cargo fmt --all

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
+use uuid::Uuid;
 
 use crate::journal::Answer;
 
@@ -81,6 +82,12 @@ impl Client {
         self
     }
 
+    /// A request for the live events of `run` at the api process of this number, if that is up.
+    pub fn events(&self, run: Uuid, api: usize) -> Option<RequestBuilder> {
+        let address = self.apis[api % self.apis.len()].borrow().clone()?;
+        Some(self.http.get(format!("{address}/api/v1/runs/{run}/events")).bearer_auth(&self.token))
+    }
+
     /// The address of the api process of this number, once it has one.
     pub async fn address(&self, api: usize) -> String {
         let mut ready = self.apis[api].clone();
@@ -96,6 +103,18 @@ impl Client {
             self.token = token.to_owned();
         }
         told
+    }
+
+    /// Signs in to an account that exists, but that the read model may not show yet: the API does not tell that from a
+    /// wrong password.
+    pub async fn sign_in_surely(&mut self, email: &str, password: &str) -> Told {
+        loop {
+            let told = self.sign_in(email, password).await;
+            if !matches!(told.answer, Answer::Refused { status: 401, .. }) {
+                return told;
+            }
+            sleep(PAUSE).await;
+        }
     }
 
     /// One try, for polling.

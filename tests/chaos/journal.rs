@@ -49,6 +49,8 @@ pub enum Did {
         session: Uuid,
         expects: Vec<Uuid>,
     },
+    /// Read a reply while it was written; what was seen is acknowledged.
+    Follow { run: Uuid },
     /// Credit; the amount is of this movement alone.
     Move {
         owner: Uuid,

@@ -13,6 +13,7 @@ mod checks;
 mod client;
 mod evidence;
 mod faults;
+mod follow;
 mod journal;
 mod person;
 mod plan;
@@ -33,29 +34,29 @@ use plan::{Plan, Size};
 async fn short(seed: u64) {
     let postgres = Arc::new(Mutex::new(testkit::postgres().await));
     let folder = series::folder(seed);
-    let report = run::run(Plan::new(seed, &Size::SHORT), &folder, postgres).await;
+    let report = run::guarded(Plan::new(seed, &Size::SHORT), &folder, postgres).await;
     println!("{}", series::line(&report));
     assert!(report.violations.is_empty(), "{}", series::told(&report));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_doubled_or_left_whatever_breaks_seed_1() {
     short(1).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_doubled_or_left_whatever_breaks_seed_2() {
     short(2).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_doubled_or_left_whatever_breaks_a_random_seed() {
     let seed = fastrand::u64(1_000..1_000_000_000);
     println!("seed {seed}");
     short(seed).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "as long as it is told to be: `make chaos RUNS=200`"]
 async fn a_series() {
     series::run().await;

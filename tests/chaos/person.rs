@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 use uuid::Uuid;
 
 use crate::calls::{self, Caller};
 use crate::client::{Client, Request, Told};
+use crate::follow::follow;
 use crate::journal::{Answer, Did, Entry, Journal, id};
 use crate::plan::{Act, Manner, Step};
 
@@ -25,6 +27,7 @@ pub struct Person {
     sessions: Vec<Uuid>,
     questions: Vec<Question>,
     replies: Vec<Uuid>,
+    following: JoinSet<()>,
 }
 
 /// Something said that has an answer.
@@ -46,6 +49,7 @@ impl Person {
             sessions: vec![],
             questions: vec![],
             replies: vec![],
+            following: JoinSet::new(),
         }
     }
 
@@ -61,14 +65,7 @@ impl Person {
             registered.answer = Answer::Acknowledged(Value::Null);
         }
         self.note(Did::Register { email: email.clone() }, vec![registered]);
-        // The read model may not know the account yet, and the API does not tell that from a wrong password.
-        let signed_in = loop {
-            let told = self.client.sign_in(&email, PASSWORD).await;
-            if !matches!(told.answer, Answer::Refused { status: 401, .. }) {
-                break told;
-            }
-            sleep(Duration::from_millis(200)).await;
-        };
+        let signed_in = self.client.sign_in_surely(&email, PASSWORD).await;
         self.note(Did::SignIn, vec![signed_in]);
         let key = format!("{}-key", self.name);
         let request = Request::post("api-keys", json!({"name": "robot"}), key).that_may_be_unknown_yet();
@@ -86,12 +83,18 @@ impl Person {
             let tag = format!("{}-{number}", self.name);
             self.act(step, tag).await;
         }
+        while let Some(followed) = self.following.join_next().await {
+            followed.expect("a reader comes to an end");
+        }
     }
 
     async fn act(&mut self, step: &Step, tag: String) {
         match &step.act {
             Act::Begin => self.begin(step, tag).await,
-            Act::Say { session, manner } => self.say(step, tag, *session, manner).await,
+            Act::Say { session, manner, followed } => {
+                let run = self.say(step, tag, *session, manner).await;
+                run.filter(|_| *followed).into_iter().for_each(|run| self.follow(run));
+            }
             Act::Regenerate { question } => self.regenerate(step, tag, *question).await,
             Act::Stop { reply } => self.stop(*reply).await,
             Act::Rename { session } => self.rename(tag, *session).await,
@@ -120,8 +123,9 @@ impl Person {
         self.note(Did::Begin { title }, told);
     }
 
-    async fn say(&mut self, step: &Step, tag: String, session: usize, manner: &Manner) {
-        let Some(session_id) = pick(&self.sessions, session) else { return };
+    /// Says something; tells the run that is to answer it.
+    async fn say(&mut self, step: &Step, tag: String, session: usize, manner: &Manner) -> Option<Uuid> {
+        let session_id = pick(&self.sessions, session)?;
         let mut body = json!({"content": format!("{tag} {}", manner.directives())});
         if session % 2 == 1 {
             // A beginning of its own, so that it need not wait for the answer before.
@@ -129,12 +133,22 @@ impl Person {
         }
         let request = Request::post(format!("sessions/{session_id}/messages"), body, tag.clone());
         let told = self.keyed(step, &request).await;
-        if let Some(body) = told[0].answer.body() {
-            let message = id(body, "message_id").unwrap_or_default();
+        let run = told[0].answer.body().and_then(|body| id(body, "run_id"));
+        if let Some(message) = told[0].answer.body().and_then(|body| id(body, "message_id")) {
             self.questions.push(Question { session: session_id, tag: tag.clone(), message });
-            self.replies.extend(id(body, "run_id"));
+            self.replies.extend(run);
         }
         self.note(Did::Say { session: session_id, tag }, told);
+        run
+    }
+
+    /// Reads the reply while this person goes on.
+    fn follow(&mut self, run: Uuid) {
+        let (client, journal, who) = (self.client.clone(), Arc::clone(&self.journal), self.name.clone());
+        self.following.spawn(async move {
+            let answers = vec![follow(client, run).await];
+            journal.note(Entry { who, did: Did::Follow { run }, sends: 1, answers });
+        });
     }
 
     async fn regenerate(&mut self, step: &Step, key: String, question: usize) {

@@ -69,7 +69,8 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     Begin,
-    Say { session: usize, manner: Manner },
+    /// `followed`: its answer is read while it is written.
+    Say { session: usize, manner: Manner, followed: bool },
     Regenerate { question: usize },
     Stop { reply: usize },
     Rename { session: usize },
@@ -162,7 +163,7 @@ fn step(rng: &mut Rng) -> Step {
     let any = rng.usize(0..1_000);
     let act = match rng.u32(0..100) {
         0..8 => Act::Begin,
-        8..42 => Act::Say { session: any, manner: manner(rng) },
+        8..42 => Act::Say { session: any, manner: manner(rng), followed: rng.bool() },
         42..50 => Act::Regenerate { question: any },
         50..58 => Act::Stop { reply: any },
         58..66 => Act::Rename { session: any },

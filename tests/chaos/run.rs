@@ -33,8 +33,22 @@ pub struct Report {
     pub folder: PathBuf,
 }
 
+/// As [`run`]; a run that does not come to its end is a finding as any other.
+pub async fn guarded(plan: Plan, folder: &Path, postgres: Arc<Mutex<TestPostgres>>) -> Report {
+    let began = Instant::now();
+    let running = {
+        let (plan, folder) = (plan.clone(), folder.to_owned());
+        tokio::spawn(async move { run(plan, &folder, postgres).await })
+    };
+    running.await.unwrap_or_else(|error| {
+        let violation = Violation::new("the run comes to its end", "the run", "an end", error.to_string());
+        let (violations, took, folder) = (vec![violation], began.elapsed(), folder.to_owned());
+        Report { plan, violations, acknowledged: (0, 0), events: 0, took, folder }
+    })
+}
+
 /// Carries out `plan` in `folder`, which keeps plan and logs.
-pub async fn run(plan: Plan, folder: &Path, postgres: Arc<Mutex<TestPostgres>>) -> Report {
+async fn run(plan: Plan, folder: &Path, postgres: Arc<Mutex<TestPostgres>>) -> Report {
     let began = Instant::now();
     drop(fs::remove_dir_all(folder));
     fs::create_dir_all(folder).expect("a folder for the run");
@@ -78,7 +92,7 @@ async fn active(town: &Arc<Town>, plan: &Plan, journal: &Arc<Journal>) {
     let users = people.iter().map(|(user, ..)| *user).collect();
     let mut operator = town.client(1);
     let operating = async {
-        operator.sign_in(ADMIN.0, ADMIN.1).await;
+        operator.sign_in_surely(ADMIN.0, ADMIN.1).await;
         operate(operator, Arc::clone(journal), plan.operator.clone(), users).await;
     };
     let living = people.into_iter().map(|(_, person, steps)| tokio::spawn(async move { person.live(&steps).await }));

@@ -77,7 +77,7 @@ async fn work(seeds: Arc<Mutex<VecDeque<u64>>>, stop: Arc<AtomicBool>) -> Vec<Re
     while !stop.load(Ordering::Relaxed) {
         let Some(seed) = seeds.lock().await.pop_front() else { break };
         let folder = folder(seed);
-        let report = run::run(Plan::new(seed, &Size::LONG), &folder, Arc::clone(&postgres)).await;
+        let report = run::guarded(Plan::new(seed, &Size::LONG), &folder, Arc::clone(&postgres)).await;
         println!("{}", line(&report));
         if report.violations.is_empty() {
             drop(fs::remove_dir_all(&folder));

@@ -67,7 +67,7 @@ impl Town {
             ready.wait_for(Option::is_some).await.expect("its supervisor lives");
         }
         let mut operator = self.client(0);
-        operator.sign_in(ADMIN.0, ADMIN.1).await;
+        operator.sign_in_surely(ADMIN.0, ADMIN.1).await;
         loop {
             let models = operator.get("models").await;
             if models.is_some_and(|models| models["items"].as_array().is_some_and(|items| !items.is_empty())) {

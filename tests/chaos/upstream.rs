@@ -47,7 +47,7 @@ impl Upstream {
                 return Script::fails(503, r#"{"error": {"message": "no capacity", "type": "server_error"}}"#);
             }
             let mut script = Script::from_prompt(prompt);
-            if !prompt.contains("[[no-usage]]") {
+            if !["[[no-usage]]", "[[cut"].iter().any(|mishap| prompt.contains(mishap)) {
                 script = script.usage(INPUT_TOKENS, count.fetch_add(1, Ordering::Relaxed));
             }
             if felt.load(Ordering::Relaxed) == SLUGGISH {

@@ -120,7 +120,7 @@ impl There {
                 self.runs.get(&(*session, run))
             }
             Did::Stop { run } => return Some(usize::from(self.stopped_or_over.contains(run))),
-            Did::SignIn | Did::MakeKey | Did::Look { .. } | Did::Call { .. } => return None,
+            Did::SignIn | Did::MakeKey | Did::Look { .. } | Did::Follow { .. } | Did::Call { .. } => return None,
         };
         Some(times.copied().unwrap_or(0))
     }

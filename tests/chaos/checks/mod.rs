@@ -24,7 +24,7 @@ pub struct Violation {
 }
 
 impl Violation {
-    fn new(
+    pub fn new(
         check: &'static str,
         about: impl fmt::Display,
         expected: impl Into<String>,
@@ -44,7 +44,7 @@ impl fmt::Display for Violation {
 /// A check: what it finds is wrong.
 type Check = fn(&Evidence) -> Vec<Violation>;
 
-const ALL: [Check; 15] = [
+const ALL: [Check; 16] = [
     acknowledged::everything_is_answered,
     acknowledged::what_was_acknowledged_is_there_once,
     acknowledged::a_repeated_key_is_answered_the_same,
@@ -55,6 +55,7 @@ const ALL: [Check; 15] = [
     money::charges_are_what_the_upstream_delivered,
     money::wallets_are_movements_less_charges,
     replies::every_run_ends_once,
+    replies::what_was_seen_is_what_is_stored,
     replies::no_reply_is_generated_without_an_attempt,
     log::the_log_is_dense_and_in_order,
     log::the_stream_is_the_log,

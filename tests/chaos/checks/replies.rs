@@ -33,6 +33,7 @@ pub(super) struct Ending {
     pub(super) finish: Option<Finish>,
     /// Input, output.
     pub(super) usage: Option<(u64, u64)>,
+    text: String,
 }
 
 /// Every run, by its id.
@@ -53,13 +54,15 @@ pub(super) fn runs(evidence: &Evidence) -> BTreeMap<Uuid, Run> {
             E::ReplyStarted { run_id, attempt, .. } => {
                 runs.entry(run_id.uuid()).or_default().attempts.push(*attempt);
             }
-            E::ReplyCompleted { run_id, attempt, finish, usage, .. } => {
+            E::ReplyCompleted { run_id, attempt, content, finish, usage, .. } => {
                 let usage = usage.as_ref().map(|usage| (usage.input_tokens, usage.output_tokens));
-                let ending = Ending { attempt: *attempt, command_id, finish: Some(*finish), usage };
+                let text = content.open().cloned().unwrap_or_default();
+                let ending = Ending { attempt: *attempt, command_id, finish: Some(*finish), usage, text };
                 runs.entry(run_id.uuid()).or_default().endings.push(ending);
             }
-            E::ReplyFailed { run_id, attempt, .. } => {
-                let ending = Ending { attempt: *attempt, command_id, finish: None, usage: None };
+            E::ReplyFailed { run_id, attempt, content, .. } => {
+                let text = content.open().cloned().unwrap_or_default();
+                let ending = Ending { attempt: *attempt, command_id, finish: None, usage: None, text };
                 runs.entry(run_id.uuid()).or_default().endings.push(ending);
             }
             _ => {}
@@ -119,10 +122,28 @@ pub fn no_reply_is_generated_without_an_attempt(evidence: &Evidence) -> Vec<Viol
     found
 }
 
+/// Whoever read a reply while it was written has seen, at its end, what is stored of it.
+pub fn what_was_seen_is_what_is_stored(evidence: &Evidence) -> Vec<Violation> {
+    let runs = runs(evidence);
+    let mut found = Vec::new();
+    for entry in &evidence.journal {
+        let (Did::Follow { run }, Some(body)) = (&entry.did, entry.acknowledged()) else { continue };
+        let stored = runs.get(run).and_then(|run| run.endings.first()).map(|ending| ending.text.as_str());
+        let seen = body["text"].as_str();
+        if seen != stored {
+            let check = "what was seen is what is stored";
+            let expected = format!("the stored text {stored:?}");
+            found.push(Violation::new(check, format!("run {run} read by {}", entry.who), expected, format!("{seen:?}")));
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::sample::{self, SESSION};
     use super::*;
+    use crate::journal::Answer;
 
     #[test]
     fn a_run_without_an_ending_with_two_or_with_that_of_another_attempt_is_found() {
@@ -144,6 +165,14 @@ mod tests {
             }
         }
         assert!(!every_run_ends_once(&evidence).is_empty());
+    }
+
+    #[test]
+    fn a_reader_who_saw_something_else_than_what_is_stored_is_found() {
+        let mut evidence = sample::innocent();
+        let follow = evidence.journal.iter_mut().find(|entry| matches!(entry.did, Did::Follow { .. })).unwrap();
+        follow.answers = vec![Answer::Acknowledged(serde_json::json!({"text": "an answ"}))];
+        assert_eq!(what_was_seen_is_what_is_stored(&evidence).len(), 1);
     }
 
     #[test]

@@ -70,6 +70,7 @@ fn journal() -> Vec<Entry> {
         entry(Did::Begin { title: "u0-0".to_owned() }, json!({"id": SESSION})),
         entry(Did::Say { session, tag: TAG.to_owned() }, json!({"message_id": MESSAGE, "run_id": RUN})),
         entry(Did::Regenerate { session, tag: TAG.to_owned() }, json!({"run_id": RERUN})),
+        entry(Did::Follow { run: RUN }, json!({"text": "an answer"})),
         entry(Did::Stop { run: RUN }, json!({})),
         entry(Did::Rename { session, title: "u0-3".to_owned() }, json!({"id": SESSION})),
         entry(Did::Look { session, expects: vec![MESSAGE] }, json!({"items": [{"id": MESSAGE}]})),
