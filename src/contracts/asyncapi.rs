@@ -9,7 +9,7 @@ const ABOUT: &str = "Every fact of an Oblivious server, in one order, on the Jet
     with a durable consumer of its own and proves by the header `Prev` that it missed nothing. The stream is a cache of \
     the log in Postgres and keeps its newest part; `oblivious events export` gives all of it.\n\n\
     The body is the payload as it was stored, byte for byte, in the version that was current then; it is never \
-    rewritten. Readers ignore fields that they do not know.\n\n\
+    rewritten. Any change of a payload's fields is a new version.\n\n\
     Sealed, that is encrypted with a key of the person concerned and never opened on the stream: texts and titles of \
     conversations, e-mail addresses, user names, password hashes, names of API keys, operators' notes. Open: ids, \
     times, amounts, token counts, models' names, states.\n\n\

@@ -25,7 +25,7 @@ stream; the events of one aggregate are in the order of their `Sequence`. A posi
 
 **Versions.** What was written once is never rewritten: an old event lies on the stream in its old form, and `Version` says
 which. Today's forms are below, with what is still met of older ones. A new field, a changed or a removed one is a new
-version; readers ignore fields that they do not know, and stop at versions that they do not.
+version. A reader that meets a version which it does not know stops there, rather than guess.
 
 **Money.** Amounts are integers of nano-units (1e-9) of the ledger currency, written as strings; names of such fields end in
 `_nanos`.

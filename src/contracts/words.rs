@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, ensure};
+use domain::sealed::SEALED_KEY;
 use serde_json::{Map, Value};
 
 use super::events::sentence_of;
@@ -45,7 +46,9 @@ impl<'t> Words<'t> {
     /// # Errors
     /// As [`Self::table`].
     pub(super) fn types(&self) -> anyhow::Result<String> {
-        let (values, composed): (Vec<_>, Vec<_>) = self.types.iter().partition(|(_, schema)| is_value(schema));
+        // Sealed ones are explained once, at the head of the page.
+        let told = self.types.iter().filter(|(_, schema)| !is_sealed(schema));
+        let (values, composed): (Vec<_>, Vec<_>) = told.partition(|(_, schema)| is_value(schema));
         let mut page =
             format!("\n# Types\n\n## {VALUES}\nAll are texts in JSON.\n\n| type | form | meaning |\n|---|---|---|\n");
         for (name, schema) in values {
@@ -86,18 +89,21 @@ impl<'t> Words<'t> {
         }
         let inner = inner(field);
         match referenced(inner).and_then(|name| self.types.get(name)) {
-            Some(shared) => sentence_of(shared),
+            // That it is sealed says nothing about what it is.
+            Some(shared) if !is_sealed(shared) => sentence_of(shared),
             None if name == "at" => AT.to_owned(),
-            None => String::new(),
+            _ => String::new(),
         }
     }
 
     /// The type of a field.
     fn kind(&self, field: &Value) -> String {
         if let Some(name) = referenced(field) {
-            let value = self.types.get(name).is_some_and(is_value);
-            let anchor = if value { anchor(VALUES) } else { anchor(name) };
-            return format!("[{name}](#{anchor})");
+            return match self.types.get(name) {
+                Some(shared) if is_sealed(shared) => "[sealed](#sealed-fields) text".to_owned(),
+                Some(shared) if is_value(shared) => format!("[{name}](#{})", anchor(VALUES)),
+                _ => format!("[{name}](#{})", anchor(name)),
+            };
         }
         if let Some(only) = field["allOf"].get(0) {
             return self.kind(only);
@@ -127,6 +133,10 @@ fn inner(field: &Value) -> &Value {
 
 fn is_value(schema: &Value) -> bool {
     schema["type"] == "string"
+}
+
+fn is_sealed(schema: &Value) -> bool {
+    schema["properties"].get(SEALED_KEY).is_some()
 }
 
 fn form(schema: &Value) -> String {

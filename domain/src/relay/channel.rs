@@ -53,7 +53,7 @@ impl ProviderKind {
 pub struct SealedKey {
     /// Its last characters, by which people know it.
     pub hint: String,
-    /// Base64.
+    /// The encrypted key, as base64; only the server can open it.
     pub sealed: String,
 }
 
@@ -152,13 +152,29 @@ pub enum ChannelEvent {
         at: DateTime<Utc>,
     },
     /// Operators call the channel something else.
-    Renamed { name: String, at: DateTime<Utc> },
+    Renamed {
+        /// The new one.
+        name: String,
+        at: DateTime<Utc>,
+    },
     /// The provider is spoken to at another address.
-    AddressChanged { base_url: String, at: DateTime<Utc> },
+    AddressChanged {
+        /// The new one.
+        base_url: String,
+        at: DateTime<Utc>,
+    },
     /// These keys are used from now on, and no others.
-    KeysReplaced { keys: Vec<SealedKey>, at: DateTime<Utc> },
+    KeysReplaced {
+        /// All of them; none where the provider wants none.
+        keys: Vec<SealedKey>,
+        at: DateTime<Utc>,
+    },
     /// These are all models of the channel from now on, each at its price.
-    ModelsOffered { models: Vec<OfferedModel>, at: DateTime<Utc> },
+    ModelsOffered {
+        /// All of them.
+        models: Vec<OfferedModel>,
+        at: DateTime<Utc>,
+    },
     /// The channel's models can be asked.
     Enabled { at: DateTime<Utc> },
     /// The channel's models cannot be asked until it is enabled again.

@@ -35,7 +35,11 @@ pub enum DeviceCommand {
 #[serde(rename_all = "snake_case")]
 pub enum DeviceEvent {
     /// Somebody signed in to an account with a browser or client, and may stay signed in there.
-    SignedIn { user: UserId, at: DateTime<Utc> },
+    SignedIn {
+        /// Whose account.
+        user: UserId,
+        at: DateTime<Utc>,
+    },
     /// The refresh token was exchanged for the next one.
     Rotated {
         /// The one that is valid from now on; a device begins with 0.

@@ -1,4 +1,4 @@
-/** The server's shapes under short names. They come from `openapi.json`; `npm run types` regenerates them. */
+/** The server's shapes under short names. They come from `docs/openapi.json`; `make contracts` regenerates them. */
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];

@@ -143,6 +143,7 @@ pub enum WalletEvent {
         channel_id: ChannelId,
         tokens: Tokens,
         basis: Basis,
+        /// As it was held.
         price_version: u32,
         /// As they were held.
         prices: Rates,

@@ -21,6 +21,7 @@ pub enum SessionEvent {
         message_id: MessageId,
         /// The message that it follows; absent at the beginning. Two that follow the same one are branches.
         parent_id: Option<MessageId>,
+        /// What was said.
         content: Sealed<String>,
         at: DateTime<Utc>,
     },
@@ -52,6 +53,7 @@ pub enum SessionEvent {
         /// The answer.
         content: Sealed<String>,
         finish: Finish,
+        /// Absent where nothing is known of it.
         usage: Option<Usage>,
         at: DateTime<Utc>,
     },
@@ -69,7 +71,11 @@ pub enum SessionEvent {
         at: DateTime<Utc>,
     },
     /// The conversation has another title.
-    Renamed { title: Sealed<String>, at: DateTime<Utc> },
+    Renamed {
+        /// The new one.
+        title: Sealed<String>,
+        at: DateTime<Utc>,
+    },
     /// The owner put the conversation away; it can be restored.
     Deleted { at: DateTime<Utc> },
     /// The owner took the conversation back.
@@ -91,7 +97,9 @@ pub enum Finish {
 /// Tokens of one reply.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Usage {
+    /// Of the question with all that came before it.
     pub input_tokens: u64,
+    /// Of the answer.
     pub output_tokens: u64,
     /// How they are known: `reported`, `counted` or `estimated`.
     pub basis: String,

@@ -1,4 +1,4 @@
-/** The server's shapes that only operators see, under short names. They come from `openapi.json`. */
+/** The server's shapes that only operators see, under short names. They come from `docs/openapi.json`. */
 import type { components } from "@/api/schema";
 
 type Schemas = components["schemas"];
