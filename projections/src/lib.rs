@@ -10,6 +10,7 @@ mod batch;
 pub mod billing;
 pub mod chat;
 mod checkpoint;
+mod columns;
 mod election;
 mod error;
 pub mod log;

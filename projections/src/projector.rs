@@ -112,6 +112,8 @@ pub enum ProjectionError {
     NoUuid,
     #[error("the row that this event changes does not exist")]
     MissingRow,
+    #[error("the row that this event makes exists already")]
+    RowExists,
     #[error("the rows contain sequence {contained}, so sequence {found} cannot follow")]
     OutOfOrder { contained: i64, found: i64 },
     #[error(transparent)]
@@ -130,6 +132,7 @@ impl ProjectionError {
             Self::Undecodable { .. }
             | Self::NoUuid
             | Self::MissingRow
+            | Self::RowExists
             | Self::OutOfOrder { .. }
             | Self::Unbookable(_) => true,
             Self::Sealed(error) => matches!(error, vault::VaultError::Damaged { .. }),

@@ -41,10 +41,13 @@ impl<'p> ReadModel<'p> {
         &self.schema
     }
 
-    /// Lets the statements of the rest of this transaction find the tables of this read model.
+    /// Lets the statements of the rest of this transaction find the tables of this read model, and rows by their key: a
+    /// plan that was made while the tables were empty, and is kept, must not read them whole when they are full.
     pub(crate) async fn enter(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::query(
             "SELECT set_config('search_path', quote_ident($1) || ', public', true), \
+             set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true), \
+             set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), \
              CASE WHEN $2 THEN set_config('synchronous_commit', 'off', true) END",
         )
         .bind(self.name())

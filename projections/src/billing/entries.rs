@@ -87,6 +87,21 @@ pub enum EntryKind {
     Adjustment,
 }
 
+impl EntryKind {
+    /// The word in rows and JSON.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::TopUp => "top_up",
+            Self::Hold => "hold",
+            Self::Charge => "charge",
+            Self::Release => "release",
+            Self::Expiry => "expiry",
+            Self::Adjustment => "adjustment",
+        }
+    }
+}
+
 /// An event that cannot be booked: it contradicts itself, and no wallet ever decides such a one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Unbookable {

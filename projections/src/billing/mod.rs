@@ -10,6 +10,8 @@ pub mod reconcile;
 mod records;
 mod rows;
 mod statement;
+mod step;
+mod write;
 
 pub use entries::{Account, EntryKind, Unbookable};
 pub use projector::BillingProjector;

@@ -8,7 +8,7 @@ use domain::{
     billing::{Purpose, Rates, WalletEvent},
 };
 use serde::Serialize;
-use sqlx::{FromRow, PgConnection, types::Json};
+use sqlx::FromRow;
 use uuid::Uuid;
 
 use super::entries::{Account, EntryKind, Line, Movement};
@@ -178,34 +178,6 @@ impl HoldRecord {
             held_at: stored(*at),
         })
     }
-
-    pub(super) async fn insert(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT INTO holds (owner, hold_id, position, kind, amount_nanos, model, channel_id, \
-             price_version, prices, costs, input_tokens, max_output_tokens, session_id, run_id, api_key_id, \
-             expires_at, held_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
-        )
-        .bind(self.owner)
-        .bind(self.hold_id)
-        .bind(self.position)
-        .bind(&self.kind)
-        .bind(self.amount_nanos)
-        .bind(&self.model)
-        .bind(self.channel_id)
-        .bind(self.price_version)
-        .bind(Json(self.prices))
-        .bind(Json(self.costs))
-        .bind(self.input_tokens)
-        .bind(self.max_output_tokens)
-        .bind(self.session_id)
-        .bind(self.run_id)
-        .bind(self.api_key_id)
-        .bind(self.expires_at)
-        .bind(self.held_at)
-        .execute(tx)
-        .await?;
-        Ok(())
-    }
 }
 
 impl ChargeRecord {
@@ -254,38 +226,5 @@ impl ChargeRecord {
             api_key_id,
             at: stored(*at),
         })
-    }
-
-    pub(super) async fn insert(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query(
-            "INSERT INTO charges (position, owner, hold_id, kind, model, channel_id, input_tokens, \
-             cached_input_tokens, output_tokens, reasoning_tokens, basis, price_version, prices, costs, \
-             charged_nanos, cost_nanos, lost_cost_nanos, session_id, run_id, api_key_id, at) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)",
-        )
-        .bind(self.position)
-        .bind(self.owner)
-        .bind(self.hold_id)
-        .bind(&self.kind)
-        .bind(&self.model)
-        .bind(self.channel_id)
-        .bind(self.input_tokens)
-        .bind(self.cached_input_tokens)
-        .bind(self.output_tokens)
-        .bind(self.reasoning_tokens)
-        .bind(&self.basis)
-        .bind(self.price_version)
-        .bind(Json(self.prices))
-        .bind(Json(self.costs))
-        .bind(self.charged_nanos)
-        .bind(self.cost_nanos)
-        .bind(self.lost_cost_nanos)
-        .bind(self.session_id)
-        .bind(self.run_id)
-        .bind(self.api_key_id)
-        .bind(self.at)
-        .execute(tx)
-        .await?;
-        Ok(())
     }
 }

@@ -7,6 +7,8 @@ mod messages;
 mod projector;
 mod rows;
 mod sessions;
+mod step;
+mod write;
 
 pub use messages::{Branch, MessageQuery, Order, active_runs, message, messages, run, run_anywhere};
 pub use projector::ChatProjector;

@@ -180,6 +180,14 @@ impl Rebuild<'_> {
     }
 }
 
+/// A column's name as people write it.
+fn plain(quoted: &str) -> String {
+    match quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        Some(inner) => inner.replace("\"\"", "\""),
+        None => quoted.to_owned(),
+    }
+}
+
 /// Whether two lists of values differ in any byte; as an operator (`*<>`) SQL would compare rows value by value.
 fn other(live: &str, beside: &str) -> String {
     format!("record_image_ne(ROW({live}), ROW({beside}))")
@@ -223,7 +231,7 @@ impl Columns {
                 format!(
                     "CASE WHEN {} THEN '{}' END",
                     other(&format!("l.{column}"), &format!("b.{column}")),
-                    column.replace('\'', "''")
+                    plain(column).replace('\'', "''")
                 )
             },
             ", ",
@@ -248,7 +256,11 @@ impl Columns {
         } else {
             DifferenceKind::Changed { columns: row.try_get("columns")? }
         };
-        Ok(Difference { table: table.to_owned(), key: self.key.iter().cloned().zip(values).collect(), kind })
+        Ok(Difference {
+            table: table.to_owned(),
+            key: self.key.iter().map(|name| plain(name)).zip(values).collect(),
+            kind,
+        })
     }
 }
 
