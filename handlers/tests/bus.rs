@@ -2,18 +2,10 @@
 
 mod support;
 
-use chrono::DateTime;
-use cqrs_es::{CqrsFramework, EventStore as _, persist::PersistedEventStore};
-use domain::{
-    Decided,
-    chat::{Session, SessionEvent},
-    users::{Device, DeviceCommand, DeviceEvent},
-};
+use domain::chat::{Session, SessionEvent};
 use nats::{CommandHandler as _, Handled, Outcome};
-use postgres_es::PostgresEventRepository;
 use serde_json::{Value, json};
-use support::{Chat, CommandSide, command, deliver, describe, new_user, refusal, registration};
-use uuid::Uuid;
+use support::{Chat, CommandSide, deliver, describe, new_user, refusal, registration};
 
 #[tokio::test]
 async fn a_command_delivered_twice_has_one_effect_and_the_same_answer() {
@@ -206,26 +198,6 @@ async fn an_event_too_large_for_the_bus_is_refused_when_it_is_decided() {
     deliver(&node, &chat.attempt(run_id, 1)).await;
     let complete = chat.complete(run_id, 1, &"x".repeat(600 * 1024));
     assert_eq!(refusal(&deliver(&node, &complete).await), "event_too_large");
-}
-
-#[tokio::test]
-async fn stock_postgres_es_reads_what_we_append_and_we_read_what_it_appends() {
-    let side = CommandSide::start().await;
-    let id = Uuid::now_v7().to_string();
-    let at = DateTime::from_timestamp(1_700_000_000, 0).unwrap();
-    let user = new_user();
-    deliver(&side.node(), &command::<Device>(&id, "sign_in", &DeviceCommand::SignIn { user, at })).await;
-
-    let repository = PostgresEventRepository::new(side.database.pool.clone());
-    let stock = PersistedEventStore::<PostgresEventRepository, Decided<Device>>::new_event_store(repository);
-    let read = stock.load_events(&id).await.unwrap();
-    assert_eq!(read[0].payload, DeviceEvent::SignedIn { user, at });
-    let framework = CqrsFramework::new(stock, vec![], ());
-    framework.execute(&id, DeviceCommand::RotateRefresh { generation: 0, at }).await.unwrap();
-
-    let ours = side.store.load::<Device>(&id).await.unwrap();
-    assert_eq!(ours.sequence, 2);
-    assert!(matches!(ours.state, Device::SignedIn { generation: 1, .. }));
 }
 
 #[tokio::test]
