@@ -39,6 +39,9 @@ pub async fn strike(town: Arc<Town>, faults: Vec<Fault>) {
 async fn happen(town: &Town, copier: &Copier, kind: FaultKind) {
     match kind {
         FaultKind::Kill { process, down_ms } => town.processes[process].kill(Duration::from_millis(down_ms)),
+        FaultKind::KillAll { down_ms } => {
+            town.processes.iter().for_each(|process| process.kill(Duration::from_millis(down_ms)));
+        }
         FaultKind::Pause { process, for_ms } => {
             town.processes[process].signal(Signal::SIGSTOP);
             sleep(Duration::from_millis(for_ms)).await;
@@ -49,6 +52,12 @@ async fn happen(town: &Town, copier: &Copier, kind: FaultKind) {
             nats.kill().await;
             sleep(Duration::from_millis(down_ms)).await;
             nats.start_again().await;
+        }
+        FaultKind::PauseNats { for_ms } => {
+            let nats = town.nats.lock().await;
+            nats.pause();
+            sleep(Duration::from_millis(for_ms)).await;
+            nats.resume();
         }
         FaultKind::KillPostgres { down_ms } => {
             let mut postgres = town.postgres.lock().await;

@@ -50,7 +50,9 @@ pub enum Did {
         expects: Vec<Uuid>,
     },
     /// Read a reply while it was written; what was seen is acknowledged.
-    Follow { run: Uuid },
+    Follow {
+        run: Uuid,
+    },
     /// Credit; the amount is of this movement alone.
     Move {
         owner: Uuid,

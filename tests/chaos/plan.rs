@@ -38,7 +38,7 @@ pub struct Size {
 
 impl Size {
     /// Of a long series.
-    pub const LONG: Self = Self { people: 3..=6, steps: 8..=14, faults: 4..=9, active_ms: 7_000, long_pauses: 50 };
+    pub const LONG: Self = Self { people: 3..=6, steps: 8..=14, faults: 5..=12, active_ms: 7_000, long_pauses: 50 };
     /// Of every build.
     pub const SHORT: Self = Self { people: 3..=3, steps: 5..=7, faults: 3..=4, active_ms: 3_500, long_pauses: 0 };
 }
@@ -70,15 +70,35 @@ pub struct Step {
 pub enum Act {
     Begin,
     /// `followed`: its answer is read while it is written.
-    Say { session: usize, manner: Manner, followed: bool },
-    Regenerate { question: usize },
-    Stop { reply: usize },
-    Rename { session: usize },
-    Look { session: usize },
+    Say {
+        session: usize,
+        manner: Manner,
+        followed: bool,
+    },
+    Regenerate {
+        question: usize,
+    },
+    Stop {
+        reply: usize,
+    },
+    Rename {
+        session: usize,
+    },
+    Look {
+        session: usize,
+    },
     SignIn,
-    Call { streamed: bool, manner: Manner, leave_after_ms: Option<u64> },
-    Grant { person: usize },
-    TopUp { person: usize },
+    Call {
+        streamed: bool,
+        manner: Manner,
+        leave_after_ms: Option<u64>,
+    },
+    Grant {
+        person: usize,
+    },
+    TopUp {
+        person: usize,
+    },
 }
 
 /// How the model answers.
@@ -105,6 +125,10 @@ pub enum FaultKind {
         process: usize,
         down_ms: u64,
     },
+    /// All of them at the same moment.
+    KillAll {
+        down_ms: u64,
+    },
     /// SIGSTOP, then SIGCONT.
     Pause {
         process: usize,
@@ -112,6 +136,10 @@ pub enum FaultKind {
     },
     KillNats {
         down_ms: u64,
+    },
+    /// It answers nobody for a while and loses nothing, as a network that is cut.
+    PauseNats {
+        for_ms: u64,
     },
     /// As `pg_ctl stop -m immediate`.
     KillPostgres {
@@ -204,15 +232,18 @@ fn fault(rng: &mut Rng, active_ms: u64) -> Fault {
     let at_ms = rng.u64(200..active_ms);
     let down_ms = rng.u64(0..1_500);
     let kind = match rng.u32(0..100) {
-        0..38 => FaultKind::Kill { process: rng.usize(0..PROCESSES.len()), down_ms },
+        0..34 => FaultKind::Kill { process: rng.usize(0..PROCESSES.len()), down_ms },
+        34..38 => FaultKind::KillAll { down_ms },
         38..48 => FaultKind::Pause { process: rng.usize(0..PROCESSES.len()), for_ms: rng.u64(300..3_000) },
-        48..58 => FaultKind::KillNats { down_ms },
-        58..64 => FaultKind::KillPostgres { down_ms: down_ms / 2 },
-        64..71 => FaultKind::CutConnections,
-        71..78 => FaultKind::Wipe { stream: "EVENTS" },
-        78..85 => FaultKind::Wipe { stream: "LIVE" },
-        85..94 => {
-            FaultKind::Redeliver { for_ms: rng.u64(500..4_000), one_in: rng.u64(1..4), later_ms: rng.u64(0..1_500) }
+        48..56 => FaultKind::KillNats { down_ms },
+        56..60 => FaultKind::PauseNats { for_ms: rng.u64(500..4_000) },
+        60..66 => FaultKind::KillPostgres { down_ms: down_ms / 2 },
+        66..72 => FaultKind::CutConnections,
+        72..78 => FaultKind::Wipe { stream: "EVENTS" },
+        78..84 => FaultKind::Wipe { stream: "LIVE" },
+        84..94 => {
+            let (for_ms, one_in, later_ms) = (rng.u64(500..4_000), rng.u64(1..4), rng.u64(0..1_500));
+            FaultKind::Redeliver { for_ms, one_in, later_ms }
         }
         _ => FaultKind::Upstream { refuses: rng.bool(), for_ms: rng.u64(300..2_000) },
     };
@@ -278,7 +309,17 @@ mod tests {
         let plans: String = (0..50).map(|seed| Plan::new(seed, &Size::LONG).to_string()).collect();
         let acts = ["Begin", "Say", "Regenerate", "Stop", "Rename", "Look", "SignIn", "Call", "Grant", "TopUp"];
         let manners = ["Whole", "WithoutUsage", "LateFirstByte", "Cut", "Refused"];
-        let faults = ["kill ", "stop ", "KillNats", "KillPostgres", "CutConnections", "Redeliver", "Upstream"];
+        let faults = [
+            "kill ",
+            "stop ",
+            "KillNats",
+            "KillAll",
+            "PauseNats",
+            "KillPostgres",
+            "CutConnections",
+            "Redeliver",
+            "Upstream",
+        ];
         for word in acts.into_iter().chain(manners).chain(faults).chain(["EVENTS", "LIVE", "and the other"]) {
             assert!(plans.contains(word), "{word} never happens");
         }

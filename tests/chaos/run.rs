@@ -1,9 +1,9 @@
 //! One run: an installation, people, faults, quiet, checks.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, fs};
 
 use testkit::TestPostgres;
 use tokio::process::Command;
@@ -26,11 +26,69 @@ const ACTIVE_AT_MOST: Duration = Duration::from_secs(240);
 pub struct Report {
     pub plan: Plan,
     pub violations: Vec<Violation>,
-    /// Acts that were acknowledged, of all.
-    pub acknowledged: (usize, usize),
-    pub events: usize,
+    pub stress: Stress,
     pub took: Duration,
     pub folder: PathBuf,
+}
+
+/// What a run went through: proof that it was not idle.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stress {
+    pub acts: usize,
+    pub acknowledged: usize,
+    /// Requests beyond the first of each act.
+    pub retries: usize,
+    pub events: usize,
+    /// Of processes.
+    pub deaths: usize,
+    /// Attempts at replies beyond the first.
+    pub lost_attempts: usize,
+    pub expired_holds: usize,
+    pub charges: usize,
+}
+
+impl Stress {
+    fn of(evidence: &Evidence, deaths: usize) -> Self {
+        let count = |kind: &str| evidence.events.iter().filter(|event| event.kind == kind).count();
+        let requested = count("session.reply_requested");
+        let sends: usize = evidence.journal.iter().map(|entry| entry.sends as usize).sum();
+        Self {
+            acts: evidence.journal.len(),
+            acknowledged: evidence.journal.iter().filter(|entry| entry.acknowledged().is_some()).count(),
+            retries: sends.saturating_sub(evidence.journal.len()),
+            events: evidence.events.len(),
+            deaths,
+            lost_attempts: count("session.reply_started").saturating_sub(requested),
+            expired_holds: count("wallet.expired"),
+            charges: count("wallet.charged"),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            acts: self.acts + other.acts,
+            acknowledged: self.acknowledged + other.acknowledged,
+            retries: self.retries + other.retries,
+            events: self.events + other.events,
+            deaths: self.deaths + other.deaths,
+            lost_attempts: self.lost_attempts + other.lost_attempts,
+            expired_holds: self.expired_holds + other.expired_holds,
+            charges: self.charges + other.charges,
+        }
+    }
+}
+
+impl fmt::Display for Stress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { acts, acknowledged, retries, events, deaths, lost_attempts, expired_holds, charges } = self;
+        write!(
+            f,
+            "{acknowledged} of {acts} acts acknowledged with {retries} retries, {events} events, {deaths} deaths, \
+             {lost_attempts} lost attempts, {charges} charges, {expired_holds} expired holds"
+        )
+    }
 }
 
 /// As [`run`]; a run that does not come to its end is a finding as any other.
@@ -43,7 +101,7 @@ pub async fn guarded(plan: Plan, folder: &Path, postgres: Arc<Mutex<TestPostgres
     running.await.unwrap_or_else(|error| {
         let violation = Violation::new("the run comes to its end", "the run", "an end", error.to_string());
         let (violations, took, folder) = (vec![violation], began.elapsed(), folder.to_owned());
-        Report { plan, violations, acknowledged: (0, 0), events: 0, took, folder }
+        Report { plan, violations, stress: Stress::default(), took, folder }
     })
 }
 
@@ -69,15 +127,9 @@ async fn run(plan: Plan, folder: &Path, postgres: Arc<Mutex<TestPostgres>>) -> R
         keep(folder, &town, &evidence, &violations).await;
     }
     drop(town.postgres.lock().await.drop_database(&town.database_url).await);
-    let acknowledged = evidence.journal.iter().filter(|entry| entry.acknowledged().is_some()).count();
-    Report {
-        violations,
-        acknowledged: (acknowledged, evidence.journal.len()),
-        events: evidence.events.len(),
-        took: began.elapsed(),
-        folder: folder.to_owned(),
-        plan,
-    }
+    let deaths = town.processes.iter().map(|process| process.deaths().len()).sum();
+    let stress = Stress::of(&evidence, deaths);
+    Report { violations, stress, took: began.elapsed(), folder: folder.to_owned(), plan }
 }
 
 /// People do what they do while things break; ends when all are done and all is healed.

@@ -12,7 +12,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::plan::{Plan, Size};
-use crate::run::{self, Report};
+use crate::run::{self, Report, Stress};
 
 /// Where a run keeps what it has.
 pub fn folder(seed: u64) -> PathBuf {
@@ -21,13 +21,9 @@ pub fn folder(seed: u64) -> PathBuf {
 
 /// One line about a run.
 pub fn line(report: &Report) -> String {
-    let Report { plan, violations, acknowledged: (acknowledged, acts), events, took, .. } = report;
+    let Report { plan, violations, stress, took, .. } = report;
     let verdict = if violations.is_empty() { "green" } else { "FAILED" };
-    let seconds = took.as_secs_f64();
-    format!(
-        "seed {}: {verdict} ({acknowledged} of {acts} acts acknowledged, {events} events, {seconds:.1} s)",
-        plan.seed
-    )
+    format!("seed {}: {verdict} in {:.1} s; {stress}", plan.seed, took.as_secs_f64())
 }
 
 /// Everything about a run that failed.
@@ -65,6 +61,7 @@ pub async fn run() {
         reports.iter().filter(|report| !report.violations.is_empty()).map(|report| report.plan.seed).collect();
     let green = reports.len() - failed.len();
     let minutes = began.elapsed().as_secs_f64() / 60.0;
+    println!("all together: {}", reports.iter().map(|report| report.stress).fold(Stress::default(), Stress::and));
     println!("{green} of {} runs green from seed {first} on, in {minutes:.1} min; failed: {failed:?}", reports.len());
     assert!(failed.is_empty(), "seeds {failed:?} failed");
 }

@@ -133,7 +133,12 @@ pub fn what_was_seen_is_what_is_stored(evidence: &Evidence) -> Vec<Violation> {
         if seen != stored {
             let check = "what was seen is what is stored";
             let expected = format!("the stored text {stored:?}");
-            found.push(Violation::new(check, format!("run {run} read by {}", entry.who), expected, format!("{seen:?}")));
+            found.push(Violation::new(
+                check,
+                format!("run {run} read by {}", entry.who),
+                expected,
+                format!("{seen:?}"),
+            ));
         }
     }
     found

@@ -59,6 +59,16 @@ impl TestNats {
         self.server.child.ended().await;
     }
 
+    /// Stops it in its tracks: connections stay and nobody answers.
+    pub fn pause(&self) {
+        self.server.child.signal(Signal::SIGSTOP);
+    }
+
+    /// It goes on where it was.
+    pub fn resume(&self) {
+        self.server.child.signal(Signal::SIGCONT);
+    }
+
     /// Starts the server on the same port and streams.
     ///
     /// # Panics
