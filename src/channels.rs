@@ -20,7 +20,7 @@ use metering::{Catalogue, ChannelProvider, ChannelSource, Offer};
 use projections::relay::{self as rows, Channel};
 use relay::local::{Local, LocalConfig};
 use relay::openai::{Limits, OpenAi, OpenAiConfig, SecretString};
-use relay::{AddressPolicy, ChatRequest, Completion, CompletionRequest, Provider, RelayError, ReplyStream};
+use relay::{AddressPolicy, ChatRequest, Completion, CompletionRequest, Provider, RelayError, ReplyStream, Watched};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -112,7 +112,7 @@ impl ChannelSource for Channels {
         let mut offers = vec![];
         for channel in channels {
             match self.provider_for(&channel).await {
-                Ok(provider) => offers.extend(offers_of(&channel, &provider)),
+                Ok(provider) => offers.extend(offers_of(&channel, &watched(&channel, provider))),
                 Err(error) => tracing::warn!(channel = channel.name, "a channel is left out: {error:#}"),
             }
         }
@@ -121,10 +121,15 @@ impl ChannelSource for Channels {
 
     async fn provider(&self, channel: ChannelId) -> anyhow::Result<Option<ChannelProvider>> {
         let Some(channel) = rows::channel(&self.pool, channel.uuid()).await? else { return Ok(None) };
-        let provider = self.provider_for(&channel).await?;
+        let provider = watched(&channel, self.provider_for(&channel).await?);
         let models = channel.models.into_iter().map(|model| (model.name, model.upstream)).collect();
         Ok(Some(ChannelProvider { provider, models }))
     }
+}
+
+/// What is asked through it is counted under the channel's name of today.
+fn watched(channel: &Channel, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
+    Arc::new(Watched::new(provider, channel.name.clone()))
 }
 
 fn offers_of<'c>(channel: &'c Channel, provider: &Arc<dyn Provider>) -> impl Iterator<Item = Arc<Offer>> + 'c {

@@ -16,6 +16,7 @@ pub mod local;
 pub mod openai;
 mod sse;
 mod usage;
+mod watched;
 
 pub use address::{AddressPolicy, check_base_url};
 pub use chat::{ChatRequest, Finish, Provider, ReplyDelta, ReplyStream, Role, Turn};
@@ -23,3 +24,4 @@ pub use completion::{Completion, CompletionFrame, CompletionRequest, CompletionS
 pub use count::{count_request, count_turns};
 pub use error::RelayError;
 pub use usage::{Basis, Usage};
+pub use watched::Watched;

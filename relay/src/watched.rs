@@ -1,0 +1,244 @@
+//! A provider whose calls are counted and timed.
+//!
+//! Promise: every call is counted once, by how it ended, and nothing of what was asked or answered is looked at. Each
+//! try is a call of its own: what a caller repeats is counted again.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use async_trait::async_trait;
+use futures::{Stream, StreamExt as _, stream::BoxStream};
+use serde_json::{Map, Value};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    ChatRequest, Completion, CompletionFrame, CompletionRequest, Finish, Provider, RelayError, ReplyDelta, ReplyStream,
+    Turn,
+};
+
+const OK: &str = "ok";
+/// Also the end of a call that was let go before its end.
+const CANCELLED: &str = "cancelled";
+
+/// A provider under the name of its channel in metrics.
+pub struct Watched {
+    provider: Arc<dyn Provider>,
+    channel: String,
+}
+
+impl Watched {
+    /// `channel` is what operators call it: the label `channel`.
+    #[must_use]
+    pub fn new(provider: Arc<dyn Provider>, channel: String) -> Self {
+        Self { provider, channel }
+    }
+}
+
+#[async_trait]
+impl Provider for Watched {
+    fn name(&self) -> &str {
+        self.provider.name()
+    }
+
+    fn count_turns(&self, model: &str, turns: &[Turn]) -> u64 {
+        self.provider.count_turns(model, turns)
+    }
+
+    fn count_request(&self, model: &str, body: &Map<String, Value>) -> u64 {
+        self.provider.count_request(model, body)
+    }
+
+    async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
+        let mut call = Call::begin(&self.channel);
+        let stream = call.check(self.provider.chat(request, cancel).await)?;
+        Ok(watch(stream, call, |delta| match delta {
+            ReplyDelta::Done { finish: Finish::Cancelled, .. } => Some(CANCELLED),
+            ReplyDelta::Done { .. } => Some(OK),
+            ReplyDelta::Text(_) => None,
+        }))
+    }
+
+    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError> {
+        let mut call = Call::begin(&self.channel);
+        match call.check(self.provider.complete(request, cancel).await)? {
+            whole @ Completion::Whole { .. } => {
+                call.first_output();
+                call.outcome = Some(OK);
+                Ok(whole)
+            }
+            Completion::Stream(stream) => Ok(Completion::Stream(watch(stream, call, |frame| match frame {
+                CompletionFrame::Done { .. } => Some(OK),
+                CompletionFrame::Chunk(_) => None,
+            }))),
+        }
+    }
+}
+
+/// One call; counted when dropped.
+struct Call {
+    channel: String,
+    begun: Instant,
+    heard: bool,
+    /// Absent until the end is known.
+    outcome: Option<&'static str>,
+}
+
+impl Call {
+    fn begin(channel: &str) -> Self {
+        Self { channel: channel.to_owned(), begun: Instant::now(), heard: false, outcome: None }
+    }
+
+    fn check<T>(&mut self, result: Result<T, RelayError>) -> Result<T, RelayError> {
+        if let Err(error) = &result {
+            self.outcome = Some(error.code());
+        }
+        result
+    }
+
+    fn first_output(&mut self) {
+        if !std::mem::replace(&mut self.heard, true) {
+            metrics::histogram!("upstream_first_output_seconds", "channel" => self.channel.clone())
+                .record(self.begun.elapsed());
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let outcome = self.outcome.unwrap_or(CANCELLED);
+        metrics::counter!("upstream_calls_total", "channel" => self.channel.clone(), "outcome" => outcome).increment(1);
+        metrics::histogram!("upstream_call_seconds", "channel" => self.channel.clone()).record(self.begun.elapsed());
+    }
+}
+
+fn watch<T: Send + 'static>(
+    stream: BoxStream<'static, Result<T, RelayError>>,
+    call: Call,
+    end: fn(&T) -> Option<&'static str>,
+) -> BoxStream<'static, Result<T, RelayError>> {
+    Watching { stream, call, end }.boxed()
+}
+
+struct Watching<T> {
+    stream: BoxStream<'static, Result<T, RelayError>>,
+    call: Call,
+    end: fn(&T) -> Option<&'static str>,
+}
+
+impl<T> Stream for Watching<T> {
+    type Item = Result<T, RelayError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.stream.poll_next_unpin(context);
+        match &polled {
+            Poll::Ready(Some(Ok(step))) => match (self.end)(step) {
+                None => self.call.first_output(),
+                end => self.call.outcome = end,
+            },
+            Poll::Ready(Some(Err(error))) => self.call.outcome = Some(error.code()),
+            // Over without an end: callers treat it as a cut.
+            Poll::Ready(None) => {
+                self.call.outcome.get_or_insert(RelayError::UpstreamCut.code());
+            }
+            Poll::Pending => {}
+        }
+        polled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt as _, stream};
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    /// Answers with these steps.
+    struct Scripted(Vec<Result<ReplyDelta, RelayError>>);
+
+    #[async_trait]
+    impl Provider for Scripted {
+        fn name(&self) -> &'static str {
+            "scripted"
+        }
+
+        async fn chat(&self, _: ChatRequest, _: CancellationToken) -> Result<ReplyStream, RelayError> {
+            Ok(stream::iter(self.0.clone()).boxed())
+        }
+
+        async fn complete(&self, _: CompletionRequest, _: CancellationToken) -> Result<Completion, RelayError> {
+            Err(RelayError::Busy)
+        }
+    }
+
+    fn said(text: &str) -> Result<ReplyDelta, RelayError> {
+        Ok(ReplyDelta::Text(text.to_owned()))
+    }
+
+    fn done() -> Result<ReplyDelta, RelayError> {
+        Ok(ReplyDelta::Done { finish: Finish::Stop, usage: None })
+    }
+
+    /// What is counted when `take` steps of `script` are read.
+    fn counted(script: Vec<Result<ReplyDelta, RelayError>>, take: usize) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            let watched = Watched::new(Arc::new(Scripted(script)), "house".to_owned());
+            let request = ChatRequest {
+                model: "m".to_owned(),
+                turns: vec![],
+                max_output_tokens: None,
+                temperature: None,
+                user_tag: None,
+            };
+            let stream = watched.chat(request, CancellationToken::new()).now_or_never().unwrap().unwrap();
+            stream.take(take).collect::<Vec<_>>().now_or_never().unwrap();
+        });
+        recorder.handle().render()
+    }
+
+    #[test]
+    fn a_whole_answer_is_one_call_that_went_well_with_one_first_output() {
+        let counted = counted(vec![said("a"), said("b"), done()], 9);
+        assert!(counted.contains(r#"upstream_calls_total{channel="house",outcome="ok"} 1"#), "{counted}");
+        assert!(counted.contains(r#"upstream_first_output_seconds_count{channel="house"} 1"#), "{counted}");
+    }
+
+    #[test]
+    fn an_answer_that_nobody_reads_to_its_end_was_cancelled() {
+        let stopped = Ok(ReplyDelta::Done { finish: Finish::Cancelled, usage: None });
+        for (script, take) in [(vec![said("a"), said("b"), done()], 1), (vec![said("a"), stopped], 9)] {
+            let counted = counted(script, take);
+            assert!(counted.contains(r#"upstream_calls_total{channel="house",outcome="cancelled"} 1"#), "{counted}");
+        }
+    }
+
+    #[test]
+    fn an_answer_that_fails_or_breaks_off_is_counted_by_its_reason() {
+        let failed = counted(vec![said("a"), Err(RelayError::TimedOut("a chunk".to_owned()))], 9);
+        assert!(failed.contains(r#"upstream_calls_total{channel="house",outcome="timed_out"} 1"#), "{failed}");
+        let broken_off = counted(vec![said("a")], 9);
+        assert!(
+            broken_off.contains(r#"upstream_calls_total{channel="house",outcome="upstream_cut"} 1"#),
+            "{broken_off}"
+        );
+        assert_eq!(broken_off.matches("upstream_calls_total{").count(), 1, "{broken_off}");
+    }
+
+    #[test]
+    fn a_call_that_was_refused_at_once_has_no_first_output() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, || {
+            let watched = Watched::new(Arc::new(Scripted(vec![])), "house".to_owned());
+            let request =
+                CompletionRequest { model: "m".into(), body: Map::new(), max_output_tokens: None, stream: true };
+            assert!(watched.complete(request, CancellationToken::new()).now_or_never().unwrap().is_err());
+        });
+        let counted = recorder.handle().render();
+        assert!(counted.contains(r#"outcome="model_busy"} 1"#) && !counted.contains("first_output"), "{counted}");
+    }
+}
