@@ -37,10 +37,15 @@ impl House {
     }
 
     pub fn serve(&self, roles: &str) -> Process {
+        self.serve_on(roles, &self.nats.url)
+    }
+
+    /// The same on another bus, or as another of its users.
+    pub fn serve_on(&self, roles: &str, nats_url: &str) -> Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_oblivious"))
             .args(["serve", "--roles", roles])
             .env("DATABASE_URL", &self.database.url)
-            .env("NATS_URL", &self.nats.url)
+            .env("NATS_URL", nats_url)
             .env("OBLIVIOUS_TEST_UNSAFE_DATABASE", "1")
             .env("OBLIVIOUS_DATABASE_CONNECTIONS", "8")
             .env("OBLIVIOUS_HTTP_ADDR", "127.0.0.1:0")
