@@ -12,16 +12,13 @@ use std::{
 
 use futures::FutureExt as _;
 use nats::Outcome;
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{Instant, sleep},
-};
+use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use super::{
     GroupOptions,
-    flush::{Batch, Flushed},
-    hot::{Held, Hot},
+    flush::Flushed,
+    groups::{Forming, Group, Member},
+    hot::Hot,
     jobs::{CommandKey, Job, Waiting},
     loads::Loads,
 };
@@ -39,14 +36,6 @@ enum Event {
     Rested(Job),
 }
 
-/// A group under way, or the one that is being formed.
-struct Group {
-    members: Vec<(Job, Outcome)>,
-    held: HashMap<Key, Held>,
-    begun: Instant,
-    has_events: bool,
-}
-
 pub(super) struct Former {
     store: PgEventStore,
     options: GroupOptions,
@@ -54,6 +43,7 @@ pub(super) struct Former {
     hot: Hot,
     waiting: Waiting,
     loads: Loads,
+    forming: Forming,
     flights: HashMap<u64, Group>,
     next_flight: u64,
     /// A job lost patience: no group is begun until none is under way, and then it finds all its aggregates.
@@ -74,6 +64,7 @@ impl Former {
             hot: Hot::new(cache),
             waiting: Waiting::default(),
             loads: Loads::new(options.loads_at_once),
+            forming: Forming::new(&options),
             flights: HashMap::new(),
             next_flight: 0,
             calm: false,
@@ -114,56 +105,52 @@ impl Former {
         }
     }
 
+    /// Decides all that can be decided now, and sends off as many groups as there are slots.
     fn form_groups(&mut self) {
-        while self.flights.len() < self.options.groups_in_flight && (!self.calm || self.flights.is_empty()) {
-            self.calm = false;
-            let members = self.gather();
-            let held = self.hot.send_away();
-            if !members.is_empty() {
-                self.begin(Group { members, held, begun: Instant::now(), has_events: false });
-            } else if held.is_empty() {
+        loop {
+            if self.calm && !self.flights.is_empty() {
                 return;
-            } else {
-                // Only of jobs that panicked.
-                held.into_iter().for_each(|(key, held)| self.come_back(&key, held.state));
             }
+            // Whoever lost patience is the next to be taken in, as soon as there is room.
+            self.calm &= self.forming.is_full();
+            self.gather();
+            if self.forming.members.is_empty() {
+                let lost = self.hot.send_away();
+                if lost.is_empty() {
+                    return;
+                }
+                // Their job panicked, and others may wait for them.
+                lost.into_iter().for_each(|(key, held)| self.come_back(&key, held.state));
+                continue;
+            }
+            if self.flights.len() >= self.options.groups_in_flight || (self.calm && !self.flights.is_empty()) {
+                return;
+            }
+            self.begin();
         }
     }
 
     /// Decides what waits, oldest first, until the group is full.
-    fn gather(&mut self) -> Vec<(Job, Outcome)> {
-        let mut members: Vec<(Job, Outcome)> = vec![];
-        let (mut room, mut room_bytes) = (self.options.max_commands, self.options.max_bytes);
-        while members.len() < room
+    fn gather(&mut self) {
+        while !self.forming.is_full()
             && let Some(job) = self.waiting.next()
         {
-            if job.company <= members.len() {
-                self.waiting.put_back(job);
-                break;
-            }
             if job.is_abandoned() {
                 self.finish(job, Err(BusError::Conflict));
                 continue;
             }
+            if !self.forming.suits(&job) {
+                self.waiting.put_back(job);
+                continue;
+            }
             let Some(job) = self.waiting.park_twin(job) else { continue };
             match self.decide(&job) {
-                Ok((touched, outcome)) => {
-                    let bytes = touched.iter().flat_map(|one| &one.events).map(|event| event.payload.len()).sum();
-                    if !members.is_empty() && bytes > room_bytes {
-                        self.waiting.put_back(job);
-                        break;
-                    }
-                    room = room.min(job.company);
-                    room_bytes = room_bytes.saturating_sub(bytes);
-                    if let Some(job) = self.enlist(job, touched) {
-                        members.push((job, outcome));
-                    }
-                }
+                Ok((touched, outcome)) if self.forming.has_room_for(&touched) => self.enlist(job, touched, outcome),
+                Ok(_) => self.waiting.put_back(job),
                 Err(Stop::NotHot(not_hot)) => self.wait_for(job, not_hot),
                 Err(stop) => self.finish(job, Err(BusError::Bug(stop.to_string()))),
             }
         }
-        members
     }
 
     fn decide(&self, job: &Job) -> Result<(Vec<Touched>, Outcome), Stop> {
@@ -176,17 +163,17 @@ impl Former {
     }
 
     /// Makes `job` a member of the group that is being formed.
-    fn enlist(&mut self, mut job: Job, touched: Vec<Touched>) -> Option<Job> {
+    fn enlist(&mut self, mut job: Job, touched: Vec<Touched>, outcome: Outcome) {
         metrics::counter!("aggregate_cache_hits_total").increment(touched.len() as u64);
         if self.hot.hold(touched, &job.metadata).is_err() {
             self.finish(job, Err(BusError::Bug("applying the events panicked".to_owned())));
-            return None;
+            return;
         }
         self.unpin(&mut job);
         if let Some(record) = &job.record {
             self.waiting.expect_twins(record);
         }
-        Some(job)
+        self.forming.take(job, outcome);
     }
 
     fn wait_for(&mut self, mut job: Job, NotHot { key, load }: NotHot) {
@@ -227,17 +214,10 @@ impl Former {
         }
     }
 
-    fn begin(&mut self, mut group: Group) {
-        let mut batch = Batch::default();
-        for (job, outcome) in &group.members {
-            if let Some(record) = &job.record {
-                batch.record(record, outcome);
-            }
-        }
-        for (key, held) in &mut group.held {
-            batch.stream(key.clone(), held.base, std::mem::take(&mut held.events));
-        }
-        group.has_events = batch.has_events();
+    /// Sends the group that was formed on its way.
+    fn begin(&mut self) {
+        let formed = std::mem::replace(&mut self.forming, Forming::new(&self.options));
+        let (group, batch) = Group::leaving(formed.members, self.hot.send_away());
         #[expect(clippy::cast_precision_loss, reason = "at most hundreds")]
         metrics::histogram!("command_group_size").record(group.members.len() as f64);
         let (flight, store, time_limit) = (self.next_flight, self.store.clone(), self.options.time_limit);
@@ -283,7 +263,7 @@ impl Former {
     }
 
     /// Some of the group are repetitions: they get their old answer, the others are decided again without them.
-    fn decided_before(&mut self, members: Vec<(Job, Outcome)>, known: &HashMap<CommandKey, (Vec<u8>, Outcome)>) {
+    fn decided_before(&mut self, members: Vec<Member>, known: &HashMap<CommandKey, (Vec<u8>, Outcome)>) {
         if known.is_empty() {
             // They were pruned this very moment.
             return self.decide_again(members, None);
@@ -304,7 +284,7 @@ impl Former {
     }
 
     /// Halves the company of all, so that whatever the reason is, it is soon alone with it and the others are not.
-    fn decide_again(&mut self, members: Vec<(Job, Outcome)>, rejected: Option<&str>) {
+    fn decide_again(&mut self, members: Vec<Member>, rejected: Option<&str>) {
         let size = members.len();
         if rejected.is_none() {
             metrics::counter!("command_conflicts_total").increment(1);

@@ -8,6 +8,7 @@
 
 mod flush;
 mod former;
+mod groups;
 mod hot;
 mod jobs;
 mod loads;
@@ -54,7 +55,7 @@ impl Default for GroupOptions {
             max_commands: 512,
             max_bytes: 4 * 1024 * 1024,
             max_waiting: 4096,
-            loads_at_once: 16,
+            loads_at_once: 8,
             max_conflicts: 8,
             patience: 16,
             time_limit: Duration::from_secs(30),
