@@ -46,6 +46,11 @@ pub trait Reactor: Send + Sync {
     /// # Errors
     /// The event cannot be read; the cursor stays before it and an alarm rises.
     fn react(&self, event: &LoggedEvent) -> anyhow::Result<Option<Intent>>;
+
+    /// The cursor has passed `events` for good: a place to count them.
+    fn committed(&self, events: &[LoggedEvent]) {
+        let _ = events;
+    }
 }
 
 /// Runs `reactor` until `cancel`; of several runners on one database one is active.
@@ -92,6 +97,7 @@ async fn follow(pool: &PgPool, client: &Client, reactor: &dyn Reactor) -> anyhow
         let Some(made) = step(&mut transaction, reactor, expected, &events).await? else { return Ok(Overtaken) };
         transaction.commit().await?;
         expected = reached;
+        reactor.committed(&events);
         metrics::gauge!("reactor_position", "reactor" => reactor.name()).set(reached as f64);
         if made {
             drop(client.publish(WAKE_JOBS, Vec::new().into()).await);

@@ -68,6 +68,10 @@ impl Reactor for ExpiryReactor {
             _ => Ok(None),
         }
     }
+
+    fn committed(&self, events: &[LoggedEvent]) {
+        super::counted::count(events);
+    }
 }
 
 /// Keeps the appointments.
@@ -131,7 +135,6 @@ impl Worker for ExpiryWorker {
         match sent {
             Ok(Sent::Outcome(Outcome::Done { events, .. })) => {
                 if !events.is_empty() {
-                    metrics::counter!("holds_expired_total").increment(1);
                     tracing::warn!(hold = %expire.hold_id, "a hold expired: its call was never settled");
                 }
                 JobEnd::Done

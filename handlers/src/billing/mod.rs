@@ -1,5 +1,6 @@
 //! Commands on wallets, commands that are paid from one, and the end of holds that nobody settles.
 
+mod counted;
 mod expiry;
 mod paid;
 

@@ -207,8 +207,12 @@ impl Work {
     async fn handle(&self, command: &CommandMessage, attempt: u32) -> Result<Outcome, Failed> {
         let started = tokio::time::Instant::now();
         let result = AssertUnwindSafe(self.handler.handle(command, attempt)).catch_unwind().await;
-        metrics::histogram!("command_seconds", "aggregate" => command.aggregate.clone(), "verb" => command.verb.clone())
-            .record(started.elapsed().as_secs_f64());
+        let labels = [
+            ("aggregate", command.aggregate.clone()),
+            ("verb", command.verb.clone()),
+            ("outcome", outcome_of(&result).to_owned()),
+        ];
+        metrics::histogram!("command_seconds", &labels).record(started.elapsed());
         match result {
             Ok(Handled::Reply(outcome)) => Ok(outcome),
             Ok(Handled::Retry { error }) => Err(Failed { error, again: true }),
@@ -228,6 +232,16 @@ impl Work {
         if let Err(error) = self.client.publish(inbox, payload.into()).await {
             tracing::debug!(%error, "reply not sent; the stored outcome answers");
         }
+    }
+}
+
+/// What one try to decide came to, as a label.
+fn outcome_of<Panic>(result: &Result<Handled, Panic>) -> &'static str {
+    match result {
+        Ok(Handled::Reply(Outcome::Done { .. })) => "done",
+        Ok(Handled::Reply(Outcome::Refused { .. } | Outcome::KeyReused)) => "refused",
+        Ok(Handled::Reply(Outcome::Dead) | Handled::GiveUp { .. }) => "dead",
+        Ok(Handled::Retry { .. }) | Err(_) => "retry",
     }
 }
 
