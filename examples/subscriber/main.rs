@@ -14,6 +14,7 @@ mod books;
 
 use std::io::BufRead as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -30,7 +31,13 @@ const BATCH: usize = 200;
 const WAIT: Duration = Duration::from_secs(1);
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
+    let Err(error) = run().await else { return ExitCode::SUCCESS };
+    eprintln!("subscriber: {error:#}");
+    ExitCode::FAILURE
+}
+
+async fn run() -> anyhow::Result<()> {
     let mut arguments = std::env::args().skip(1);
     let file = PathBuf::from(arguments.next().context("say which file keeps the result: subscriber books.json")?);
     if arguments.next().as_deref() == Some("--import") {

@@ -135,7 +135,7 @@ async fn a_message_that_is_missing_is_noticed_and_what_it_says_helps() {
     stream.delete_message(u64::try_from(lost).unwrap()).await.unwrap();
 
     let said = Subscriber::start(&books, &house.nats.url, "$JS.API").ended().await;
-    assert!(said.contains(&format!("position {after} follows {lost}")), "{said}");
+    assert!(said.contains(&format!("{after} follows {lost}")), "{said}");
     assert!(said.contains(&format!("--capability billing --from {}", before + 1)), "{said}");
     assert_eq!(position(&books), before, "what came before it is counted, and nothing behind it");
 

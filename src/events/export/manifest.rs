@@ -65,7 +65,8 @@ impl fmt::Display for Manifest {
         match self.parts.last() {
             Some(last) => {
                 let (files, from, to) = (self.parts.len(), self.from, last.covered.last);
-                write!(f, "{events} events in {files} files, from position {from} to {to}")
+                let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+                write!(f, "{events} events in {files}, from position {from} to {to}")
             }
             None => write!(f, "no event matches from position {} on", self.from),
         }
