@@ -22,6 +22,8 @@ use crate::{
 /// How long the tables are asked for. Readers queue up behind that question, so it is shorter than the second after which
 /// Postgres looks for deadlocks: we give way, never a reader.
 const PATIENCE: &str = "400ms";
+/// How long the live projection may be in the middle of a batch.
+const PROJECTION_PATIENCE: &str = "2s";
 /// How often readers, or a vacuum, may be in the way: three minutes.
 const ATTEMPTS: u32 = 200;
 /// Between two attempts.
@@ -38,6 +40,12 @@ enum Attempt {
     Held,
     /// The live projection has gone on too far meanwhile.
     Behind,
+}
+
+/// A time-out of waiting, or a deadlock that was found after all.
+fn in_the_way(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| ["57014", "55P03", "40P01"].contains(&&*code))
 }
 
 impl Rebuild<'_> {
@@ -74,10 +82,18 @@ impl Rebuild<'_> {
     }
 
     async fn switch(&mut self) -> Result<Attempt, RebuildError> {
+        match self.try_to_switch().await {
+            Err(RebuildError::Database(error)) if in_the_way(&error) => Ok(Attempt::Held),
+            attempt => attempt,
+        }
+    }
+
+    async fn try_to_switch(&mut self) -> Result<Attempt, RebuildError> {
         // Both exist before they are locked.
         checkpoint::read(self.pool, self.schemas.live.name()).await?;
         let mut connection = self.pool.acquire().await?;
         let mut tx = connection.begin().await?;
+        sqlx::query("SELECT set_config('lock_timeout', $1, true)").bind(PROJECTION_PATIENCE).execute(&mut *tx).await?;
         let live = checkpoint::lock(&mut tx, self.schemas.live.name()).await?;
         let beside = checkpoint::lock(&mut tx, self.schemas.beside.name()).await?;
         if live.position - beside.position > REST {
@@ -87,9 +103,7 @@ impl Rebuild<'_> {
         let parked = self.refuse_newly_parked(&mut tx, live.position).await?;
         self.schemas.compare(&mut tx).await?;
         let tables = self.schemas.tables(&mut tx).await?;
-        if !self.lock_out_readers(&mut tx, &tables).await? {
-            return Ok(Attempt::Held);
-        }
+        self.lock_out_readers(&mut tx, &tables).await?;
         self.move_tables(&mut tx, &tables).await?;
         self.move_checkpoint(&mut tx).await?;
         tx.commit().await?;
@@ -127,25 +141,14 @@ impl Rebuild<'_> {
         if new.is_empty() { Ok(known) } else { Err(RebuildError::NewlyParked(new)) }
     }
 
-    /// Waits for readers that are at it, while new ones wait for us; `false` if that takes too long.
-    async fn lock_out_readers(&self, tx: &mut PgConnection, tables: &[String]) -> sqlx::Result<bool> {
+    /// Waits for readers that are at it, while new ones wait for us.
+    async fn lock_out_readers(&self, tx: &mut PgConnection, tables: &[String]) -> sqlx::Result<()> {
         sqlx::query("SELECT set_config('statement_timeout', $1, true)").bind(PATIENCE).execute(&mut *tx).await?;
         let live = self.schemas.live.name();
         let list: Vec<String> = tables.iter().map(|table| format!("{live}.{table}")).collect();
-        let locked = tx.execute(&*format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", list.join(", "))).await;
-        match locked {
-            Ok(_) => {
-                tx.execute("SET LOCAL statement_timeout = 0").await?;
-                Ok(true)
-            }
-            // Timeouts, and a deadlock that was found after all.
-            Err(sqlx::Error::Database(error))
-                if ["57014", "55P03", "40P01"].contains(&error.code().unwrap_or_default().as_ref()) =>
-            {
-                Ok(false)
-            }
-            Err(error) => Err(error),
-        }
+        tx.execute(&*format!("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE", list.join(", "))).await?;
+        tx.execute("SET LOCAL statement_timeout = 0").await?;
+        Ok(())
     }
 
     /// A table that something of an operator's depends on is not dropped, and the transaction fails with its name.

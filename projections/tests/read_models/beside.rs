@@ -279,10 +279,11 @@ async fn a_planted_difference_in_any_table_is_found_and_named_without_a_value() 
     ];
     for (table, change, columns, key_change) in planted {
         let projector = all().into_iter().find(|projector| table.starts_with(projector.name())).unwrap();
-        for change in [change, key_change] {
-            // What was changed moves to the end, so the first one is always another.
-            let plant = format!("UPDATE {table} SET {change} WHERE ctid = (SELECT min(ctid) FROM {table})");
-            world.pool.execute(&*plant).await.unwrap();
+        let sql = format!("SELECT min(ctid)::text, max(ctid)::text FROM {table}");
+        let (first, last): (String, String) = sqlx::query_as(&sql).fetch_one(&world.pool).await.unwrap();
+        for (change, row) in [(change, first), (key_change, last)] {
+            let plant = format!("UPDATE {table} SET {change} WHERE ctid = '{row}'");
+            assert_eq!(world.pool.execute(&*plant).await.unwrap().rows_affected(), 1);
         }
         let found = compared(&world, &projector).await;
         assert_eq!((found.difference_count, found.differences.len()), (3, 3), "{:?}", found.differences);
