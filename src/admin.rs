@@ -88,22 +88,13 @@ pub(crate) async fn wait_until_known(node: &Node) -> anyhow::Result<()> {
 
 /// Whether this call made the account.
 async fn register(config: &Config, node: &Node, applicant: Applicant) -> anyhow::Result<bool> {
-    let message = CommandMessage {
-        // Of two processes that try at once each has its own command, so only one is told that it succeeded.
-        command_id: Uuid::now_v7(),
-        capability: User::CAPABILITY.to_owned(),
-        aggregate: User::TYPE.to_owned(),
-        verb: "register_user".to_owned(),
-        aggregate_id: applicant.user.to_string(),
-        actor: "operator".to_owned(),
-        tenant: "default".to_owned(),
-        correlation_id: Uuid::now_v7(),
-        causation_id: None,
-        deadline: None,
-        traceparent: None,
-        fingerprint: None,
-        body: serde_json::to_value(RegisterUser::from(applicant))?,
-    };
+    // Of two processes that try at once each has its own command, so only one is told that it succeeded.
+    let message = CommandMessage::new(
+        (User::CAPABILITY, User::TYPE, "register_user"),
+        applicant.user,
+        "operator",
+        serde_json::to_value(RegisterUser::from(applicant))?,
+    );
     match node.commands(config).send(message, PATIENCE).await? {
         Sent::Outcome(Outcome::Done { .. }) => Ok(true),
         Sent::Outcome(Outcome::Refused { code, .. }) if code == "already_registered" => Ok(false),

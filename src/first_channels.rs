@@ -116,21 +116,12 @@ fn spec(name: &str, context_tokens: Option<u32>, max_output_tokens: Option<u32>)
 }
 
 async fn add(config: &Config, node: &Node, id: Uuid, command: ChannelCommand) -> anyhow::Result<()> {
-    let message = CommandMessage {
-        command_id: Uuid::now_v7(),
-        capability: Channel::CAPABILITY.to_owned(),
-        aggregate: Channel::TYPE.to_owned(),
-        verb: "add_channel".to_owned(),
-        aggregate_id: id.to_string(),
-        actor: "operator".to_owned(),
-        tenant: "default".to_owned(),
-        correlation_id: Uuid::now_v7(),
-        causation_id: None,
-        deadline: None,
-        traceparent: None,
-        fingerprint: None,
-        body: serde_json::to_value(command)?,
-    };
+    let message = CommandMessage::new(
+        (Channel::CAPABILITY, Channel::TYPE, "add_channel"),
+        id,
+        "operator",
+        serde_json::to_value(command)?,
+    );
     match node.commands(config).send(message, PATIENCE).await? {
         Sent::Outcome(Outcome::Done { .. }) => Ok(()),
         Sent::Outcome(Outcome::Refused { code, .. }) if code == "channel_already_added" => Ok(()),

@@ -132,18 +132,9 @@ impl Meter {
         let verb = body.as_object().and_then(|object| object.keys().next().cloned()).unwrap_or_default();
         Ok(CommandMessage {
             command_id: Uuid::new_v5(&call.hold_id.uuid(), step.as_bytes()),
-            capability: Wallet::CAPABILITY.to_owned(),
-            aggregate: Wallet::TYPE.to_owned(),
-            verb,
-            aggregate_id: call.payer.to_string(),
-            actor: call.actor.clone(),
-            tenant: "default".to_owned(),
             correlation_id: call.correlation_id,
-            causation_id: None,
-            deadline: None,
-            traceparent: None,
             fingerprint: Some(format!("{}:{step}", call.hold_id)),
-            body,
+            ..CommandMessage::new((Wallet::CAPABILITY, Wallet::TYPE, &verb), call.payer, call.actor.clone(), body)
         })
     }
 }

@@ -3,6 +3,8 @@
 //! The subject is `cmd.<partition>.<capability>.<aggregate>.<verb>`; everything else but the body travels in headers, so
 //! that a consumer can route, trace and bury a message without reading its body.
 
+use std::fmt::Display;
+
 use async_nats::HeaderMap;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -80,7 +82,36 @@ pub fn partition_of(aggregate: &str, aggregate_id: &str, partitions: u16) -> u16
     u16::try_from(number % u32::from(partitions.max(1))).unwrap_or(0)
 }
 
+/// The tenant of everything: there is one.
+const TENANT: &str = "default";
+
 impl CommandMessage {
+    /// A command of nobody's request: a new id and a new correlation, no deadline, no fingerprint. What differs is set
+    /// over it: `CommandMessage { command_id, ..CommandMessage::new(…) }`.
+    #[must_use]
+    pub fn new(
+        (capability, aggregate, verb): (&str, &str, &str),
+        aggregate_id: impl Display,
+        actor: impl Into<String>,
+        body: Value,
+    ) -> Self {
+        Self {
+            command_id: Uuid::now_v7(),
+            capability: capability.to_owned(),
+            aggregate: aggregate.to_owned(),
+            verb: verb.to_owned(),
+            aggregate_id: aggregate_id.to_string(),
+            actor: actor.into(),
+            tenant: TENANT.to_owned(),
+            correlation_id: Uuid::now_v7(),
+            causation_id: None,
+            deadline: None,
+            traceparent: None,
+            fingerprint: None,
+            body,
+        }
+    }
+
     /// SHA-256 over aggregate, id, verb and the fingerprint or else the canonical body: tells a repeated command from a
     /// reused id.
     #[must_use]

@@ -98,18 +98,14 @@ impl ExpiryWorker {
         let name = format!("expire:{}", job.attempt);
         Ok(CommandMessage {
             command_id: Uuid::new_v5(&hold_id.uuid(), name.as_bytes()),
-            capability: Wallet::CAPABILITY.to_owned(),
-            aggregate: Wallet::TYPE.to_owned(),
-            verb: "expire".to_owned(),
-            aggregate_id: payer.to_string(),
-            actor: "worker:billing-expiry".to_owned(),
-            tenant: "default".to_owned(),
             correlation_id: hold_id.uuid(),
-            causation_id: None,
-            deadline: None,
-            traceparent: None,
             fingerprint: Some(name),
-            body: serde_json::to_value(command)?,
+            ..CommandMessage::new(
+                (Wallet::CAPABILITY, Wallet::TYPE, "expire"),
+                payer,
+                "worker:billing-expiry",
+                serde_json::to_value(command)?,
+            )
         })
     }
 }

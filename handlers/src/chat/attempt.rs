@@ -251,18 +251,9 @@ impl Attempt<'_> {
         let name = format!("{}:{}:{step}", self.run_id, self.number);
         let message = CommandMessage {
             command_id: Uuid::new_v5(&self.run_id.uuid(), name.as_bytes()),
-            capability: Session::CAPABILITY.to_owned(),
-            aggregate: Session::TYPE.to_owned(),
-            verb: verb.to_owned(),
-            aggregate_id: self.session_id.to_string(),
-            actor: ACTOR.to_owned(),
-            tenant: "default".to_owned(),
             correlation_id: self.run_id.uuid(),
-            causation_id: None,
-            deadline: None,
-            traceparent: None,
             fingerprint: Some(name),
-            body,
+            ..CommandMessage::new((Session::CAPABILITY, Session::TYPE, verb), self.session_id, ACTOR, body)
         };
         let mut pause = Duration::from_millis(100);
         loop {

@@ -14,18 +14,25 @@ use crate::{
 async fn a_command_delivered_again_while_it_is_in_a_group_has_one_effect_and_one_answer() {
     let side = CommandSide::start().await;
     let bus = bus(&side, ONE_AT_A_TIME);
-    let owner = hot_wallets(&bus, 1).await[0];
+    let owners = hot_wallets(&bus, 11).await;
+    let owner = owners[0];
     let (under_way, waiting) = (grant(owner, CALL), new_hold(owner));
     let plug = Plug::put(&side, &bus, &under_way).await;
     let reused = CommandMessage { body: grant(owner, 7).body, ..under_way.clone() };
-    let again = [under_way.clone(), reused, waiting.clone(), waiting.clone(), waiting.clone()];
-    let answers = submit(&bus, &again).await;
+    let mut messages = vec![under_way.clone(), reused, waiting.clone(), waiting.clone(), waiting.clone()];
+    messages.extend(owners[1..].iter().map(|other| new_hold(*other)));
+    let answers = submit(&bus, &messages).await;
     let first = plug.pull().await.unwrap();
     let outcomes = outcomes(answers).await;
     assert_eq!((&outcomes[0], &outcomes[1]), (&first, &Outcome::KeyReused));
     assert_eq!(appended(&outcomes[2]), ["wallet.held"]);
-    assert!(outcomes[2..].iter().all(|outcome| *outcome == outcomes[2]));
-    assert_eq!(transactions(&side.database.pool, owner).await.len(), 3, "granted, granted, held");
+    assert!(outcomes[2..5].iter().all(|outcome| *outcome == outcomes[2]));
+    let mut used = transactions(&side.database.pool, owner).await.split_off(2);
+    assert_eq!(used.len(), 1, "granted, granted, held");
+    for other in &owners[1..] {
+        used.push(transactions(&side.database.pool, other).await.remove(1));
+    }
+    assert!(used.iter().all(|one| *one == used[0]), "repetitions do not make the group fail: {used:?}");
 }
 
 #[tokio::test]

@@ -69,21 +69,7 @@ pub fn refusal(outcome: &Outcome) -> &str {
 }
 
 pub fn command<D: Decider>(id: impl std::fmt::Display, verb: &str, body: &impl Serialize) -> CommandMessage {
-    CommandMessage {
-        command_id: Uuid::now_v7(),
-        capability: D::CAPABILITY.to_owned(),
-        aggregate: D::TYPE.to_owned(),
-        verb: verb.to_owned(),
-        aggregate_id: id.to_string(),
-        actor: "test".to_owned(),
-        tenant: "default".to_owned(),
-        correlation_id: Uuid::now_v7(),
-        causation_id: None,
-        deadline: None,
-        traceparent: None,
-        fingerprint: None,
-        body: serde_json::to_value(body).unwrap(),
-    }
+    CommandMessage::new((D::CAPABILITY, D::TYPE, verb), id, "test", serde_json::to_value(body).unwrap())
 }
 
 pub fn new_user() -> UserId {
