@@ -41,6 +41,8 @@ pub(crate) enum LogFormat {
 #[derive(Clone, Debug)]
 pub(crate) struct Config {
     pub(crate) http_addr: SocketAddr,
+    /// Where every process shows its metrics; absent: at the API's address.
+    pub(crate) metrics_addr: Option<SocketAddr>,
     /// As browsers see this installation; absent: the address above.
     pub(crate) public_url: Option<String>,
     /// Holds private servers, the master secret and prepared models.
@@ -140,6 +142,10 @@ impl Config {
     fn from_values(values: &Values) -> anyhow::Result<Self> {
         Ok(Self {
             http_addr: values.parse("http_addr", "an address and port such as 127.0.0.1:8080")?,
+            metrics_addr: values
+                .text("metrics_addr")
+                .map(|_| values.parse("metrics_addr", "an address and port such as 127.0.0.1:9090"))
+                .transpose()?,
             public_url: values.text("public_url"),
             data_dir: values.parse("data_dir", "a directory")?,
             admin_email: values.text("admin_email"),

@@ -121,6 +121,7 @@ impl Running {
             models: Models::default(),
             door: None,
         };
+        crate::metrics::start(&mut running.tasks, config, node, running.cancel.clone()).await?;
         if roles.contains(&Role::Api) || roles.contains(&Role::Reactions) {
             let (catalogue, has_local_model) = crate::node::catalogue(config, node).await?;
             let following = channels::follow(node.pool.clone(), catalogue.clone(), running.cancel.clone());
@@ -245,7 +246,7 @@ impl Running {
             meter: node.meter(config),
             calls: calls.clone(),
             vault: node.vault.clone(),
-            metrics: crate::metrics::recorder()?,
+            metrics: config.metrics_addr.is_none().then(crate::metrics::recorder).transpose()?,
             options: api_options(config),
             shutdown: self.cancel.clone(),
         });

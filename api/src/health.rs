@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::{read::Reads, state::App};
+use crate::{observe::not_found, read::Reads, state::App};
 
 /// A database that takes longer is away.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -68,9 +68,12 @@ async fn readyz(State(reads): State<Reads>, State(client): State<async_nats::Cli
     (status, Json(Readiness { postgres, nats, projections })).into_response()
 }
 
-/// Prometheus text.
+/// Prometheus text; 404 where metrics have an address of their own.
 #[utoipa::path(get, path = "/metrics", tag = "health",
     responses((status = 200, body = String, content_type = "text/plain; version=0.0.4")))]
-async fn metrics(State(metrics): State<PrometheusHandle>) -> Response {
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response()
+async fn metrics(State(metrics): State<Option<PrometheusHandle>>) -> Response {
+    match metrics {
+        Some(metrics) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], metrics.render()).into_response(),
+        None => not_found().await.into_response(),
+    }
 }

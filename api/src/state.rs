@@ -40,8 +40,8 @@ pub struct ApiDeps {
     /// time: then their settlements are on the way.
     pub calls: TaskTracker,
     pub vault: Vault,
-    /// What `GET /metrics` shows.
-    pub metrics: PrometheusHandle,
+    /// What `GET /metrics` shows; nothing where metrics have an address of their own.
+    pub metrics: Option<PrometheusHandle>,
     /// Open streams and calls end when it is cancelled, so that the server can go.
     pub shutdown: CancellationToken,
     pub options: ApiOptions,
@@ -150,7 +150,7 @@ pub(crate) struct App {
     pub(crate) currency: LedgerCurrency,
     pub(crate) holders: Holders,
     pub(crate) meter: Meter,
-    pub(crate) metrics: PrometheusHandle,
+    pub(crate) metrics: Option<PrometheusHandle>,
     pub(crate) passwords: Passwords,
     pub(crate) rate: ApiRate,
     pub(crate) reads: Reads,

@@ -10,7 +10,7 @@ mod work;
 
 use std::{sync::Arc, time::Duration};
 
-use async_nats::{Client, jetstream};
+use async_nats::Client;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -109,25 +109,15 @@ pub async fn run_commands(
     let work = work::Work::new(client.clone(), handler, Arc::clone(&options), cancel.clone());
     let mut members = members::Members::join(client.clone(), Uuid::now_v7(), &options).await?;
     let mut readers = partition::Readers::new(client.clone(), Arc::clone(&work), Arc::clone(&options));
-    let mut depth = tokio::time::interval(Duration::from_secs(5));
     loop {
         readers.assign(&members.owned());
         tokio::select! {
             () = cancel.cancelled() => break,
             changed = members.changed() => changed?,
-            _ = depth.tick() => report_depth(&client).await,
         }
     }
     let others = members.leave().await;
     readers.stop(others).await;
     work.drain().await;
     Ok(())
-}
-
-async fn report_depth(client: &Client) {
-    let context = jetstream::new(client.clone());
-    if let Ok(stream) = context.get_stream(streams::COMMANDS).await {
-        #[expect(clippy::cast_precision_loss, reason = "a gauge of at most millions")]
-        metrics::gauge!("commands_queued").set(stream.cached_info().state.messages as f64);
-    }
 }

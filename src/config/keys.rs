@@ -19,6 +19,7 @@ const fn key(name: &'static str, variable: &'static str, kind: Kind, default: Op
 
 pub(super) const KEYS: &[Key] = &[
     key("http_addr", "OBLIVIOUS_HTTP_ADDR", Text, Some("127.0.0.1:8080")),
+    key("metrics_addr", "OBLIVIOUS_METRICS_ADDR", Text, None),
     key("public_url", "OBLIVIOUS_PUBLIC_URL", Text, None),
     key("data_dir", "OBLIVIOUS_DATA_DIR", Text, Some(".oblivious")),
     key("admin_email", "OBLIVIOUS_ADMIN_EMAIL", Text, None),

@@ -117,7 +117,7 @@ impl App {
             meter: meter.clone(),
             calls: calls.clone(),
             vault: vault.clone(),
-            metrics: PrometheusBuilder::new().build_recorder().handle(),
+            metrics: Some(PrometheusBuilder::new().build_recorder().handle()),
             shutdown: shutdown.clone(),
             options: setup.options,
         });
