@@ -20,7 +20,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::{self, Message};
-use async_nats::{ConnectOptions, ServerAddr};
+use async_nats::{ConnectOptions, HeaderValue, ServerAddr};
 use books::{Books, Counted, Event, Stop};
 use futures::StreamExt as _;
 
@@ -88,9 +88,7 @@ async fn follow(events: &Events, file: &Path) -> anyhow::Result<()> {
                     let _ = message.ack().await;
                 }
             }
-            Err(stop)
-                if matches!(stop.downcast_ref(), Some(Stop::Missed { .. })) && made_for != Some(books.position) =>
-            {
+            Err(stop) if is_gap(&stop) && made_for != Some(books.position) => {
                 made_for = Some(books.position);
                 events.forget().await;
                 consumer = events.consumer(&books).await;
@@ -106,7 +104,7 @@ fn is_gap(error: &anyhow::Error) -> bool {
 
 fn read(message: &Message) -> anyhow::Result<Event> {
     let headers = message.headers.as_ref().context("a message without headers")?;
-    let text = |name: &str| headers.get(name).map(|value| value.as_str()).with_context(|| format!("no header {name}"));
+    let text = |name: &str| headers.get(name).map(HeaderValue::as_str).with_context(|| format!("no header {name}"));
     let number = |name: &str| -> anyhow::Result<i64> {
         text(name)?.parse().with_context(|| format!("header {name} is no number"))
     };

@@ -1,6 +1,6 @@
 //! What others build on: the log as lines and files, the proof of it, the stream made again, a subscriber that missed
 //! nothing. With the real executable and real servers.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in tests a panic is the failure report")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
 #[path = "../house/mod.rs"]
 mod house;
