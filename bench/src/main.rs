@@ -5,6 +5,7 @@
 //!
 //! `make bench` runs all of them. One alone: `oblivious with-services --durable -- bench write-path`.
 
+mod rebuild;
 mod results;
 mod write_path;
 
@@ -23,7 +24,9 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Benchmark {
     /// Commands per second beside stock postgres-es and raw inserts; the lag from commit to row.
-    WritePath(Common),
+    WritePath(write_path::Options),
+    /// Events per second at which the ledger and the messages are made again from a million events.
+    Rebuild(rebuild::Arguments),
 }
 
 /// What every benchmark can be told.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
 
 async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
     match benchmark {
-        Benchmark::WritePath(common) => write_path::run(common).await,
+        Benchmark::WritePath(options) => write_path::run(&options).await,
+        Benchmark::Rebuild(arguments) => rebuild::run(arguments).await,
     }
 }

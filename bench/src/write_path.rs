@@ -15,6 +15,7 @@ mod wallets;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use futures::{StreamExt as _, TryStreamExt as _};
 use nats::Outcome;
 
@@ -25,6 +26,19 @@ use house::{House, Process};
 use measure::{Measured, Span};
 use wallets::{Choice, Stored, Wallets};
 
+/// What this benchmark can be told.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    common: Common,
+    /// Only so many callers, separated by commas, one turn each: to look into something.
+    #[arg(long, value_delimiter = ',', value_name = "COUNT", conflicts_with = "write")]
+    callers: Vec<usize>,
+    /// Connections of stock postgres-es and of the raw inserts. The default is what serves them best (tried: 16, 27, 64).
+    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    baseline_connections: u32,
+}
+
 /// One column of a table: so many callers, and how often everybody takes a turn there.
 #[derive(Debug, Clone, Copy)]
 struct Column {
@@ -34,6 +48,7 @@ struct Column {
 
 /// How much is measured.
 struct Plan {
+    baseline_connections: u32,
     /// Wallets that are used together, and events that each has before.
     fields: [(usize, u32); 2],
     columns: Vec<Column>,
@@ -42,10 +57,12 @@ struct Plan {
 }
 
 impl Plan {
-    fn of(common: Common) -> Self {
+    fn of(options: &Options) -> Self {
         let column = |(callers, rounds)| Column { callers, rounds };
-        if common.quick {
+        let baseline_connections = options.baseline_connections;
+        if options.common.quick {
             return Self {
+                baseline_connections,
                 fields: [(100, 10), (20, 100)],
                 columns: [(1, 1), (16, 1)].map(column).into(),
                 span: Span { warm_up: Duration::from_millis(50), measured: Duration::from_millis(200) },
@@ -56,10 +73,13 @@ impl Plan {
                 },
             };
         }
+        let chosen = options.callers.iter().map(|callers| (*callers, 1)).map(column);
+        // Targets are judged at 1 and 64 callers.
+        let all = [(1, 3), (16, 1), (64, 3), (256, 1)].map(column);
         Self {
+            baseline_connections,
             fields: [(10_000, 10), (1000, 1000)],
-            // Targets are judged at 1 and 64 callers.
-            columns: [(1, 3), (16, 1), (64, 3), (256, 1)].map(column).into(),
+            columns: if options.callers.is_empty() { all.into() } else { chosen.collect() },
             span: Span { warm_up: Duration::from_millis(500), measured: Duration::from_secs(2) },
             lag: lag::Pace { per_second: 300, warm_up: Duration::from_secs(3), measured: Duration::from_secs(20) },
         }
@@ -89,9 +109,9 @@ struct Findings {
 ///
 /// # Errors
 /// A server is away or not durable, a command fails, or a count is wrong.
-pub(crate) async fn run(common: Common) -> anyhow::Result<()> {
-    let began = Instant::now();
-    let plan = Plan::of(common);
+pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
+    let (began, common) = (Instant::now(), options.common);
+    let plan = Plan::of(options);
     let server = Server::ask(&testkit::database().await.pool, common).await?;
     note(&format!("{server}; seeding the wallets"));
     let wallets = plan.fields.map(|(many, prior)| Arc::new(Wallets::new(many, prior)));
@@ -113,7 +133,7 @@ pub(crate) async fn run(common: Common) -> anyhow::Result<()> {
 /// All columns of both fields with these wallets.
 async fn compare(house: &House, wallets: &Arc<Wallets>, plan: &Plan, findings: &mut Findings) -> anyhow::Result<()> {
     let before = house.stored().await?;
-    let (contestants, process) = house.contestants(wallets).await?;
+    let (contestants, process) = house.contestants(wallets, plan.baseline_connections).await?;
     findings.cold_ms.push((wallets.prior, warm(&process, wallets).await?));
     let mut committed = vec![0; contestants.len()];
     for many in [true, false] {

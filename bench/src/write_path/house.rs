@@ -21,8 +21,6 @@ use super::wallets::Wallets;
 
 /// What `oblivious` opens by default for work that may wait.
 pub(crate) const OUR_CONNECTIONS: u32 = 27;
-/// What serves the baselines best here (tried: 16, 27, 64).
-pub(crate) const BASELINE_CONNECTIONS: u32 = 64;
 /// As `oblivious` does.
 pub(crate) const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -55,10 +53,14 @@ impl House {
     ///
     /// # Errors
     /// A server is away.
-    pub(crate) async fn contestants(&self, wallets: &Wallets) -> anyhow::Result<(Vec<Arc<dyn Contestant>>, Process)> {
+    pub(crate) async fn contestants(
+        &self,
+        wallets: &Wallets,
+        baseline_connections: u32,
+    ) -> anyhow::Result<(Vec<Arc<dyn Contestant>>, Process)> {
         let baseline = async |database: &TestDatabase| {
             // A connection is asked whether it lives before it is used, unless told not to: here nobody dies.
-            let pool = pool(BASELINE_CONNECTIONS).test_before_acquire(false);
+            let pool = pool(baseline_connections).test_before_acquire(false);
             anyhow::Ok(pool.connect_with(options(database)?).await?)
         };
         let rows = Rows::new(baseline(&self.raw).await?, wallets)?;

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::house::{BASELINE_CONNECTIONS, CACHE_BYTES, OUR_CONNECTIONS};
+use super::house::{CACHE_BYTES, OUR_CONNECTIONS};
 use super::measure::Measured;
 use super::{Column, Field, Findings, Plan};
 use crate::results::{Server, Target, table};
@@ -56,10 +56,11 @@ fn method(server: &Server, plan: &Plan, event_bytes: usize) -> String {
          used.\n\
          - Stock postgres-es tries again at once after a conflict; what succeeded counts, and its latency is that of all \
          tries. The raw inserts neither read nor decide: they are what committing costs in that way.\n\
-         - Baselines have {BASELINE_CONNECTIONS} connections. Ours has {OUR_CONNECTIONS} and {} MiB of cache, the defaults \
+         - Baselines have {} connections. Ours has {OUR_CONNECTIONS} and {} MiB of cache, the defaults \
          of `oblivious`; it has met every wallet once, as a process that runs for a while has.\n",
         turns.join(", "),
         plan.span.warm_up.as_millis(),
+        plan.baseline_connections,
         CACHE_BYTES >> 20,
     )
 }
