@@ -62,6 +62,15 @@ impl Reads {
     }
 }
 
+/// The answer where there is no row: while the read model is behind what the caller has written, nobody knows that there
+/// is nothing.
+pub(crate) fn missing(is_behind: bool, not_found: impl FnOnce() -> Problem) -> Problem {
+    match is_behind {
+        true => Problem::unavailable("read_model_behind", "it cannot be shown yet; ask again in a moment"),
+        false => not_found(),
+    }
+}
+
 /// The write that a read wants to see. A text that names no event asks for nothing.
 #[derive(Debug, Clone)]
 pub(crate) struct After(pub(crate) Option<EventRef>);

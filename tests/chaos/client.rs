@@ -10,8 +10,10 @@ use uuid::Uuid;
 
 use crate::journal::Answer;
 
-/// One try; longer than the API waits for a command and its row.
+/// The first try; longer than the API waits for a command and its row. Each further one may take twice as long, so that a
+/// machine that is too busy for this once is not asked in vain for ever.
 const TRY: Duration = Duration::from_secs(8);
+const LONGEST_TRY: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(150);
 /// A stopped process is away for 12.5 s and a queue may have to be worked off: after this long it hangs.
 const PATIENCE: Duration = Duration::from_secs(75);
@@ -108,18 +110,20 @@ impl Client {
     /// Signs in to an account that exists, but that the read model may not show yet: the API does not tell that from a
     /// wrong password.
     pub async fn sign_in_surely(&mut self, email: &str, password: &str) -> Told {
+        let (give_up, mut pause) = (Instant::now() + PATIENCE, PAUSE);
         loop {
             let told = self.sign_in(email, password).await;
-            if !matches!(told.answer, Answer::Refused { status: 401, .. }) {
+            if !matches!(told.answer, Answer::Refused { status: 401, .. }) || Instant::now() > give_up {
                 return told;
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(2));
         }
     }
 
     /// One try, for polling.
     pub async fn get(&self, path: &str) -> Option<Value> {
-        match self.attempt(&Request::unkeyed(Method::GET, path, Value::Null), self.first).await {
+        match self.attempt(&Request::unkeyed(Method::GET, path, Value::Null), self.first, TRY).await {
             Tried::Answered { answer: Answer::Acknowledged(body), .. } => Some(body),
             _ => None,
         }
@@ -148,10 +152,10 @@ impl Client {
 
     async fn asking(self, request: &Request, first: usize) -> (Told, Option<String>) {
         let give_up = Instant::now() + PATIENCE;
-        let (mut sends, mut api, mut pause) = (0, first, PAUSE);
+        let (mut sends, mut api, mut pause, mut patience) = (0, first, PAUSE, TRY);
         loop {
             sends += 1;
-            match self.attempt(request, api).await {
+            match self.attempt(request, api, patience).await {
                 Tried::Answered { answer, event, stale } => return (Told { answer, sends, stale }, event),
                 Tried::Again(why) if Instant::now() > give_up => {
                     return (Told { answer: Answer::Unknown(why), sends, stale: false }, None);
@@ -161,13 +165,14 @@ impl Client {
             api = (api + 1) % self.apis.len();
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(1));
+            patience = (patience * 2).min(LONGEST_TRY);
         }
     }
 
-    async fn attempt(&self, request: &Request, api: usize) -> Tried {
+    async fn attempt(&self, request: &Request, api: usize, patience: Duration) -> Tried {
         let Some(address) = self.apis[api].borrow().clone() else { return Tried::Again("it is down".to_owned()) };
         let url = format!("{address}/api/v1/{}", request.path);
-        let mut asking = self.http.request(request.method.clone(), url).timeout(TRY);
+        let mut asking = self.http.request(request.method.clone(), url).timeout(patience);
         if !self.token.is_empty() {
             asking = asking.bearer_auth(&self.token);
         }

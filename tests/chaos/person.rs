@@ -64,7 +64,11 @@ impl Person {
         {
             registered.answer = Answer::Acknowledged(Value::Null);
         }
+        let is_registered = registered.answer.body().is_some();
         self.note(Did::Register { email: email.clone() }, vec![registered]);
+        if !is_registered {
+            return None;
+        }
         let signed_in = self.client.sign_in_surely(&email, PASSWORD).await;
         self.note(Did::SignIn, vec![signed_in]);
         let key = format!("{}-key", self.name);
@@ -153,7 +157,7 @@ impl Person {
 
     async fn regenerate(&mut self, step: &Step, key: String, question: usize) {
         let Some(Question { session, tag, message }) = pick(&self.questions, question) else { return };
-        let request = Request::post(format!("messages/{message}/regenerate"), json!({}), key).that_may_be_unknown_yet();
+        let request = Request::post(format!("messages/{message}/regenerate"), json!({}), key);
         let told = self.keyed(step, &request).await;
         self.replies.extend(told[0].answer.body().and_then(|body| id(body, "run_id")));
         self.note(Did::Regenerate { session, tag }, told);
@@ -162,7 +166,7 @@ impl Person {
     async fn stop(&mut self, reply: usize) {
         let Some(run) = pick(&self.replies, reply) else { return };
         let request = Request::unkeyed(Method::POST, format!("runs/{run}/cancel"), Value::Null);
-        let told = self.client.ask(&request.that_may_be_unknown_yet()).await;
+        let told = self.client.ask(&request).await;
         self.note(Did::Stop { run }, vec![told]);
     }
 

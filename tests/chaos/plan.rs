@@ -21,6 +21,8 @@ pub const PROCESSES: [(&str, &str); 8] = [
 ];
 /// How many of them, from the first on, serve HTTP.
 pub const APIS: usize = 2;
+/// Who is killed: those with work in their hands more often.
+const VICTIMS: [usize; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 2, 3, 4, 5];
 /// Longer than leases and redelivery (10 s) and than the pin of a partition (5 s) and a hold (5 s).
 const LONG_PAUSE_MS: RangeInclusive<u64> = 11_000..=12_500;
 
@@ -52,6 +54,8 @@ pub struct Plan {
     /// Who grants credit.
     pub operator: Vec<Step>,
     pub faults: Vec<Fault>,
+    /// Things break already while people arrive, else from when they are there.
+    pub from_the_first: bool,
 }
 
 /// One request, more or less.
@@ -175,7 +179,8 @@ impl Plan {
             faults.push(Fault { at_ms: rng.u64(300..=2_500), kind: FaultKind::Pause { process, for_ms } });
         }
         faults.sort_by_key(|fault| fault.at_ms);
-        Self { seed, people, operator, faults }
+        let from_the_first = rng.u8(0..5) == 0;
+        Self { seed, people, operator, faults, from_the_first }
     }
 }
 
@@ -232,7 +237,7 @@ fn fault(rng: &mut Rng, active_ms: u64) -> Fault {
     let at_ms = rng.u64(200..active_ms);
     let down_ms = rng.u64(0..1_500);
     let kind = match rng.u32(0..100) {
-        0..34 => FaultKind::Kill { process: rng.usize(0..PROCESSES.len()), down_ms },
+        0..34 => FaultKind::Kill { process: rng.choice(VICTIMS).unwrap_or(0), down_ms },
         34..38 => FaultKind::KillAll { down_ms },
         38..48 => FaultKind::Pause { process: rng.usize(0..PROCESSES.len()), for_ms: rng.u64(300..3_000) },
         48..56 => FaultKind::KillNats { down_ms },
@@ -271,6 +276,7 @@ impl fmt::Display for Plan {
             steps.iter().try_for_each(|step| writeln!(f, "u{person}: {step}"))?;
         }
         self.operator.iter().try_for_each(|step| writeln!(f, "operator: {step}"))?;
+        writeln!(f, "faults from {}", if self.from_the_first { "the first" } else { "when people are there" })?;
         self.faults.iter().try_for_each(|fault| writeln!(f, "{fault}"))
     }
 }

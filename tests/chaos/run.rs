@@ -43,6 +43,8 @@ pub struct Stress {
     pub deaths: usize,
     /// Attempts at replies beyond the first.
     pub lost_attempts: usize,
+    /// Answers of the model that nobody took to their end.
+    pub abandoned: usize,
     pub expired_holds: usize,
     pub charges: usize,
 }
@@ -59,6 +61,7 @@ impl Stress {
             events: evidence.events.len(),
             deaths,
             lost_attempts: count("session.reply_started").saturating_sub(requested),
+            abandoned: evidence.asked.iter().filter(|asked| asked.began && !asked.delivered).count(),
             expired_holds: count("wallet.expired"),
             charges: count("wallet.charged"),
         }
@@ -74,6 +77,7 @@ impl Stress {
             events: self.events + other.events,
             deaths: self.deaths + other.deaths,
             lost_attempts: self.lost_attempts + other.lost_attempts,
+            abandoned: self.abandoned + other.abandoned,
             expired_holds: self.expired_holds + other.expired_holds,
             charges: self.charges + other.charges,
         }
@@ -82,11 +86,12 @@ impl Stress {
 
 impl fmt::Display for Stress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { acts, acknowledged, retries, events, deaths, lost_attempts, expired_holds, charges } = self;
+        let Self { acts, acknowledged, retries, events, deaths, lost_attempts, abandoned, expired_holds, charges } =
+            self;
         write!(
             f,
             "{acknowledged} of {acts} acts acknowledged with {retries} retries, {events} events, {deaths} deaths, \
-             {lost_attempts} lost attempts, {charges} charges, {expired_holds} expired holds"
+             {lost_attempts} lost attempts, {abandoned} answers abandoned, {charges} charges, {expired_holds} expired holds"
         )
     }
 }
@@ -134,13 +139,15 @@ async fn run(plan: Plan, folder: &Path, postgres: Arc<Mutex<TestPostgres>>) -> R
 
 /// People do what they do while things break; ends when all are done and all is healed.
 async fn active(town: &Arc<Town>, plan: &Plan, journal: &Arc<Journal>) {
-    let breaking = tokio::spawn(faults::strike(Arc::clone(town), plan.faults.clone()));
+    let strike = || tokio::spawn(faults::strike(Arc::clone(town), plan.faults.clone()));
+    let early = plan.from_the_first.then(strike);
     let arrivals = plan.people.iter().enumerate().map(|(number, steps)| {
         let mut person = Person::new(number, town.client(number % 2), Arc::clone(journal));
         async move { person.arrive().await.map(|user| (user, person, steps.clone())) }
     });
     let arrived = futures::future::join_all(arrivals).await;
     let people: Vec<_> = arrived.into_iter().flatten().collect();
+    let breaking = early.unwrap_or_else(strike);
     let users = people.iter().map(|(user, ..)| *user).collect();
     let mut operator = town.client(1);
     let operating = async {

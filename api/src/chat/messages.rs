@@ -6,7 +6,7 @@ use axum::{Json, extract::State, http::StatusCode};
 use chrono::Utc;
 use domain::Refusal as _;
 use domain::{
-    MessageId, RunId, Sealed, SessionId, UserId,
+    MessageId, RunId, Sealed, SessionId,
     billing::{Paid, WalletCommand},
     chat::{Parent, Session as Aggregate, SessionCommand, SessionRefusal, session::MAX_MESSAGE_CHARS},
 };
@@ -27,7 +27,7 @@ use crate::{
     idempotency::{IdempotencyKey, RequiredIdempotencyKey},
     openapi::{AfterParam, KeyParam, Problems, RequiredKeyParam},
     problem::Problem,
-    read::{After, Fresh, Model, PageQuery, Reads},
+    read::{After, Fresh, Model, PageQuery, Reads, missing},
     request_id::Origin,
 };
 
@@ -149,8 +149,9 @@ pub(super) async fn regenerate(
     let session = match whereabouts.of(caller.user, message) {
         Some(session) => session,
         None => {
-            reads.is_behind(Model::Chat, after.as_ref()).await?;
-            session_of_message(&reads, caller.user, message).await?
+            let stale = reads.is_behind(Model::Chat, after.as_ref()).await?;
+            let row = rows::message(reads.pool(), caller.user.uuid(), message).await?;
+            SessionId::new(row.ok_or_else(|| missing(stale, no_message))?.session_id)
         }
     };
     let begun = Regenerated { run_id: identity.new_id("run"), message_id: identity.new_id("reply") };
@@ -198,10 +199,8 @@ fn check_length(content: &str) -> Result<(), Problem> {
     Err(Problem::refused(refusal.code().to_owned(), refusal.to_string(), refusal.details()))
 }
 
-async fn session_of_message(reads: &Reads, owner: UserId, message: Uuid) -> Result<SessionId, Problem> {
-    let row = rows::message(reads.pool(), owner.uuid(), message).await?;
-    row.map(|row| SessionId::new(row.session_id))
-        .ok_or_else(|| Problem::not_found("message_not_found", "there is no such message"))
+fn no_message() -> Problem {
+    Problem::not_found("message_not_found", "there is no such message")
 }
 
 /// Which messages, in which order.
@@ -246,7 +245,8 @@ pub(super) async fn list(
         limit: page.limit()?,
     };
     let stale = reads.is_behind(Model::Chat, after.as_ref()).await?;
-    let body = rows::messages(reads.pool(), caller.user.uuid(), session, query).await?.ok_or_else(no_session)?;
+    let page = rows::messages(reads.pool(), caller.user.uuid(), session, query).await?;
+    let body = page.ok_or_else(|| missing(stale, no_session))?;
     Ok(Fresh { body, stale })
 }
 

@@ -25,7 +25,7 @@ use crate::{
     extract::{Id, Query},
     openapi::Problems,
     problem::Problem,
-    read::{After, Model, Reads},
+    read::{After, Model, Reads, missing},
 };
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -57,9 +57,9 @@ pub(super) async fn run_events(
     Id(run_id): Id,
     Query(query): Query<ResumeQuery>,
 ) -> Result<Response, Problem> {
-    reads.is_behind(Model::Chat, after.as_ref()).await?;
+    let stale = reads.is_behind(Model::Chat, after.as_ref()).await?;
     let owner = caller.user;
-    let run = known_run(&reads, owner, run_id).await?;
+    let run = known_run(&reads, owner, run_id).await?.ok_or_else(|| missing(stale, no_run))?;
     let place = streams.enter(caller)?;
     let claimed = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or_default().to_owned());
     let cursor = cursor(claimed.or(query.last_event_id).as_deref(), &run);
@@ -68,14 +68,14 @@ pub(super) async fn run_events(
 }
 
 /// The run, also in the moments between its command and its row.
-async fn known_run(reads: &Reads, owner: UserId, run_id: Uuid) -> Result<rows::Run, Problem> {
+async fn known_run(reads: &Reads, owner: UserId, run_id: Uuid) -> Result<Option<rows::Run>, Problem> {
     for wait_ms in [0, 50, 150, 300] {
         tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
         if let Some(run) = rows::run(reads.pool(), owner.uuid(), run_id).await? {
-            return Ok(run);
+            return Ok(Some(run));
         }
     }
-    Err(no_run())
+    Ok(None)
 }
 
 /// Where the reader stands. A place that does not exist is answered from the start, preceded by `reset`.

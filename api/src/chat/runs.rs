@@ -19,7 +19,7 @@ use crate::{
     idempotency::CommandIdentity,
     openapi::{AfterParam, Problems},
     problem::Problem,
-    read::{After, Fresh, Model, Reads},
+    read::{After, Fresh, Model, Reads, missing},
     request_id::Origin,
 };
 
@@ -51,7 +51,7 @@ pub(super) async fn get(
     Id(id): Id,
 ) -> Result<Fresh<rows::Run>, Problem> {
     let stale = reads.is_behind(Model::Chat, after.as_ref()).await?;
-    let body = rows::run(reads.pool(), caller.user.uuid(), id).await?.ok_or_else(no_run)?;
+    let body = rows::run(reads.pool(), caller.user.uuid(), id).await?.ok_or_else(|| missing(stale, no_run))?;
     Ok(Fresh { body, stale })
 }
 
@@ -74,8 +74,8 @@ pub(super) async fn cancel(
     let session = match whereabouts.of(caller.user, run_id) {
         Some(session) => session,
         None => {
-            reads.is_behind(Model::Chat, after.as_ref()).await?;
-            let run = rows::run(reads.pool(), owner, run_id).await?.ok_or_else(no_run)?;
+            let stale = reads.is_behind(Model::Chat, after.as_ref()).await?;
+            let run = rows::run(reads.pool(), owner, run_id).await?.ok_or_else(|| missing(stale, no_run))?;
             SessionId::new(run.session_id)
         }
     };

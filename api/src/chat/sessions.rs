@@ -18,7 +18,7 @@ use crate::{
     idempotency::{CommandIdentity, IdempotencyKey},
     openapi::{AfterParam, KeyParam, Problems},
     problem::Problem,
-    read::{After, Fresh, Model, PageQuery, Reads},
+    read::{After, Fresh, Model, PageQuery, Reads, missing},
     request_id::Origin,
 };
 
@@ -118,7 +118,8 @@ pub(super) async fn get(
     Id(id): Id,
 ) -> Result<Fresh<rows::Session>, Problem> {
     let stale = reads.is_behind(Model::Chat, after.as_ref()).await?;
-    let body = rows::session(reads.pool(), caller.user.uuid(), id).await?.ok_or_else(no_session)?;
+    let row = rows::session(reads.pool(), caller.user.uuid(), id).await?;
+    let body = row.ok_or_else(|| missing(stale, no_session))?;
     Ok(Fresh { body, stale })
 }
 

@@ -112,13 +112,22 @@ async fn a_read_that_names_ones_own_write_shows_it() {
         assert_eq!(list.body["items"][0]["id"], created.body["id"]);
         assert!(list.headers.get("x-stale").is_none());
     }
-    let never = format!("session:{}:7", Uuid::now_v7());
+    let never_made = Uuid::now_v7();
+    let never = format!("session:{never_made}:7");
     let behind = ann.client().header("x-after", &never).get("/api/v1/sessions?limit=1").await;
     assert_eq!(
         (behind.status, behind.header("x-stale")),
         (StatusCode::OK, "true"),
         "what is there, and that it is old"
     );
+    for path in
+        [format!("sessions/{never_made}"), format!("sessions/{never_made}/messages"), format!("runs/{never_made}")]
+    {
+        let path = format!("/api/v1/{path}");
+        assert_eq!(ann.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
+        let behind = ann.client().header("x-after", &never).get(&path).await;
+        assert_eq!(behind.problem(), (503, "read_model_behind"), "{path}: nobody knows yet that it is not there");
+    }
     let unknown = ann.client().header("x-after", "nonsense").get("/api/v1/sessions").await;
     assert_eq!(unknown.status, StatusCode::OK);
 }

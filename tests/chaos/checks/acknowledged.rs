@@ -12,8 +12,7 @@ use crate::journal::{Answer, Did, Entry, id};
 use crate::upstream::tag_of;
 
 /// Refusals that the plan provokes; any other one is a finding.
-const USUAL: [&str; 5] =
-    ["reply_in_progress", "too_many_replies", "insufficient_credit", "run_not_found", "message_not_found"];
+const USUAL: [&str; 3] = ["reply_in_progress", "too_many_replies", "insufficient_credit"];
 
 /// Once everything is healed, whoever keeps asking is told what came of it, and nobody is refused for no reason.
 pub fn everything_is_answered(evidence: &Evidence) -> Vec<Violation> {
