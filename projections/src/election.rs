@@ -45,7 +45,10 @@ impl Seat {
     }
 
     /// Gives the seat back at once; dropping it does so when the server notices.
-    pub(crate) async fn leave(self) {
+    pub(crate) async fn leave(mut self) {
+        // A connection that is closed is noticed a little later.
+        let unlock = sqlx::query("SELECT pg_advisory_unlock_all()").execute(&mut self.connection);
+        let _ = timeout(LOOK_TIMEOUT, unlock).await;
         let _ = timeout(LOOK_TIMEOUT, self.connection.close()).await;
     }
 }

@@ -10,10 +10,11 @@ mod fill;
 mod schema;
 mod switch;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use serde::Serialize;
 use sqlx::PgPool;
+use tokio::time::{Instant, sleep};
 use vault::Vault;
 
 pub use self::compare::{Compared, Difference, DifferenceKind, ParkedAggregate};
@@ -22,6 +23,9 @@ use self::{
     schema::{Found, Schemas},
 };
 use crate::{checkpoint, election::Seat, error::RunError, projector::Projector, read_model::ReadModel};
+
+/// How long another rebuild of the same projection is waited for.
+const SEAT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How a rebuild works.
 #[derive(Debug, Clone, Copy)]
@@ -160,6 +164,20 @@ pub async fn verify(
     compared
 }
 
+/// The server needs a moment to notice that an earlier run was killed.
+async fn take_seat(pool: &PgPool, schemas: &Schemas<'_>) -> Result<Seat, RebuildError> {
+    let begun = Instant::now();
+    loop {
+        match Seat::take(pool, schemas.beside.name()).await? {
+            Some(seat) => return Ok(seat),
+            None if begun.elapsed() > SEAT_PATIENCE => {
+                return Err(RebuildError::Busy(schemas.live.name().to_owned()));
+            }
+            None => sleep(SEAT_PATIENCE / 10).await,
+        }
+    }
+}
+
 impl<'r> Rebuild<'r> {
     /// Takes the seat and finds or makes the tables.
     async fn begin(
@@ -170,8 +188,7 @@ impl<'r> Rebuild<'r> {
         tell: Tell<'r>,
     ) -> Result<Self, RebuildError> {
         let schemas = Schemas::new(ReadModel::live(&**projector), ReadModel::beside(&**projector));
-        let seat = Seat::take(pool, schemas.beside.name()).await?;
-        let seat = seat.ok_or_else(|| RebuildError::Busy(schemas.live.name().to_owned()))?;
+        let seat = take_seat(pool, &schemas).await?;
         let mut rebuild = Self { pool, vault, projector, schemas, options, seat, tell };
         let found = rebuild.schemas.find(pool).await?;
         let start = match found {
