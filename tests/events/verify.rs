@@ -62,6 +62,7 @@ async fn a_sound_log_and_its_stream_are_found_sound_and_nothing_is_changed() {
 
 #[tokio::test]
 async fn every_fault_of_the_log_is_found_and_named() {
+    // tidy: long because it is the table of all faults
     let house = lived_in().await;
     let charged = {
         let copy = house.database.copy().await;
