@@ -7,6 +7,7 @@ mod asyncapi;
 mod events;
 mod events_page;
 mod headers;
+mod metrics_page;
 mod stored;
 mod words;
 
@@ -43,6 +44,7 @@ pub(crate) fn write(root: &Path) -> anyhow::Result<()> {
     let files = [
         ("docs/asyncapi.json", pretty(&asyncapi::document(&published)?)?),
         ("docs/EVENTS.md", events_page::page(&published)?),
+        ("docs/METRICS.md", metrics_page::page()?),
         ("docs/openapi.json", openapi()?),
     ];
     for (name, text) in files {

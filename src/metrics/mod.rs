@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
+use crate::console;
 use crate::node::Node;
 
 /// Bounds of histograms of seconds: from a cache hit to a slow model.
@@ -62,6 +63,7 @@ pub(crate) async fn start(
     let handle = recorder()?;
     if let Some(address) = config.metrics_addr {
         let listener = listener::bind(address).await?;
+        console(&format!("Metrics: http://{}/metrics", listener.local_addr()?));
         tasks.spawn(listener::serve(listener, handle.clone(), cancel.clone()));
     }
     tasks.spawn(samples::take(node.clone(), cancel.clone()));

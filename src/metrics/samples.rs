@@ -59,7 +59,7 @@ pub(super) async fn take(node: Node, cancel: CancellationToken) -> anyhow::Resul
         let (pool, client) = (&node.read_pool, &node.nats);
         tokio::join!(
             look("projections", lags(pool)),
-            look("sequencer", one(pool, UNSEQUENCED, "unsequenced_seconds")),
+            look("sequencer", unsequenced(pool)),
             look("jobs", jobs(pool, &mut jobs_seen)),
             look("holds", holds(pool)),
             look("dead letters", dead_letters(pool)),
@@ -99,9 +99,9 @@ async fn lags(pool: &PgPool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn one(pool: &PgPool, query: &'static str, name: &'static str) -> anyhow::Result<()> {
-    let value: f64 = sqlx::query_scalar(query).fetch_one(pool).await?;
-    metrics::gauge!(name).set(value);
+async fn unsequenced(pool: &PgPool) -> anyhow::Result<()> {
+    let seconds: f64 = sqlx::query_scalar(UNSEQUENCED).fetch_one(pool).await?;
+    metrics::gauge!("unsequenced_seconds").set(seconds);
     Ok(())
 }
 

@@ -600,7 +600,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Prometheus text. */
+        /** Prometheus text; 404 where metrics have an address of their own. */
         get: operations["metrics"];
         put?: never;
         post?: never;
