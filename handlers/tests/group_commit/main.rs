@@ -1,5 +1,5 @@
 //! Group commit on real Postgres: each rule of the committer has a test here that fails without it.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the failure report")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in tests a panic is the failure report")]
 
 mod failing;
 mod groups;
