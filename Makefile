@@ -20,7 +20,7 @@ run: kit page ## Fetch, build and start everything; open http://127.0.0.1:8080
 test: kit page tools-cargo-nextest ## Everything that CI runs, on private services of its own
 	cd web && npm test
 	@# In one go: the services are started by what is tested, and one choice of features is compiled once.
-	cargo build --locked --workspace --bins --tests
+	cargo build --locked --workspace --bins --tests --examples
 	$(SERVICES) cargo nextest run --workspace --locked
 	python3 tests/compat/run.py
 	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run e2e
@@ -53,7 +53,7 @@ coverage: kit page tools-cargo-nextest tools-cargo-llvm-cov ## Which lines the R
 	cargo build --locked --bins --package oblivious
 	$(SERVICES) cargo llvm-cov nextest --workspace --locked --html --output-dir coverage
 
-bench: bench-write-path ## Measure against named baselines into bench/RESULTS.md; wants a quiet machine
+bench: bench-write-path bench-rebuild ## Measure against named baselines into bench/RESULTS.md; wants a quiet machine
 
 bench-%: kit page # one of them
 	cargo build --release --locked --bins --package oblivious --package bench

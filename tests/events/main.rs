@@ -2,6 +2,10 @@
 //! nothing. With the real executable and real servers.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
+// Its own tests run here: with tests of its own, cargo would no longer build the example as a program.
+#[expect(dead_code, reason = "the program uses the rest of it")]
+#[path = "../../examples/subscriber/books.rs"]
+mod books;
 #[path = "../house/mod.rs"]
 mod house;
 
