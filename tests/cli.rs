@@ -41,6 +41,7 @@ fn every_command_explains_itself() {
         "migrate",
         "prepare",
         "openapi",
+        "asyncapi",
         "events",
         "dead-letters",
         "rebuild",
