@@ -4,7 +4,7 @@
 //! Promise: the seed gives the schedule. A failure names the seed, what it is about and what was expected, and its logs,
 //! plan and tables are kept: `make chaos SEED=n RUNS=1` does the same again. `make chaos RUNS=200` is a long series;
 //! every build runs two fixed seeds and a random one.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
+#![expect(clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
 #![expect(unreachable_pub, reason = "the modules of one test")]
 #![expect(clippy::print_stdout, reason = "a long series says how far it is")]
 

@@ -193,7 +193,7 @@ mod tests {
     use super::super::sample::{self, RUN, SESSION, USER};
     use super::*;
 
-    fn of<'e>(evidence: &'e mut Evidence, wanted: impl Fn(&Did) -> bool) -> &'e mut Entry {
+    fn of(evidence: &mut Evidence, wanted: impl Fn(&Did) -> bool) -> &mut Entry {
         evidence.journal.iter_mut().find(|entry| wanted(&entry.did)).unwrap()
     }
 
