@@ -61,7 +61,7 @@ pub(super) struct Hold {
 pub(super) enum Now {
     AsStored,
     Extended(DateTime<Utc>),
-    Made(HoldRecord),
+    Made(Box<HoldRecord>),
     Gone,
 }
 
@@ -167,7 +167,7 @@ impl Rows {
         if !matches!(hold.now, Now::Gone) {
             return Err(ProjectionError::RowExists);
         }
-        hold.now = Now::Made(record);
+        hold.now = Now::Made(Box::new(record));
         Ok(())
     }
 

@@ -33,7 +33,7 @@ impl Rows {
             }
             match &hold.now {
                 Now::Extended(expires_at) => extended.push((*owner, *id, *expires_at)),
-                Now::Made(record) => made.push(record),
+                Now::Made(record) => made.push(&**record),
                 Now::AsStored | Now::Gone => {}
             }
         }

@@ -44,7 +44,7 @@ enum Attempt {
 
 /// A time-out of waiting, or a deadlock that was found after all.
 fn in_the_way(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     code.is_some_and(|code| ["57014", "55P03", "40P01"].contains(&&*code))
 }
 
