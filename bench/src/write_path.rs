@@ -1,6 +1,6 @@
 //! Commands per second, ours beside stock postgres-es and raw inserts, and the lag from commit to projected row.
 //!
-//! Promise: everybody writes into a copy of the same seeded tables on the same server in the same run, and takes turns
+//! Promise: everybody writes into the same table on the same server in the same run, on wallets alike, and takes turns
 //! within each field, so that noise hits all alike; figures are medians over the rounds; what was counted as committed
 //! is found in the tables afterwards, or the run fails. Nothing of ours is left out: each command of ours is hashed,
 //! decided, stored with its outcome and its metadata, and answered.
@@ -12,7 +12,6 @@ mod measure;
 mod report;
 mod wallets;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -21,8 +20,7 @@ use nats::Outcome;
 
 use crate::Common;
 use crate::results::{Section, Server, note};
-use contestant::Contestant;
-use house::{House, Process};
+use house::{Entrant, House, Process, Sets};
 use measure::{Measured, Span};
 use wallets::{Choice, Stored, Wallets};
 
@@ -78,7 +76,8 @@ impl Plan {
         let all = [(1, 3), (16, 1), (64, 3), (256, 1)].map(column);
         Self {
             baseline_connections,
-            fields: [(10_000, 10), (1000, 1000)],
+            // 400 wallets of 1,000 events are what the cache holds by its estimate of 160 bytes an event.
+            fields: [(10_000, 10), (400, 1000)],
             columns: if options.callers.is_empty() { all.into() } else { chosen.collect() },
             span: Span { warm_up: Duration::from_millis(500), measured: Duration::from_secs(2) },
             lag: lag::Pace { per_second: 300, warm_up: Duration::from_secs(3), measured: Duration::from_secs(20) },
@@ -114,16 +113,16 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let plan = Plan::of(options);
     let server = Server::ask(&testkit::database().await.pool, common).await?;
     note(&format!("{server}; seeding the wallets"));
-    let wallets = plan.fields.map(|(many, prior)| Arc::new(Wallets::new(many, prior)));
-    let house = House::open(&wallets).await?;
+    let sets = plan.fields.map(|(many, prior)| Sets::new(many, prior));
+    let house = House::open(&sets).await?;
     let mut findings = Findings {
         event_bytes: Stored::of_one_call()?.average_bytes(),
         fields: vec![],
         cold_ms: vec![],
         lag: lag::measure(plan.lag).await?,
     };
-    for wallets in &wallets {
-        compare(&house, wallets, &plan, &mut findings).await?;
+    for sets in &sets {
+        compare(&house, sets, &plan, &mut findings).await?;
     }
     note(&format!("measured in {:.0} s", began.elapsed().as_secs_f64()));
     let body = report::body(&server, &plan, &findings);
@@ -131,30 +130,32 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// All columns of both fields with these wallets.
-async fn compare(house: &House, wallets: &Arc<Wallets>, plan: &Plan, findings: &mut Findings) -> anyhow::Result<()> {
-    let before = house.stored().await?;
-    let (contestants, process) = house.contestants(wallets, plan.baseline_connections).await?;
-    findings.cold_ms.push((wallets.prior, warm(&process, wallets).await?));
-    let mut committed = vec![0; contestants.len()];
+async fn compare(house: &House, sets: &Sets, plan: &Plan, findings: &mut Findings) -> anyhow::Result<()> {
+    let (entrants, process) = house.entrants(sets, plan.baseline_connections).await?;
+    findings.cold_ms.push((sets.ours.prior, warm(&process, &sets.ours).await?));
+    let mut before = vec![];
+    for wallets in [&sets.stock, &sets.raw, &sets.ours] {
+        before.push(house.stored(wallets).await?);
+    }
+    let mut committed = vec![0; entrants.len()];
     for many in [true, false] {
         let mut field = Field {
-            wallets: if many { wallets.many() } else { 1 },
-            prior: wallets.prior,
-            names: contestants.iter().map(|contestant| contestant.name()).collect(),
+            wallets: if many { sets.ours.many() } else { 1 },
+            prior: sets.ours.prior,
+            names: entrants.iter().map(|entrant| entrant.contestant.name()).collect(),
             columns: vec![],
         };
         for column in &plan.columns {
             note(&format!("{} wallets of {} events, {} callers", field.wallets, field.prior, column.callers));
-            let measured = take_turns(&contestants, wallets, many, *column, plan.span, &mut committed).await?;
+            let measured = take_turns(&entrants, many, *column, plan.span, &mut committed).await?;
             field.columns.push((column.callers, measured));
         }
         findings.fields.push(field);
     }
     process.stop().await?;
-    let after = house.stored().await?;
     let expected = [committed[0], committed[1] + committed[2], committed[3] + committed[4]];
-    for ((before, after), expected) in before.into_iter().zip(after).zip(expected) {
-        let stored = after - before;
+    for ((wallets, before), expected) in [&sets.stock, &sets.raw, &sets.ours].into_iter().zip(before).zip(expected) {
+        let stored = house.stored(wallets).await? - before;
         anyhow::ensure!(stored == expected, "{expected} events were counted as committed and {stored} are stored");
     }
     Ok(())
@@ -162,16 +163,15 @@ async fn compare(house: &House, wallets: &Arc<Wallets>, plan: &Plan, findings: &
 
 /// Everybody once, then everybody again; of each the median.
 async fn take_turns(
-    contestants: &[Arc<dyn Contestant>],
-    wallets: &Arc<Wallets>,
+    entrants: &[Entrant],
     many: bool,
     column: Column,
     span: Span,
     committed: &mut [u64],
 ) -> anyhow::Result<Vec<Measured>> {
-    let mut rounds = vec![vec![]; contestants.len()];
+    let mut rounds = vec![vec![]; entrants.len()];
     for _ in 0..column.rounds {
-        for (place, contestant) in contestants.iter().enumerate() {
+        for (place, Entrant { contestant, wallets }) in entrants.iter().enumerate() {
             let choice = if many { Choice::AnyOf(wallets.many()) } else { Choice::One(wallets.fresh()?) };
             let measured = measure::measure(contestant, wallets, choice, column.callers, span).await?;
             committed[place] += measured.committed;

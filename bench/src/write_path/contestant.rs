@@ -289,19 +289,6 @@ fn appended(outcome: Outcome) -> anyhow::Result<bool> {
 
 /// `command` as the API sends it.
 pub(crate) fn message(wallet: &str, verb: &str, command: &WalletCommand) -> anyhow::Result<CommandMessage> {
-    Ok(CommandMessage {
-        command_id: Uuid::now_v7(),
-        capability: Wallet::CAPABILITY.to_owned(),
-        aggregate: Wallet::TYPE.to_owned(),
-        verb: verb.to_owned(),
-        aggregate_id: wallet.to_owned(),
-        actor: wallets::ACTOR.to_owned(),
-        tenant: wallets::TENANT.to_owned(),
-        correlation_id: Uuid::now_v7(),
-        causation_id: None,
-        deadline: None,
-        traceparent: None,
-        fingerprint: None,
-        body: serde_json::to_value(command)?,
-    })
+    let kind = (Wallet::CAPABILITY, Wallet::TYPE, verb);
+    Ok(CommandMessage::new(kind, wallet, wallets::ACTOR, serde_json::to_value(command)?))
 }

@@ -24,71 +24,89 @@ pub(crate) const OUR_CONNECTIONS: u32 = 27;
 /// As `oblivious` does.
 pub(crate) const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// One copy of the same wallets for each way of writing; ours share one.
+/// The table that all write into, each way on wallets of its own.
 pub(crate) struct House {
-    stock: TestDatabase,
-    raw: TestDatabase,
-    ours: TestDatabase,
+    database: TestDatabase,
     nats: TestNats,
     master: MasterKey,
 }
 
+/// Wallets with as many events before, a set for each way of writing.
+pub(crate) struct Sets {
+    pub(crate) stock: Arc<Wallets>,
+    /// Nobody reads them, so only their places are what they would be.
+    pub(crate) raw: Arc<Wallets>,
+    pub(crate) ours: Arc<Wallets>,
+}
+
+impl Sets {
+    pub(crate) fn new(many: usize, prior: u32) -> Self {
+        let set = || Arc::new(Wallets::new(many, prior));
+        Self { stock: set(), raw: set(), ours: set() }
+    }
+}
+
+/// Somebody who takes turns, and where.
+pub(crate) struct Entrant {
+    pub(crate) contestant: Arc<dyn Contestant>,
+    pub(crate) wallets: Arc<Wallets>,
+}
+
 impl House {
-    /// Seeds all wallets once and copies the database.
+    /// Seeds all wallets.
     ///
     /// # Errors
     /// The server is away.
-    pub(crate) async fn open(wallets: &[Arc<Wallets>]) -> anyhow::Result<Self> {
-        let (ours, nats) = tokio::join!(testkit::database(), testkit::nats());
-        for wallets in wallets {
-            wallets.seed(&ours.pool).await?;
+    pub(crate) async fn open(sets: &[Sets]) -> anyhow::Result<Self> {
+        let (database, nats) = tokio::join!(testkit::database(), testkit::nats());
+        for set in sets {
+            set.stock.seed(&database.pool).await?;
+            set.ours.seed(&database.pool).await?;
         }
         // What a server that has been running for a while has done already.
-        sqlx::query("VACUUM (FREEZE, ANALYZE) events").execute(&ours.pool).await?;
-        let (stock, raw) = (ours.copy().await, ours.copy().await);
-        Ok(Self { stock, raw, ours, nats, master: MasterKey::generate()? })
+        sqlx::query("VACUUM (FREEZE, ANALYZE) events").execute(&database.pool).await?;
+        Ok(Self { database, nats, master: MasterKey::generate()? })
     }
 
-    /// The contestants for one set of wallets, with cold caches, in the order in which they take turns.
+    /// Everybody for one set of wallets, with cold caches, in the order in which they take turns.
     ///
     /// # Errors
     /// A server is away.
-    pub(crate) async fn contestants(
+    pub(crate) async fn entrants(
         &self,
-        wallets: &Wallets,
+        sets: &Sets,
         baseline_connections: u32,
-    ) -> anyhow::Result<(Vec<Arc<dyn Contestant>>, Process)> {
-        let baseline = async |database: &TestDatabase| {
+    ) -> anyhow::Result<(Vec<Entrant>, Process)> {
+        let baseline = async || {
             // A connection is asked whether it lives before it is used, unless told not to: here nobody dies.
             let pool = pool(baseline_connections).test_before_acquire(false);
-            anyhow::Ok(pool.connect_with(options(database)?).await?)
+            anyhow::Ok(pool.connect_with(options(&self.database)?).await?)
         };
-        let rows = Rows::new(baseline(&self.raw).await?, wallets)?;
-        let process = Process::start(&self.ours, &self.nats, &self.master).await?;
-        let contestants: Vec<Arc<dyn Contestant>> = vec![
-            Arc::new(Stock::new(baseline(&self.stock).await?)),
-            Arc::new(Single(rows.clone())),
-            Arc::new(Grouped::new(&rows)),
-            Arc::new(Direct::new(process.bus.clone())),
-            Arc::new(Queued { client: process.client.clone() }),
+        let process = Process::start(&self.database, &self.nats, &self.master).await?;
+        let rows = Rows::new(baseline().await?, &sets.raw)?;
+        let entrant = |contestant, wallets: &Arc<Wallets>| Entrant { contestant, wallets: Arc::clone(wallets) };
+        let entrants = vec![
+            entrant(Arc::new(Stock::new(baseline().await?)), &sets.stock),
+            entrant(Arc::new(Single(rows.clone())), &sets.raw),
+            entrant(Arc::new(Grouped::new(&rows)), &sets.raw),
+            entrant(Arc::new(Direct::new(process.bus.clone())), &sets.ours),
+            entrant(Arc::new(Queued { client: process.client.clone() }), &sets.ours),
         ];
-        Ok((contestants, process))
+        Ok((entrants, process))
     }
 
-    /// How many events each database holds of these wallets: stock, raw, ours.
+    /// How many events of these wallets are stored.
     ///
     /// # Errors
     /// The server is away.
-    pub(crate) async fn stored(&self) -> anyhow::Result<[u64; 3]> {
-        let count = async |database: &TestDatabase| {
-            let pool = pool(1).connect_with(options(database)?).await?;
-            let count: i64 = sqlx::query_scalar("SELECT count(*) FROM events WHERE aggregate_type = $1")
+    pub(crate) async fn stored(&self, wallets: &Wallets) -> anyhow::Result<u64> {
+        let count: i64 =
+            sqlx::query_scalar("SELECT count(*) FROM events WHERE aggregate_type = $1 AND aggregate_id = ANY ($2)")
                 .bind(Wallet::TYPE)
-                .fetch_one(&pool)
+                .bind(wallets.ids())
+                .fetch_one(&self.database.pool)
                 .await?;
-            anyhow::Ok(u64::try_from(count)?)
-        };
-        Ok([count(&self.stock).await?, count(&self.raw).await?, count(&self.ours).await?])
+        Ok(u64::try_from(count)?)
     }
 }
 

@@ -51,13 +51,14 @@ fn method(server: &Server, plan: &Plan, event_bytes: usize) -> String {
         "{server}; a nats-server with JetStream on disk; they, the callers and the contestants share this machine.\n\n\
          - A command is half of a paid call: credit is held (`Hold`), then settled (`ChargeTokens`). Each is one event of \
          about {event_bytes} bytes beside its metadata. A caller waits for the answer before its next command.\n\
-         - Everybody has a copy of the same tables with all indexes, and takes turns: {}, each after {} ms of warm-up; \
-         figures are medians. Wallets are drawn at random. One alone is a fresh one in each turn and grows while it is \
-         used.\n\
+         - Everybody writes into the same table with all its indexes, on wallets of their own, and takes turns: {}, each \
+         after {} ms of warm-up; figures are medians. Wallets are drawn at random. One alone is a fresh one in each turn \
+         and grows while it is used.\n\
          - Stock postgres-es tries again at once after a conflict; what succeeded counts, and its latency is that of all \
          tries. The raw inserts neither read nor decide: they are what committing costs in that way.\n\
-         - Baselines have {} connections. Ours has {OUR_CONNECTIONS} and {} MiB of cache, the defaults \
-         of `oblivious`; it has met every wallet once, as a process that runs for a while has.\n",
+         - Baselines have {} connections. Ours has {OUR_CONNECTIONS} and {} MiB of cache, the defaults of `oblivious`; it \
+         has met every wallet once, as a process that runs for a while has. 400 wallets of 1,000 events are what that \
+         cache holds by its own estimate; what a wallet costs that is not there is told below.\n",
         turns.join(", "),
         plan.span.warm_up.as_millis(),
         plan.baseline_connections,

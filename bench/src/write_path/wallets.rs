@@ -17,7 +17,7 @@ use sqlx::PgPool;
 use uuid::Uuid;
 
 /// Wallets for measurements that use one alone.
-const ALONE: usize = 64;
+const ALONE: usize = 20;
 
 /// Wallets with the same number of events before anybody begins.
 pub(crate) struct Wallets {
@@ -36,6 +36,10 @@ impl Wallets {
 
     pub(crate) const fn many(&self) -> usize {
         self.many
+    }
+
+    pub(crate) fn ids(&self) -> &[String] {
+        &self.ids
     }
 
     pub(crate) fn id(&self, index: usize) -> &str {
@@ -103,7 +107,7 @@ pub(crate) fn metadata(command_id: Uuid, correlation_id: Uuid) -> Value {
 }
 
 pub(crate) const ACTOR: &str = "user:0197a0c0-0000-7000-8000-000000000001";
-pub(crate) const TENANT: &str = "default";
+const TENANT: &str = "default";
 
 /// One event as it is stored.
 pub(crate) struct Row {
