@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use sqlx::{Connection as _, PgConnection, PgPool};
-use vault::{Place, Vault, VaultError};
+use vault::{Vault, VaultError};
 
 use crate::{
     checkpoint::{self, Checkpoint},
@@ -62,13 +62,19 @@ impl Batch {
     ) -> Result<Self, VaultError> {
         let places = logged.iter().map(|e| Checkpoint { epoch: e.epoch, position: e.position }).collect();
         let handled = logged.into_iter().filter(|e| projector.handles(&e.aggregate_type)).map(ProjectedEvent::from);
-        let events = open_all(vault, handled.collect()).await?;
-        Ok(Self { places, events })
+        Self::of(vault, places, handled.collect()).await
     }
 
-    /// The position of its last event.
-    pub(crate) fn last(&self) -> Option<i64> {
-        self.places.last().map(|place| place.position)
+    /// Consecutive `places`, and the events among them that the projector handles.
+    ///
+    /// # Errors
+    /// The key store is away.
+    pub(crate) async fn of(
+        vault: &Vault,
+        places: Vec<Checkpoint>,
+        handled: Vec<ProjectedEvent>,
+    ) -> Result<Self, VaultError> {
+        Ok(Self { places, events: open_all(vault, handled).await? })
     }
 }
 
@@ -81,9 +87,7 @@ pub(crate) async fn open_all(vault: &Vault, events: Vec<ProjectedEvent>) -> Resu
 }
 
 async fn open_one(vault: &Vault, mut event: ProjectedEvent) -> Result<Opened, VaultError> {
-    let place =
-        Place { aggregate_type: &event.aggregate_type, aggregate_id: &event.aggregate_id, sequence: event.sequence };
-    let fault = match vault.unseal(&place, &mut event.payload).await {
+    let fault = match event.open(vault).await {
         Ok(()) => None,
         Err(error @ VaultError::Damaged { .. }) => Some(ProjectionError::Sealed(error)),
         Err(error) => return Err(error),

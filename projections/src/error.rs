@@ -8,6 +8,9 @@ pub enum RunError {
     /// Events are missing between what was applied and what came. Nothing is skipped.
     #[error("a gap: after position {after} came {found}")]
     Gap { after: i64, found: i64 },
+    /// The log names an event that is not there.
+    #[error("the event at position {position} is missing")]
+    Missing { position: i64 },
     #[error("the database is away: {0}")]
     Database(#[from] sqlx::Error),
     #[error("events could not be opened: {0}")]

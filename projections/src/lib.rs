@@ -16,6 +16,7 @@ mod error;
 pub mod log;
 pub mod page;
 mod parking;
+mod payload;
 pub mod projector;
 mod read_model;
 pub mod read_your_writes;

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use sqlx::{FromRow, PgPool, Row as _, postgres::PgRow, types::Json};
+use sqlx::{FromRow, PgPool, Row as _, postgres::PgRow};
 use vault::Vault;
 
 use crate::{
     batch, checkpoint,
     error::RunError,
+    payload::Payload,
     projector::{ProjectedEvent, Touched},
     read_model::ReadModel,
 };
@@ -113,7 +114,7 @@ async fn retry(
 /// The events of a parked aggregate from the failed one on, in order, as stored.
 async fn waiting_events(pool: &PgPool, key: &ParkedKey) -> sqlx::Result<Vec<ProjectedEvent>> {
     let rows = sqlx::query(
-        "SELECT l.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version, e.payload \
+        "SELECT l.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version, e.payload::text \
          FROM event_log l JOIN events e USING (aggregate_type, aggregate_id, sequence) \
          WHERE l.aggregate_type = $1 AND l.aggregate_id = $2 AND l.position >= $3 ORDER BY l.sequence LIMIT $4",
     )
@@ -135,7 +136,7 @@ pub(crate) fn stored_event(row: &PgRow) -> sqlx::Result<ProjectedEvent> {
         sequence: row.try_get("sequence")?,
         event_type: row.try_get("event_type")?,
         event_version: row.try_get("event_version")?,
-        payload: row.try_get::<Json<_>, _>("payload")?.0,
+        payload: Payload::Text(row.try_get("payload")?),
     })
 }
 

@@ -8,9 +8,11 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use async_trait::async_trait;
 use cqrs_es::DomainEvent;
-use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
+use vault::{Place, Vault, VaultError};
+
+use crate::payload::Payload;
 
 /// Turns events into the rows of one schema.
 ///
@@ -48,7 +50,7 @@ pub struct ProjectedEvent {
     pub event_type: String,
     pub event_version: String,
     /// With all `$sealed` fields open, or without value where their person was erased.
-    pub payload: Value,
+    pub(crate) payload: Payload,
 }
 
 impl From<nats::LoggedEvent> for ProjectedEvent {
@@ -60,7 +62,7 @@ impl From<nats::LoggedEvent> for ProjectedEvent {
             sequence: event.sequence,
             event_type: event.event_type,
             event_version: event.event_version,
-            payload: event.payload,
+            payload: Payload::Parsed(event.payload),
         }
     }
 }
@@ -83,15 +85,27 @@ impl ProjectedEvent {
     /// # Errors
     /// [`ProjectionError::Undecodable`].
     pub fn decode<E: DomainEvent>(&self) -> Result<E, ProjectionError> {
-        // serde's own message may quote the payload, which is personal.
+        // What serde would say may quote the payload, which is personal.
         let undecodable = || ProjectionError::Undecodable {
             event_type: self.event_type.clone(),
             version: self.event_version.clone(),
         };
-        let (version, payload) = domain::upcast::upcast(&self.event_type, &self.event_version, self.payload.clone());
-        let event = E::deserialize(payload).map_err(|_| undecodable())?;
-        let as_declared = event.event_type() == self.event_type && event.event_version() == version;
-        if as_declared { Ok(event) } else { Err(undecodable()) }
+        let is = |event: &E, version: &str| event.event_type() == self.event_type && event.event_version() == version;
+        if let Some(event) = self.payload.decode::<E>().filter(|event| is(event, &self.event_version)) {
+            return Ok(event);
+        }
+        let (version, payload) = domain::upcast::upcast(&self.event_type, &self.event_version, self.payload.parsed());
+        E::deserialize(payload).ok().filter(|event| is(event, version)).ok_or_else(undecodable)
+    }
+
+    /// Opens all `$sealed` fields of the payload.
+    ///
+    /// # Errors
+    /// The key store is away, or a field was altered or moved.
+    pub async fn open(&mut self, vault: &Vault) -> Result<(), VaultError> {
+        let place =
+            Place { aggregate_type: &self.aggregate_type, aggregate_id: &self.aggregate_id, sequence: self.sequence };
+        self.payload.open(vault, &place).await
     }
 
     /// The aggregate's id where it is a UUID.

@@ -6,7 +6,10 @@ use sqlx::PgPool;
 use tokio::sync::mpsc;
 use vault::Vault;
 
-use super::{Progress, RebuildError, Tell};
+use super::{
+    Progress, RebuildError, Tell,
+    pages::{Page, Pages},
+};
 use crate::{
     batch::{self, Batch},
     checkpoint,
@@ -37,8 +40,9 @@ impl Filler<'_> {
         let mut at = checkpoint::read(self.pool, self.model.name()).await?.position;
         let mut batches = self.batches(at, until);
         while at < until {
-            // Nobody but us moves this checkpoint while we have the seat, so batches come to an end only there.
-            let Some(batch) = batches.recv().await else { break };
+            let Some(batch) = batches.recv().await else {
+                return Err(RunError::Gap { after: at, found: until }.into());
+            };
             if !seat.is_held().await {
                 return Err(RebuildError::SeatLost);
             }
@@ -54,15 +58,8 @@ impl Filler<'_> {
         let (pool, vault, projector) = (self.pool.clone(), self.vault.clone(), self.projector.clone());
         let batch_max = i64::try_from(self.batch_max).unwrap_or(i64::MAX);
         tokio::spawn(async move {
-            let mut after = after;
-            while after < until {
-                let batch = open_next(&pool, &vault, &*projector, (after, until), batch_max).await;
-                let last = batch.as_ref().ok().and_then(Batch::last);
-                if sender.send(batch).await.is_err() {
-                    return;
-                }
-                let Some(last) = last else { return };
-                after = last;
+            if let Err(error) = read_ahead(&pool, &vault, &*projector, (after, until), batch_max, &sender).await {
+                let _ = sender.send(Err(error)).await;
             }
         });
         receiver
@@ -81,16 +78,24 @@ impl Filler<'_> {
     }
 }
 
-/// The next batch of `(after, until]`; `until` is the place of an event.
-async fn open_next(
+/// Sends the batches of `(after, until]` until nobody takes them.
+async fn read_ahead(
     pool: &PgPool,
     vault: &Vault,
     projector: &dyn Projector,
-    (after, until): (i64, i64),
+    (mut after, until): (i64, i64),
     batch_max: i64,
-) -> Result<Batch, RunError> {
-    let mut logged = nats::page_log(pool, after, batch_max.min(until - after)).await?;
-    // Where an epoch jumps there are fewer events than positions.
-    logged.retain(|event| event.position <= until);
-    Ok(Batch::open(vault, projector, logged).await?)
+    sender: &mpsc::Sender<Result<Batch, RunError>>,
+) -> Result<(), RunError> {
+    let pages = Pages::of(pool, projector).await?;
+    while after < until {
+        let Page { places, events } = pages.next((after, until), batch_max).await?;
+        let Some(last) = places.last().map(|place| place.position) else { return Ok(()) };
+        let batch = Batch::of(vault, places, events).await?;
+        if sender.send(Ok(batch)).await.is_err() {
+            return Ok(());
+        }
+        after = last;
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@
 
 mod compare;
 mod fill;
+mod pages;
 mod schema;
 mod switch;
 

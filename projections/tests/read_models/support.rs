@@ -95,8 +95,7 @@ impl World {
             event.aggregate_type == aggregate_type && event.aggregate_id == aggregate_id && event.sequence == sequence
         };
         let mut event = ProjectedEvent::from(logged.into_iter().find(wanted).expect("the event"));
-        let place = Place { aggregate_type, aggregate_id: &aggregate_id, sequence };
-        self.vault.unseal(&place, &mut event.payload).await.unwrap();
+        event.open(&self.vault).await.unwrap();
         let mut tx = self.pool.begin().await.unwrap();
         let path = format!("SET LOCAL search_path = {}, public", projector.name());
         sqlx::query(&path).execute(&mut *tx).await.unwrap();
