@@ -159,6 +159,8 @@ impl<'p> Schemas<'p> {
         let mut connection = pool.acquire().await?;
         let mut tx = connection.begin().await?;
         self.see(&mut tx, &self.live).await?;
+        // Sorted in memory where they fit.
+        tx.execute("SET LOCAL maintenance_work_mem = '256MB'").await?;
         let names = sqlx::query_scalar(INDEXES).bind(self.live.name()).bind(self.beside.name());
         let indexes: Vec<String> = names.fetch_all(&mut *tx).await?;
         self.see(&mut tx, &self.beside).await?;
