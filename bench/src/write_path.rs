@@ -29,7 +29,7 @@ use wallets::{Choice, Stored, Wallets};
 pub(crate) struct Options {
     #[command(flatten)]
     common: Common,
-    /// Only so many callers, separated by commas, one turn each: to look into something.
+    /// Only so many callers, separated by commas, one turn each on fewer wallets: to look into something.
     #[arg(long, value_delimiter = ',', value_name = "COUNT", conflicts_with = "write")]
     callers: Vec<usize>,
     /// Connections of stock postgres-es and of the raw inserts. The default is what serves them best (tried: 16, 27, 64).
@@ -71,17 +71,20 @@ impl Plan {
                 },
             };
         }
-        let chosen = options.callers.iter().map(|callers| (*callers, 1)).map(column);
-        // Targets are judged at 1 and 64 callers.
-        let all = [(1, 3), (16, 1), (64, 3), (256, 1)].map(column);
-        Self {
+        let rest = Self {
             baseline_connections,
             // 400 wallets of 1,000 events are what the cache holds by its estimate of 160 bytes an event.
             fields: [(10_000, 10), (400, 1000)],
-            columns: if options.callers.is_empty() { all.into() } else { chosen.collect() },
+            // Targets are judged at 1 and 64 callers.
+            columns: [(1, 3), (16, 1), (64, 3), (256, 1)].map(column).into(),
             span: Span { warm_up: Duration::from_millis(500), measured: Duration::from_secs(2) },
             lag: lag::Pace { per_second: 300, warm_up: Duration::from_secs(3), measured: Duration::from_secs(20) },
+        };
+        if options.callers.is_empty() {
+            return rest;
         }
+        let columns = options.callers.iter().map(|callers| (*callers, 1)).map(column).collect();
+        Self { fields: [(1000, 10), (100, 1000)], columns, ..rest }
     }
 }
 
