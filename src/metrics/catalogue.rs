@@ -269,7 +269,7 @@ pub(crate) const GROUPS: &[Group] = &[
         ],
     },
     Group {
-        title: "Process",
+        title: "Process (CPU, memory and files on Linux)",
         metrics: &[
             metric(Gauge, "build_info", &["version"], "Always 1: which release runs."),
             metric(
@@ -282,7 +282,6 @@ pub(crate) const GROUPS: &[Group] = &[
             metric(Counter, "process_cpu_seconds_total", &[], "CPU time."),
             metric(Gauge, "process_resident_memory_bytes", &[], "Resident memory."),
             metric(Gauge, "process_virtual_memory_bytes", &[], "Virtual memory."),
-            metric(Gauge, "process_virtual_memory_max_bytes", &[], "The most virtual memory that it may have."),
             metric(Gauge, "process_open_fds", &[], "Open files and connections."),
             metric(Gauge, "process_max_fds", &[], "The most of them."),
             metric(Gauge, "process_threads", &[], "Threads."),

@@ -6,6 +6,7 @@
 
 pub(crate) mod catalogue;
 mod listener;
+mod process;
 mod samples;
 
 use std::sync::OnceLock;

@@ -7,12 +7,12 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use async_nats::jetstream;
-use metrics_process::Collector;
 use nats::streams;
 use sqlx::PgPool;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use super::process;
 use crate::node::Node;
 
 const PERIOD: Duration = Duration::from_secs(10);
@@ -49,12 +49,10 @@ const DEAD_LETTERS: &str = "SELECT count(*) FROM dead_letters WHERE retried_at I
 /// # Errors
 /// None: what is away is looked at again.
 pub(super) async fn take(node: Node, cancel: CancellationToken) -> anyhow::Result<()> {
-    // Its names are described in the catalogue.
-    let process = Collector::default();
     metrics::gauge!("build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
     let mut jobs_seen = HashSet::new();
     loop {
-        process.collect();
+        process::look();
         pools(&node);
         let (pool, client) = (&node.read_pool, &node.nats);
         tokio::join!(
