@@ -229,6 +229,34 @@ async fn of_two_rebuilds_of_a_projection_the_second_is_refused() {
 }
 
 #[tokio::test]
+async fn a_reader_that_does_not_let_go_is_waited_for_while_others_read_and_the_projection_goes_on() {
+    let world = world().await;
+    live_a_little(&world).await;
+    world.project(&ChatProjector).await;
+    let count = "SELECT count(*) FROM chat_v1.messages";
+    let mut reader = world.pool.begin().await.unwrap();
+    let before: i64 = sqlx::query_scalar(count).fetch_one(&mut *reader).await.unwrap();
+    let (heard, mut hear) = tokio::sync::mpsc::unbounded_channel();
+    let mut tell = |progress| heard.send(progress).unwrap();
+    let projector = chat();
+    let running = rebuild(&world.pool, &world.vault, &projector, RebuildOptions::default(), &mut tell);
+    let meanwhile = async {
+        while hear.recv().await != Some(Progress::Switching { attempt: 2 }) {}
+        Talk::start(&world, user(), 0, None).await.ask(None, "still here?").await;
+        world.project(&ChatProjector).await;
+        let other: i64 = sqlx::query_scalar(count).fetch_one(&world.pool).await.unwrap();
+        assert_eq!(other, before + 2);
+        reader.commit().await.unwrap();
+    };
+    let (done, ()) = tokio::join!(running, meanwhile);
+    assert_eq!(done.unwrap().position, nats::last_position(&world.pool).await.unwrap());
+    let after: i64 = sqlx::query_scalar(count).fetch_one(&world.pool).await.unwrap();
+    assert_eq!(after, before + 2);
+    assert_eq!(compared(&world, &chat()).await.difference_count, 0);
+    nothing_is_left(&world).await;
+}
+
+#[tokio::test]
 async fn what_an_earlier_run_has_left_is_thrown_away_if_it_is_not_wanted_or_from_before_a_migration() {
     let world = world().await;
     live_a_little(&world).await;
