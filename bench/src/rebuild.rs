@@ -16,7 +16,7 @@ use sqlx::{Executor as _, PgPool};
 use vault::{MasterKey, Vault};
 
 use crate::Common;
-use crate::results::{Section, Server, Target, machine, note, table};
+use crate::results::{Section, Server, Target, note, table};
 
 /// Events a second that the ledger should reach.
 const AIM: f64 = 50_000.0;
@@ -168,10 +168,10 @@ fn report(server: &Server, seeded: &history::Seeded, paging: Duration, measured:
         })
         .collect();
     format!(
-        "{}. {server}.\n\nA log of {} events: {} of wallets and {} of conversations, of {} people, {} at a time; \
+        "{server}.\n\nA log of {} events: {} of wallets and {} of conversations, of {} people, {} at a time; \
          questions of about {} and answers of about {} characters, sealed. Client and server share the processors. Every \
-         figure is of the whole command: rows, indexes, statistics, switch.\n\n{}\n{parts}\n{}",
-        machine(),
+         figure is of the whole command: rows, indexes, statistics, switch. It looks at every position, but fetches only \
+         the events that it applies; paging fetches all of them.\n\n{}\n{parts}\n{}",
         seeded.events,
         seeded.of_wallets,
         seeded.of_sessions,
