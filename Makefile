@@ -56,8 +56,10 @@ coverage: kit page tools-cargo-nextest tools-cargo-llvm-cov ## Which lines the R
 bench: bench-write-path bench-rebuild ## Measure against named baselines into bench/RESULTS.md; wants a quiet machine
 
 bench-%: kit page # one of them
-	cargo build --release --locked --bins --package oblivious --package bench
-	target/release/oblivious with-services --durable -- target/release/bench $* --write
+	@# Only what is measured has to be fast; the tests have built what starts the server.
+	cargo build --locked --bin oblivious
+	cargo build --release --locked --package bench
+	target/debug/oblivious with-services --durable -- target/release/bench $* --write
 
 web-bench: kit page ## Bytes, accessibility and streaming cost of the page, measured in Chromium
 	cargo build --release --locked --bins --package oblivious --package testkit

@@ -32,8 +32,8 @@ pub(crate) struct Options {
     /// Only so many callers, separated by commas, one turn each on fewer wallets: to look into something.
     #[arg(long, value_delimiter = ',', value_name = "COUNT", conflicts_with = "write")]
     callers: Vec<usize>,
-    /// Connections of stock postgres-es and of the raw inserts. The default is what serves them best (tried: 16, 27, 64).
-    #[arg(long, value_name = "COUNT", default_value_t = 64)]
+    /// Connections of stock postgres-es and of the raw inserts. The default is what serves them best (tried: 10, 32, 64).
+    #[arg(long, value_name = "COUNT", default_value_t = 32)]
     baseline_connections: u32,
 }
 

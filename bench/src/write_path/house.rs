@@ -1,6 +1,7 @@
 //! The databases, servers and processes of the comparison.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::Decider as _;
 use domain::billing::Wallet;
@@ -110,9 +111,10 @@ impl House {
     }
 }
 
-/// All connections are opened at once: signing in is not measured.
+/// All connections are opened at once: signing in is not measured. Who waits for one in a long row is not turned away.
 fn pool(connections: u32) -> PgPoolOptions {
-    PgPoolOptions::new().max_connections(connections).min_connections(connections)
+    let patience = Duration::from_secs(120);
+    PgPoolOptions::new().max_connections(connections).min_connections(connections).acquire_timeout(patience)
 }
 
 fn options(database: &TestDatabase) -> anyhow::Result<PgConnectOptions> {
