@@ -73,8 +73,8 @@ impl Plan {
         }
         let rest = Self {
             baseline_connections,
-            // 400 wallets of 1,000 events are what the cache holds by its estimate of 160 bytes an event.
-            fields: [(10_000, 10), (400, 1000)],
+            // So many of 1,000 events stay in the cache, by its estimate of 160 bytes an event, while they grow.
+            fields: [(10_000, 10), (250, 1000)],
             // Targets are judged at 1 and 64 callers.
             columns: [(1, 3), (16, 1), (64, 3), (256, 1)].map(column).into(),
             span: Span { warm_up: Duration::from_millis(500), measured: Duration::from_secs(2) },

@@ -57,8 +57,8 @@ fn method(server: &Server, plan: &Plan, event_bytes: usize) -> String {
          - Stock postgres-es tries again at once after a conflict; what succeeded counts, and its latency is that of all \
          tries. The raw inserts neither read nor decide: they are what committing costs in that way.\n\
          - Baselines have {} connections. Ours has {OUR_CONNECTIONS} and {} MiB of cache, the defaults of `oblivious`; it \
-         has met every wallet once, as a process that runs for a while has. 400 wallets of 1,000 events are what that \
-         cache holds by its own estimate; what a wallet costs that is not there is told below.\n",
+         has met every wallet once, as a process that runs for a while has. Of 1,000 events there are only so many \
+         wallets as that cache holds by its own estimate; what one costs that is not there is told below.\n",
         turns.join(", "),
         plan.span.warm_up.as_millis(),
         plan.baseline_connections,
