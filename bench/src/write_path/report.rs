@@ -14,6 +14,9 @@ const GROUPED: usize = 2;
 const DIRECT: usize = 3;
 const QUEUED: usize = 4;
 
+/// Beyond it the other one did not compete.
+const MAX_RATIO: f64 = 1e6;
+
 pub(super) fn body(server: &Server, plan: &Plan, findings: &Findings) -> String {
     let mut text = method(server, plan, findings.event_bytes);
     for field in &findings.fields {
@@ -100,7 +103,11 @@ fn figures(field: &Field) -> String {
         ("ours ÷ raw, `UNNEST`", DIRECT, GROUPED),
         ("ours through `COMMANDS` ÷ stock", QUEUED, STOCK),
     ] {
-        rows.push(row(name, &|all| format!("{:.2}", ratio(all, ours, theirs))));
+        rows.push(row(name, &|all| match ratio(all, ours, theirs) {
+            // They got nothing done in time.
+            ratio if ratio > MAX_RATIO => "–".to_owned(),
+            ratio => format!("{ratio:.2}"),
+        }));
     }
     if field.wallets == 1 {
         rows.push(row("lost tries of stock for each success", &|all| format!("{:.1}", all[STOCK].conflicts_each)));
