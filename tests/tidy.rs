@@ -31,8 +31,19 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
     ("projections", &["domain", "nats", "vault"]),
     ("api", &["domain", "metering", "nats", "projections", "relay", "vault", "handlers"]),
 ];
-const MEMBERS: [&str; 11] =
-    ["domain", "vault", "nats", "handlers", "relay", "metering", "projections", "api", "migrations", "testkit", "bench"];
+const MEMBERS: [&str; 11] = [
+    "domain",
+    "vault",
+    "nats",
+    "handlers",
+    "relay",
+    "metering",
+    "projections",
+    "api",
+    "migrations",
+    "testkit",
+    "bench",
+];
 /// They never run in an installation, so they may use what tests use.
 const NOT_SHIPPED: [&str; 2] = ["testkit", "bench"];
 /// A pure crate has no use for them: networks, databases, clocks, randomness, runtimes.
