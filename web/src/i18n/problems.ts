@@ -16,6 +16,7 @@ export const KNOWN_PROBLEMS = [
   "unknown_model",
   "insufficient_credit",
   "queue_full",
+  "read_model_behind",
   "not_found",
   "session_not_found",
   "message_not_found",
