@@ -110,26 +110,14 @@ mod tests {
 
     #[test]
     fn every_token_is_in_one_tier() {
-        let usage = Usage {
-            input_tokens: 100,
-            cached_input_tokens: 30,
-            output_tokens: 50,
-            reasoning_tokens: 20,
-            basis: relay::Basis::Reported,
-        };
+        let usage = Usage::new(100, 50, relay::Basis::Reported).with_parts(30, 20);
         let tokens = Tokens { input: 70, cached_input: 30, output: 30, reasoning: 20 };
         assert_eq!(tokens_of(&usage), (tokens, Basis::Reported));
     }
 
     #[test]
     fn parts_beyond_their_whole_and_absurd_numbers_are_cut_and_called_an_estimate() {
-        let usage = Usage {
-            input_tokens: 10,
-            cached_input_tokens: 30,
-            output_tokens: u64::MAX,
-            reasoning_tokens: 0,
-            basis: relay::Basis::Reported,
-        };
+        let usage = Usage { cached_input_tokens: 30, ..Usage::new(10, u64::MAX, relay::Basis::Reported) };
         let tokens = Tokens { input: 0, cached_input: 10, output: MAX_TOKENS, reasoning: 0 };
         assert_eq!(tokens_of(&usage), (tokens, Basis::Estimated));
     }

@@ -15,7 +15,7 @@ pub enum Basis {
     Estimated,
 }
 
-/// What an answer consumed, in tokens. No part is ever greater than its whole.
+/// What an answer consumed, in tokens. The parts of a side do not overlap and are together never greater than the side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Tokens of the whole prompt: cached ones included, and the template's own where they are known.
@@ -23,11 +23,27 @@ pub struct Usage {
     /// Those of the prompt that the provider had in its cache. Zero where it does not say.
     #[serde(default)]
     pub cached_input_tokens: u64,
+    /// Those of the prompt that the provider wrote to its cache at a price of their own: Anthropic's
+    /// `cache_creation_input_tokens`. Zero where it does not say.
+    #[serde(default)]
+    pub cache_write_input_tokens: u64,
+    /// Those of the prompt that were sound. Zero where nobody says.
+    #[serde(default)]
+    pub audio_input_tokens: u64,
+    /// Those of the prompt that were pictures and have a price of their own. Zero where nobody says.
+    #[serde(default)]
+    pub image_input_tokens: u64,
     /// Tokens of everything that was generated: all choices, tool calls and reasoning included.
     pub output_tokens: u64,
     /// Those of the output that were reasoning. Zero where nobody says.
     #[serde(default)]
     pub reasoning_tokens: u64,
+    /// Those of the output that were sound. Zero where nobody says.
+    #[serde(default)]
+    pub audio_output_tokens: u64,
+    /// Those of the output that were pictures. Zero where nobody says.
+    #[serde(default)]
+    pub image_output_tokens: u64,
     /// How far the numbers can be trusted.
     pub basis: Basis,
 }
@@ -35,18 +51,49 @@ pub struct Usage {
 impl Usage {
     /// A usage of which no parts are known.
     #[must_use]
-    pub fn new(input_tokens: u64, output_tokens: u64, basis: Basis) -> Self {
-        Self { input_tokens, cached_input_tokens: 0, output_tokens, reasoning_tokens: 0, basis }
+    pub const fn new(input_tokens: u64, output_tokens: u64, basis: Basis) -> Self {
+        Self {
+            input_tokens,
+            cached_input_tokens: 0,
+            cache_write_input_tokens: 0,
+            audio_input_tokens: 0,
+            image_input_tokens: 0,
+            output_tokens,
+            reasoning_tokens: 0,
+            audio_output_tokens: 0,
+            image_output_tokens: 0,
+            basis,
+        }
     }
 
-    /// The same with its parts, each cut to its whole.
+    /// The same with the parts that almost every provider tells.
     #[must_use]
     pub fn with_parts(self, cached_input_tokens: u64, reasoning_tokens: u64) -> Self {
-        Self {
-            cached_input_tokens: cached_input_tokens.min(self.input_tokens),
-            reasoning_tokens: reasoning_tokens.min(self.output_tokens),
-            ..self
-        }
+        Self { cached_input_tokens, reasoning_tokens, ..self }.fitted()
+    }
+
+    /// The same with every part cut to what its side has left, in the order of the fields.
+    #[must_use]
+    pub fn fitted(mut self) -> Self {
+        let cut = |whole: u64, parts: [&mut u64; 4]| {
+            let mut left = whole;
+            for part in parts {
+                *part = (*part).min(left);
+                left -= *part;
+            }
+        };
+        let mut none = 0;
+        let input = [
+            &mut self.cached_input_tokens,
+            &mut self.cache_write_input_tokens,
+            &mut self.audio_input_tokens,
+            &mut self.image_input_tokens,
+        ];
+        cut(self.input_tokens, input);
+        let output =
+            [&mut self.reasoning_tokens, &mut self.audio_output_tokens, &mut self.image_output_tokens, &mut none];
+        cut(self.output_tokens, output);
+        self
     }
 
     /// The `usage` object of the compatible API; the basis has no place in it.
@@ -56,8 +103,14 @@ impl Usage {
             "prompt_tokens": self.input_tokens,
             "completion_tokens": self.output_tokens,
             "total_tokens": self.input_tokens.saturating_add(self.output_tokens),
-            "prompt_tokens_details": {"cached_tokens": self.cached_input_tokens},
-            "completion_tokens_details": {"reasoning_tokens": self.reasoning_tokens},
+            "prompt_tokens_details": {
+                "cached_tokens": self.cached_input_tokens,
+                "audio_tokens": self.audio_input_tokens,
+            },
+            "completion_tokens_details": {
+                "reasoning_tokens": self.reasoning_tokens,
+                "audio_tokens": self.audio_output_tokens,
+            },
         })
     }
 }
@@ -70,6 +123,18 @@ mod tests {
     fn a_part_is_never_greater_than_its_whole() {
         let usage = Usage::new(10, 5, Basis::Reported).with_parts(11, 6);
         assert_eq!((usage.cached_input_tokens, usage.reasoning_tokens), (10, 5));
+    }
+
+    #[test]
+    fn parts_of_a_side_are_together_never_greater_than_the_side() {
+        let usage = Usage { cached_input_tokens: 6, cache_write_input_tokens: 3, audio_input_tokens: 5, ..told(10, 5) };
+        let fitted = usage.fitted();
+        let parts = (fitted.cached_input_tokens, fitted.cache_write_input_tokens, fitted.audio_input_tokens);
+        assert_eq!((parts, fitted.image_input_tokens), ((6, 3, 1), 0));
+    }
+
+    fn told(input: u64, output: u64) -> Usage {
+        Usage::new(input, output, Basis::Reported)
     }
 
     #[test]
