@@ -149,6 +149,8 @@ fn offers_of<'c>(channel: &'c Channel, provider: &Arc<dyn Provider>) -> impl Ite
             prices: model.prices,
             costs: model.costs,
             price_version: model.price_version,
+            routing: Arc::default(),
+            traits: Arc::default(),
             created_at: channel.created_at,
         })
     })

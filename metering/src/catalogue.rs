@@ -189,6 +189,8 @@ mod tests {
             prices: Rates::default(),
             costs: Rates::default(),
             price_version: 1,
+            routing: Arc::default(),
+            traits: Arc::default(),
             created_at: chrono::DateTime::UNIX_EPOCH,
         })
     }

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use domain::{
     ChannelId,
     billing::{Basis, Quote, Rates, Tokens},
-    relay::ProviderKind,
+    relay::{ModelTraits, ProviderKind, Routing},
 };
 use relay::{Provider, Usage};
 
@@ -49,6 +49,10 @@ pub struct Offer {
     /// What the provider charges us.
     pub costs: Rates,
     pub price_version: u32,
+    /// Priority, weight, user groups, limits and drain policy of its channel.
+    pub routing: Arc<Routing>,
+    /// Strategy, fallbacks, modalities and capabilities of the model, as this channel states them.
+    pub traits: Arc<ModelTraits>,
     pub created_at: DateTime<Utc>,
 }
 

@@ -44,6 +44,8 @@ impl TestChannels {
                 prices: rates(PRICES),
                 costs: rates(COSTS),
                 price_version: 1,
+                routing: Arc::default(),
+                traits: Arc::default(),
                 created_at: Utc::now(),
             })
         };
@@ -89,6 +91,8 @@ impl ChannelSource for TestChannels {
                     prices: model.prices,
                     costs: model.costs,
                     price_version: model.price_version,
+                    routing: Arc::default(),
+                    traits: Arc::default(),
                     created_at: channel.created_at,
                 })
             }));

@@ -4,6 +4,8 @@
 //! is offered only at a stated price, and each change of a price is a new version, so that any bill can be computed again.
 // tidy: long because an aggregate is read as one specification, from its commands to how events change its state.
 
+pub mod routing;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};

@@ -112,6 +112,8 @@ impl House {
                 prices,
                 costs,
                 price_version: 1,
+                routing: Arc::default(),
+                traits: Arc::default(),
                 created_at: chrono::Utc::now(),
             })
         };
