@@ -1,0 +1,6 @@
+//! The wire dialects, one folder each: what clients and upstreams say, and the model between them.
+//!
+//! Promise: everything here is pure. A dialect knows [`crate::model`] and no other dialect; what several need is in
+//! `common`.
+
+mod common;
