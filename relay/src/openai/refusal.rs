@@ -94,11 +94,11 @@ impl Detail {
 }
 
 fn is_unsafe(word: &str, secret: Option<&str>) -> bool {
-    word.contains("sk-") || word.contains("://") || secret.is_some_and(|secret| word.contains(secret))
+    word.contains("sk-") || word.contains("AIza") || word.contains("://") || secret.is_some_and(|secret| word.contains(secret))
 }
 
 /// The provider's sentence without the key, anything that looks like one, and addresses.
-fn safe_message(message: &str, secret: Option<&str>) -> String {
+pub(crate) fn safe_message(message: &str, secret: Option<&str>) -> String {
     let words = message.split_whitespace().map(|word| if is_unsafe(word, secret) { "[removed]" } else { word });
     let sentence = words.collect::<Vec<_>>().join(" ");
     let printable: String = sentence.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE_CHARS).collect();
@@ -106,7 +106,7 @@ fn safe_message(message: &str, secret: Option<&str>) -> String {
 }
 
 /// A code or the name of a parameter; nothing where it could be anything else.
-fn safe_word(value: &Value, secret: Option<&str>) -> Option<String> {
+pub(crate) fn safe_word(value: &Value, secret: Option<&str>) -> Option<String> {
     let word = match value {
         Value::String(word) => word.clone(),
         Value::Number(number) => number.to_string(),
