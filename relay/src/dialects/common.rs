@@ -1,10 +1,16 @@
-//! What the dialects share: objects that are read field by field, and bytes within addresses.
+//! What the dialects share: objects that are read field by field, bytes within addresses, arguments of tools, and
+//! signatures that travel through a foreign dialect.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::InvalidRequest;
-use crate::model::MediaSource;
+use crate::model::{MediaSource, Opaque};
+use crate::{Dialect, InvalidRequest};
+
+/// Begins a signature of another dialect where a dialect has one field for its own.
+const CARRIED: &str = "carried-";
 
 /// An object that is read field by field. What was taken is gone, so that the rest is what nobody knows; `null` counts
 /// as absent. Its errors name the place and quote nothing.
@@ -91,6 +97,39 @@ pub(crate) fn data_url(media_type: &str, base64: &str) -> String {
     format!("data:{media_type};base64,{base64}")
 }
 
+/// The arguments of a call as the object that most providers want. Text that is no JSON object, as custom tools get it
+/// and as models write it by mistake, becomes the one field `input`.
+pub(crate) fn arguments_object(arguments: &str) -> Value {
+    match serde_json::from_str(arguments) {
+        Ok(object @ Value::Object(_)) => object,
+        _ if arguments.trim().is_empty() => Value::Object(Map::new()),
+        _ => Value::Object(Map::from_iter([("input".to_owned(), Value::from(arguments))])),
+    }
+}
+
+/// A signature as it travels.
+#[derive(Serialize, Deserialize)]
+struct Carried {
+    d: Dialect,
+    v: Value,
+}
+
+/// A signature of another dialect as text, for a dialect that has one text field for its own: a client that gives back
+/// what it got gives back the signature. [`carried_signature`] reads it again.
+pub(crate) fn carry_signature(signature: &Opaque) -> String {
+    let carried = Carried { d: signature.dialect, v: signature.value.clone() };
+    // What was read from JSON can always be written as JSON.
+    let json = serde_json::to_vec(&carried).unwrap_or_default();
+    format!("{CARRIED}{}", URL_SAFE_NO_PAD.encode(json))
+}
+
+/// The signature within a text that [`carry_signature`] made; `None` for every other text.
+pub(crate) fn carried_signature(text: &str) -> Option<Opaque> {
+    let json = URL_SAFE_NO_PAD.decode(text.strip_prefix(CARRIED)?).ok()?;
+    let carried: Carried = serde_json::from_slice(&json).ok()?;
+    Some(Opaque { dialect: carried.d, value: carried.v })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -106,6 +145,22 @@ mod tests {
         assert_eq!(error.param.as_deref(), Some("tools[0].b"));
         assert!(!error.message.contains("secret"));
         assert_eq!(Value::Object(fields.rest()), json!({"d": 1}));
+    }
+
+    #[test]
+    fn a_signature_survives_the_way_through_a_foreign_dialect() {
+        let signature = Opaque { dialect: Dialect::GenerateContent, value: json!("CkQBjz1rXw==") };
+        assert!(carried_signature(&carry_signature(&signature)) == Some(signature));
+        assert!(carried_signature("EqQBCgIYAhIM1gbcDa9GJwZA2b3h").is_none());
+        assert!(carried_signature("carried-###").is_none());
+    }
+
+    #[test]
+    fn arguments_that_are_no_object_become_one() {
+        assert_eq!(arguments_object(r#"{"b":1,"a":2}"#).to_string(), r#"{"b":1,"a":2}"#);
+        assert_eq!(arguments_object(" "), json!({}));
+        assert_eq!(arguments_object("*** Begin Patch"), json!({"input": "*** Begin Patch"}));
+        assert_eq!(arguments_object("[1]"), json!({"input": "[1]"}));
     }
 
     #[test]
