@@ -20,7 +20,7 @@ use metering::{Catalogue, ChannelProvider, ChannelSource, Offer};
 use projections::relay::{self as rows, Channel};
 use relay::local::{Local, LocalConfig};
 use relay::openai::{Limits, OpenAi, OpenAiConfig, SecretString};
-use relay::{AddressPolicy, ChatRequest, Completion, CompletionRequest, Provider, RelayError, ReplyStream, Watched};
+use relay::{AddressPolicy, ChatRequest, Provider, RelayError, ReplyStream, ServedAnswer, ServedCall, Watched};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -179,8 +179,12 @@ impl Provider for InTurn {
         self.account().chat(request, cancel).await
     }
 
-    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError> {
-        self.account().complete(request, cancel).await
+    async fn call(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
+        self.account().call(call, cancel).await
+    }
+
+    async fn list_models(&self) -> Result<Vec<String>, RelayError> {
+        self.account().list_models().await
     }
 }
 

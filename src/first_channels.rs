@@ -16,7 +16,7 @@ use domain::{ChannelId, Decider as _};
 use nats::{CommandMessage, Outcome, Sent};
 use relay::local;
 use relay::openai::{Limits, OpenAi, OpenAiConfig, SecretString};
-use relay::{AddressPolicy, check_base_url};
+use relay::{AddressPolicy, Provider as _, check_base_url};
 use uuid::Uuid;
 
 use crate::config::Config;

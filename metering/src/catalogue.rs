@@ -152,7 +152,7 @@ mod tests {
 
     use async_trait::async_trait;
     use domain::{billing::Rates, relay::ProviderKind};
-    use relay::{ChatRequest, Completion, CompletionRequest, ReplyStream};
+    use relay::{ChatRequest, ReplyStream, ServedAnswer, ServedCall};
     use tokio_util::sync::CancellationToken;
     use uuid::Uuid;
 
@@ -170,8 +170,12 @@ mod tests {
             Err(RelayError::UpstreamCut)
         }
 
-        async fn complete(&self, _: CompletionRequest, _: CancellationToken) -> Result<Completion, RelayError> {
+        async fn call(&self, _: ServedCall, _: CancellationToken) -> Result<ServedAnswer, RelayError> {
             Err(RelayError::UpstreamCut)
+        }
+
+        async fn list_models(&self) -> Result<Vec<String>, RelayError> {
+            Ok(vec![])
         }
     }
 

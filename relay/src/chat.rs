@@ -2,13 +2,10 @@
 
 use std::fmt;
 
-use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
-use tokio_util::sync::CancellationToken;
 
-use crate::{Completion, CompletionRequest, RelayError, Usage};
+use crate::{RelayError, Usage};
 
 /// Who said a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,35 +91,3 @@ impl fmt::Debug for ReplyDelta {
 
 /// The answer as it is generated. Dropping it stops the generation and closes the upstream connection.
 pub type ReplyStream = BoxStream<'static, Result<ReplyDelta, RelayError>>;
-
-/// A source of answers: an upstream account, or a model in this process.
-#[async_trait]
-pub trait Provider: Send + Sync {
-    /// A short stable name such as `local` or `openai`.
-    fn name(&self) -> &str;
-
-    /// Tokens of the prompt that `turns` become, as well as they can be counted before a call. Takes milliseconds for a
-    /// long conversation: call it off the async threads.
-    fn count_turns(&self, model: &str, turns: &[Turn]) -> u64 {
-        crate::count_turns(model, turns)
-    }
-
-    /// The same for a call of the compatible API.
-    fn count_request(&self, model: &str, body: &Map<String, Value>) -> u64 {
-        crate::count_request(model, body)
-    }
-
-    /// Starts an answer. An error here means that no text was produced, so a retry costs nobody a half answer.
-    ///
-    /// The stream yields text and then one `Done`, or ends with one error. Once `cancel` fires it ends within moments
-    /// with `Done { finish: Finish::Cancelled, .. }` whose usage covers what was generated; if it fires before the
-    /// stream exists, the error is [`RelayError::Cancelled`].
-    async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError>;
-
-    /// Answers one call of the compatible API. An error here means that nothing was delivered.
-    ///
-    /// A stream ends once `cancel` fires with a `Done` whose usage covers what was generated. A whole answer cannot be
-    /// half: cancelling it is [`RelayError::Cancelled`], and what the provider charges for it is not known; a caller
-    /// that must know lets it finish.
-    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError>;
-}

@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 use tiktoken_rs::{CoreBPE, bpe_for_model, o200k_base_singleton};
 
-use crate::{Basis, Turn, Usage};
+use crate::{Basis, Counted, Dialect, Turn, Usage};
 
 /// Tokens that the conversation format adds to each message, its role included.
 const TOKENS_PER_MESSAGE: u64 = 4;
@@ -28,19 +28,22 @@ const MAX_COUNTED_BYTES: usize = 4 * 1024 * 1024;
 /// Bytes a token in running text, about the same for English and for Chinese in UTF-8.
 const BYTES_PER_TOKEN: u64 = 4;
 
-/// The input tokens of a call of the compatible API with this body: messages, tools and the answer's format.
+/// The input tokens of a request with this body: messages, tools and the answer's format.
 ///
 /// An image counts as 1,445 tokens (85 in low detail), audio as 1,200, a file as 5,000. Never fails: what cannot be
-/// read as OpenAI's protocol is counted as the text that it is. Takes milliseconds for a long conversation, and some
+/// read as its dialect is counted as the text that it is. Takes milliseconds for a long conversation, and some
 /// hundred at the first call, when the vocabulary is built: call it off the async threads.
 #[must_use]
-pub fn count_request(model: &str, body: &Map<String, Value>) -> u64 {
+pub fn count_call(dialect: Dialect, model: &str, body: &Map<String, Value>) -> Counted {
     let mut counter = Counter::of(model);
-    counter.request(body);
-    counter.tokens
+    match dialect {
+        Dialect::ChatCompletions => counter.request(body),
+        _ => body.values().for_each(|value| counter.json(value)),
+    }
+    Counted { tokens: counter.tokens, basis: counter.basis }
 }
 
-/// The input tokens of a conversation. Call it off the async threads, as [`count_request`].
+/// The input tokens of a conversation. Call it off the async threads, as [`count_call`].
 #[must_use]
 pub fn count_turns(model: &str, turns: &[Turn]) -> u64 {
     let mut counter = Counter::of(model);
@@ -189,6 +192,10 @@ mod tests {
 
     use super::*;
     use crate::Role;
+
+    fn count_request(model: &str, body: &Map<String, Value>) -> u64 {
+        count_call(Dialect::ChatCompletions, model, body).tokens
+    }
 
     fn body(body: Value) -> Map<String, Value> {
         let Value::Object(body) = body else { panic!("a body is an object") };

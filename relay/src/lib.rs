@@ -1,6 +1,7 @@
 //! Model providers: wire mapping and streaming transport, one file a provider.
 //!
-//! A caller builds a [`ChatRequest`] for a [`Provider`] and reads a stream of [`ReplyDelta`]; a caller that speaks OpenAI's own protocol passes a [`CompletionRequest`] through instead. Every
+//! A caller builds a [`ChatRequest`] for a [`Provider`] and reads a stream of [`ReplyDelta`]; a caller
+//! that serves an API of others' design hands over a [`ServedCall`] instead and gets its answer in the same dialect. Every
 //! stream that succeeds ends with exactly one `Done`; every other end is one [`RelayError`], which says by
 //! [`RelayError::is_retryable`] whether another attempt could help.
 //!
@@ -8,23 +9,27 @@
 //! neither its errors nor its `Debug` output contain message text, keys or full URLs.
 
 mod address;
+mod call;
 mod chat;
-mod completion;
 mod count;
 mod dialect;
+pub mod dialects;
 mod error;
 pub mod local;
 pub mod model;
 pub mod openai;
+mod provider;
+pub mod providers;
 mod sse;
 mod usage;
 mod watched;
 
 pub use address::{AddressPolicy, check_base_url};
-pub use chat::{ChatRequest, Finish, Provider, ReplyDelta, ReplyStream, Role, Turn};
-pub use completion::{Completion, CompletionFrame, CompletionRequest, CompletionStream};
-pub use count::{count_request, count_turns};
+pub use call::{Counted, KeyRef, ServedAnswer, ServedCall, ServedFrame, ServedStream};
+pub use chat::{ChatRequest, Finish, ReplyDelta, ReplyStream, Role, Turn};
+pub use count::{count_call, count_turns};
 pub use dialect::{DeltaReader, DeltaWriter, Dialect, Envelope, InvalidRequest, Served, ServedEvent, Spoken};
 pub use error::RelayError;
+pub use provider::Provider;
 pub use usage::{Basis, Usage};
 pub use watched::Watched;

@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::generate::{Generation, Model, Out};
 pub use self::prepare::prepare;
-use crate::{ChatRequest, Completion, CompletionRequest, Provider, RelayError, ReplyStream, Turn};
+use crate::{Basis, ChatRequest, Counted, Dialect, Provider, RelayError, ReplyStream, ServedAnswer, ServedCall, Turn};
 
 /// The one model that this provider has.
 pub const MODEL_ID: &str = "smollm2-135m-instruct";
@@ -175,11 +175,11 @@ impl Provider for Local {
         prompt.unwrap_or_else(|_| crate::count_turns(MODEL_ID, turns))
     }
 
-    fn count_request(&self, model: &str, body: &Map<String, Value>) -> u64 {
+    fn count_call(&self, dialect: Dialect, model: &str, body: &Map<String, Value>) -> Counted {
         match complete::turns(body) {
-            Ok(turns) => self.count_turns(model, &turns),
+            Ok(turns) => Counted { tokens: self.count_turns(model, &turns), basis: Basis::Counted },
             // It will be refused.
-            Err(_) => crate::count_request(model, body),
+            Err(_) => crate::count_call(dialect, model, body),
         }
     }
 
@@ -204,9 +204,16 @@ impl Provider for Local {
         Ok(stream::once(async { Ok(first) }).chain(rest).boxed())
     }
 
-    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError> {
-        let is_stream = request.stream;
-        let reply = self.chat(complete::chat_request(&request)?, cancel).await?;
-        if is_stream { Ok(Completion::Stream(complete::chunks(reply))) } else { complete::whole(reply).await }
+    async fn call(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
+        let reply = self.chat(complete::chat_request(&call)?, cancel).await?;
+        let envelope = call.envelope;
+        match call.stream {
+            true => Ok(ServedAnswer::Stream(complete::chunks(reply, envelope))),
+            false => complete::whole(reply, &envelope).await,
+        }
+    }
+
+    async fn list_models(&self) -> Result<Vec<String>, RelayError> {
+        Ok(vec![MODEL_ID.to_owned()])
     }
 }

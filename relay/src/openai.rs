@@ -7,9 +7,10 @@
 mod calls;
 mod chunk;
 mod list;
-mod refusal;
+pub(crate) mod refusal;
 mod request;
 mod stream;
+pub(crate) mod told;
 mod usage;
 mod whole;
 
@@ -32,7 +33,8 @@ use self::stream::Answer;
 use self::whole::Document;
 use crate::address::{self, Resolver};
 use crate::{
-    AddressPolicy, ChatRequest, Completion, CompletionRequest, Provider, RelayError, ReplyStream, check_base_url,
+    AddressPolicy, ChatRequest, Dialect, Envelope, Provider, RelayError, ReplyStream, ServedAnswer, ServedCall,
+    check_base_url,
 };
 
 /// An error body, or an answer without streaming, is read up to this size.
@@ -183,11 +185,11 @@ impl OpenAi {
         Ok(Answer::new(Box::new(StreamReader::new(bytes.boxed())), limits, secret, asked, cancel))
     }
 
-    async fn whole(&self, asked: Asked) -> Result<Completion, RelayError> {
+    async fn whole(&self, asked: Asked, envelope: &Envelope) -> Result<ServedAnswer, RelayError> {
         let response = self.send(&asked, self.config.limits.total).await?;
         let Document { body, usage, generated } = self.document(response).await?;
         let usage = stream::final_usage(usage, asked, generated).await;
-        Ok(Completion::Whole { body: body.into(), usage })
+        Ok(ServedAnswer::Whole { body: told::whole(body, envelope, &usage), usage })
     }
 
     fn secret(&self) -> Option<&str> {
@@ -207,14 +209,21 @@ impl Provider for OpenAi {
         Ok(answer.into_reply())
     }
 
-    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError> {
-        let is_stream = request.stream;
-        let asked = Asked::completion(request, self.is_openai);
-        if !is_stream {
-            return unless_cancelled(&cancel, self.whole(asked)).await;
+    async fn call(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
+        let ServedCall { dialect, model, body, max_output_tokens, stream, envelope, .. } = call;
+        if dialect != Dialect::ChatCompletions {
+            return Err(RelayError::refused(400, "this model is not served in that API"));
+        }
+        let asked = Asked::completion(model, Arc::unwrap_or_clone(body), max_output_tokens, stream, self.is_openai);
+        if !stream {
+            return unless_cancelled(&cancel, self.whole(asked, &envelope)).await;
         }
         let answer = unless_cancelled(&cancel, self.stream(asked, cancel.clone())).await?;
-        Ok(Completion::Stream(answer.into_chunks()))
+        Ok(ServedAnswer::Stream(answer.into_chunks(envelope)))
+    }
+
+    async fn list_models(&self) -> Result<Vec<String>, RelayError> {
+        self.list().await
     }
 }
 

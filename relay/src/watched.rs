@@ -16,8 +16,8 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ChatRequest, Completion, CompletionFrame, CompletionRequest, Finish, Provider, RelayError, ReplyDelta, ReplyStream,
-    Turn,
+    ChatRequest, Counted, Dialect, Finish, KeyRef, Provider, RelayError, ReplyDelta, ReplyStream, ServedAnswer,
+    ServedCall, ServedFrame, Turn,
 };
 
 const OK: &str = "ok";
@@ -44,37 +44,51 @@ impl Provider for Watched {
         self.provider.name()
     }
 
+    fn keys(&self) -> &[KeyRef] {
+        self.provider.keys()
+    }
+
+    fn choose_key(&self, avoid: &[KeyRef]) -> Option<KeyRef> {
+        self.provider.choose_key(avoid)
+    }
+
     fn count_turns(&self, model: &str, turns: &[Turn]) -> u64 {
         self.provider.count_turns(model, turns)
     }
 
-    fn count_request(&self, model: &str, body: &Map<String, Value>) -> u64 {
-        self.provider.count_request(model, body)
+    fn count_call(&self, dialect: Dialect, model: &str, body: &Map<String, Value>) -> Counted {
+        self.provider.count_call(dialect, model, body)
     }
 
     async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
         let mut call = Call::begin(&self.channel);
         let stream = call.check(self.provider.chat(request, cancel).await)?;
         Ok(watch(stream, call, |delta| match delta {
-            ReplyDelta::Done { finish: Finish::Cancelled, .. } => Some(CANCELLED),
-            ReplyDelta::Done { .. } => Some(OK),
-            ReplyDelta::Text(_) => None,
+            Ok(ReplyDelta::Done { finish: Finish::Cancelled, .. }) => Some(CANCELLED),
+            Ok(ReplyDelta::Done { .. }) => Some(OK),
+            Ok(ReplyDelta::Text(_)) => None,
+            Err(error) => Some(error.code()),
         }))
     }
 
-    async fn complete(&self, request: CompletionRequest, cancel: CancellationToken) -> Result<Completion, RelayError> {
+    async fn call(&self, asked: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
         let mut call = Call::begin(&self.channel);
-        match call.check(self.provider.complete(request, cancel).await)? {
-            whole @ Completion::Whole { .. } => {
+        match call.check(self.provider.call(asked, cancel).await)? {
+            whole @ ServedAnswer::Whole { .. } => {
                 call.first_output();
                 call.outcome = Some(OK);
                 Ok(whole)
             }
-            Completion::Stream(stream) => Ok(Completion::Stream(watch(stream, call, |frame| match frame {
-                CompletionFrame::Done { .. } => Some(OK),
-                CompletionFrame::Chunk(_) => None,
+            ServedAnswer::Stream(stream) => Ok(ServedAnswer::Stream(watch(stream, call, |frame| match frame {
+                ServedFrame::Event(_) => None,
+                ServedFrame::Done { .. } => Some(OK),
+                ServedFrame::Failed { error, .. } => Some(error.code()),
             }))),
         }
+    }
+
+    async fn list_models(&self) -> Result<Vec<String>, RelayError> {
+        self.provider.list_models().await
     }
 }
 
@@ -116,30 +130,29 @@ impl Drop for Call {
 }
 
 fn watch<T: Send + 'static>(
-    stream: BoxStream<'static, Result<T, RelayError>>,
+    stream: BoxStream<'static, T>,
     call: Call,
     end: fn(&T) -> Option<&'static str>,
-) -> BoxStream<'static, Result<T, RelayError>> {
+) -> BoxStream<'static, T> {
     Watching { stream, call, end }.boxed()
 }
 
 struct Watching<T> {
-    stream: BoxStream<'static, Result<T, RelayError>>,
+    stream: BoxStream<'static, T>,
     call: Call,
     end: fn(&T) -> Option<&'static str>,
 }
 
 impl<T> Stream for Watching<T> {
-    type Item = Result<T, RelayError>;
+    type Item = T;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.stream.poll_next_unpin(context);
         match &polled {
-            Poll::Ready(Some(Ok(step))) => match (self.end)(step) {
+            Poll::Ready(Some(step)) => match (self.end)(step) {
                 None => self.call.first_output(),
                 end => self.call.outcome = end,
             },
-            Poll::Ready(Some(Err(error))) => self.call.outcome = Some(error.code()),
             // Over without an end: callers treat it as a cut.
             Poll::Ready(None) => {
                 self.call.outcome.get_or_insert(RelayError::UpstreamCut.code());
@@ -156,6 +169,7 @@ mod tests {
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     use super::*;
+    use crate::Envelope;
 
     /// Answers with these steps.
     struct Scripted(Vec<Result<ReplyDelta, RelayError>>);
@@ -170,8 +184,12 @@ mod tests {
             Ok(stream::iter(self.0.clone()).boxed())
         }
 
-        async fn complete(&self, _: CompletionRequest, _: CancellationToken) -> Result<Completion, RelayError> {
+        async fn call(&self, _: ServedCall, _: CancellationToken) -> Result<ServedAnswer, RelayError> {
             Err(RelayError::Busy)
+        }
+
+        async fn list_models(&self) -> Result<Vec<String>, RelayError> {
+            Ok(vec![])
         }
     }
 
@@ -234,9 +252,25 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             let watched = Watched::new(Arc::new(Scripted(vec![])), "house".to_owned());
-            let request =
-                CompletionRequest { model: "m".into(), body: Map::new(), max_output_tokens: None, stream: true };
-            assert!(watched.complete(request, CancellationToken::new()).now_or_never().unwrap().is_err());
+            let envelope = Envelope {
+                id: "chatcmpl-1".to_owned(),
+                model: "m".to_owned(),
+                created: 0,
+                input_tokens: 1,
+                include_usage: false,
+                request: Map::new(),
+            };
+            let request = ServedCall {
+                dialect: Dialect::ChatCompletions,
+                model: "m".to_owned(),
+                body: Arc::default(),
+                max_output_tokens: None,
+                stream: true,
+                envelope,
+                headers: vec![],
+                key: None,
+            };
+            assert!(watched.call(request, CancellationToken::new()).now_or_never().unwrap().is_err());
         });
         let counted = recorder.handle().render();
         assert!(counted.contains(r#"outcome="model_busy"} 1"#) && !counted.contains("first_output"), "{counted}");

@@ -13,7 +13,7 @@ use std::{
 use domain::billing::ReleaseReason;
 use futures::StreamExt as _;
 use metering::{Catalogue, Held, Meter, Offer};
-use relay::{Basis, Completion, CompletionFrame, CompletionRequest, CompletionStream, RelayError, Role, Turn, Usage};
+use relay::{RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame, ServedStream, Usage};
 use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -55,9 +55,7 @@ pub(crate) struct Calls {
 /// A call whose price is known and whose credit is held.
 pub(super) struct Paid {
     pub(super) offer: Arc<Offer>,
-    pub(super) request: CompletionRequest,
-    /// As counted for the hold.
-    pub(super) input_tokens: u64,
+    pub(super) request: ServedCall,
     pub(super) held: Held,
     /// Kept until the call is over.
     pub(super) room: OwnedSemaphorePermit,
@@ -65,9 +63,9 @@ pub(super) struct Paid {
 
 /// What the client's side is told. `End`, `Whole` and `Failed` are the last, and come after the settlement.
 pub(super) enum Heard {
-    Chunk(Value),
-    End(Usage),
-    Whole { body: Value, usage: Usage },
+    Event(ServedEvent),
+    End(Vec<ServedEvent>),
+    Whole(Value),
     Failed(RelayError),
 }
 
@@ -102,9 +100,9 @@ impl Calls {
     /// Makes the call. Dropping the receiver is the client going away.
     pub(super) fn begin(&self, paid: Paid) -> mpsc::Receiver<Heard> {
         let (listener, heard) = mpsc::channel(MAX_WAITING);
-        let Paid { offer, request, input_tokens, held, room } = paid;
+        let Paid { offer, request, held, room } = paid;
         let (calls, deaf) = (self.clone(), CancellationToken::new());
-        let call = Call { calls, offer, request, input_tokens, listener, deaf, _room: room };
+        let call = Call { calls, offer, request, listener, deaf, _room: room };
         self.tracker.spawn(call.run(held));
         heard
     }
@@ -113,12 +111,18 @@ impl Calls {
 struct Call {
     calls: Calls,
     offer: Arc<Offer>,
-    request: CompletionRequest,
-    input_tokens: u64,
+    request: ServedCall,
     listener: mpsc::Sender<Heard>,
     /// The listener has missed something: nothing more is said to it.
     deaf: CancellationToken,
     _room: OwnedSemaphorePermit,
+}
+
+/// How a stream ended.
+enum End {
+    Done(Vec<ServedEvent>, Usage),
+    /// With what was consumed until then.
+    Failed(RelayError, Option<Usage>),
 }
 
 /// What remains to be done with the hold.
@@ -146,14 +150,8 @@ impl Call {
 
     async fn whole(&self) -> (Settlement, Heard) {
         match self.ask(&CancellationToken::new()).await {
-            Ok(Completion::Whole { body, usage }) => {
-                let usage = match usage {
-                    Some(usage) => usage,
-                    None => self.estimate(Said::of(&body)).await,
-                };
-                (Settlement::Charge(usage), Heard::Whole { body, usage })
-            }
-            Ok(Completion::Stream(_)) => self.nothing(garbage("a stream where none was asked for")),
+            Ok(ServedAnswer::Whole { body, usage }) => (Settlement::Charge(usage), Heard::Whole(body)),
+            Ok(ServedAnswer::Stream(_)) => self.nothing(garbage("a stream where none was asked for")),
             Err(error) => self.nothing(error),
         }
     }
@@ -161,30 +159,22 @@ impl Call {
     async fn streamed(&self) -> (Settlement, Heard) {
         let upstream = CancellationToken::new();
         let _close = upstream.clone().drop_guard();
-        let mut said = Said::default();
-        let end = {
-            let reading = self.read(&upstream, &mut said);
-            tokio::pin!(reading);
-            tokio::select! {
-                end = &mut reading => end,
-                () = self.left() => {
-                    upstream.cancel();
-                    timeout(STOPPED, reading).await.unwrap_or(Err(RelayError::Cancelled))
-                }
+        let reading = self.read(&upstream);
+        tokio::pin!(reading);
+        let end = tokio::select! {
+            end = &mut reading => end,
+            () = self.left() => {
+                upstream.cancel();
+                timeout(STOPPED, reading).await.unwrap_or(End::Failed(RelayError::Cancelled, None))
             }
         };
         match end {
-            Err(error) if said.is_empty() => self.nothing(error),
-            Err(error) => (Settlement::Charge(self.estimate(said).await), Heard::Failed(error)),
-            Ok(usage) => {
-                let usage = match usage {
-                    Some(usage) => usage,
-                    None => self.estimate(said).await,
-                };
-                let last =
-                    if upstream.is_cancelled() { Heard::Failed(RelayError::Cancelled) } else { Heard::End(usage) };
-                (Settlement::Charge(usage), last)
+            End::Failed(error, None) => self.nothing(error),
+            End::Failed(error, Some(usage)) => (Settlement::Charge(usage), Heard::Failed(error)),
+            End::Done(_, usage) if upstream.is_cancelled() => {
+                (Settlement::Charge(usage), Heard::Failed(RelayError::Cancelled))
             }
+            End::Done(last, usage) => (Settlement::Charge(usage), Heard::End(last)),
         }
     }
 
@@ -195,36 +185,39 @@ impl Call {
         (Settlement::Release(reason), Heard::Failed(error))
     }
 
-    /// Passes on every chunk until the end.
-    async fn read(&self, upstream: &CancellationToken, said: &mut Said) -> Result<Option<Usage>, RelayError> {
+    /// Passes on every event until the end.
+    async fn read(&self, upstream: &CancellationToken) -> End {
         let asked = Instant::now();
-        let mut stream: CompletionStream = match self.ask(upstream).await? {
-            Completion::Stream(stream) => stream,
-            Completion::Whole { .. } => return Err(garbage("a whole answer where a stream was asked for")),
+        let mut stream: ServedStream = match self.ask(upstream).await {
+            Ok(ServedAnswer::Stream(stream)) => stream,
+            Ok(ServedAnswer::Whole { .. }) => {
+                return End::Failed(garbage("a whole answer where a stream was asked for"), None);
+            }
+            Err(error) => return End::Failed(error, None),
         };
         let mut first = true;
         while let Some(frame) = stream.next().await {
-            match frame? {
-                CompletionFrame::Chunk(chunk) => {
+            match frame {
+                ServedFrame::Event(event) => {
                     if std::mem::take(&mut first) {
                         metrics::histogram!("api_first_chunk_seconds").record(asked.elapsed().as_secs_f64());
                     }
-                    said.hear(&chunk);
-                    self.tell(Heard::Chunk(chunk)).await;
+                    self.tell(Heard::Event(event)).await;
                 }
-                CompletionFrame::Done { usage } => return Ok(usage),
+                ServedFrame::Done { last, usage } => return End::Done(last, usage),
+                ServedFrame::Failed { error, usage } => return End::Failed(error, usage),
             }
         }
-        Err(RelayError::UpstreamCut)
+        End::Failed(RelayError::UpstreamCut, None)
     }
 
     /// Asks up to [`MAX_TRIES`] times while the failure may pass and somebody waits.
-    async fn ask(&self, upstream: &CancellationToken) -> Result<Completion, RelayError> {
+    async fn ask(&self, upstream: &CancellationToken) -> Result<ServedAnswer, RelayError> {
         let begun = Instant::now();
         let mut tries = 1;
         loop {
-            let error = match self.offer.provider.complete(self.request.clone(), upstream.clone()).await {
-                Ok(completion) => return Ok(completion),
+            let error = match self.offer.provider.call(self.request.clone(), upstream.clone()).await {
+                Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
             let pause = error.retry_after().unwrap_or(Duration::from_millis(250) * 2_u32.pow(tries));
@@ -265,77 +258,8 @@ impl Call {
             () = self.calls.shutdown.cancelled() => {}
         }
     }
-
-    /// What was consumed where the provider did not come to say it.
-    async fn estimate(&self, said: Said) -> Usage {
-        let (provider, model) = (Arc::clone(&self.offer.provider), self.request.model.clone());
-        let count = move || {
-            let turn = |content: String| [Turn { role: Role::Assistant, content }];
-            // Without what the format of a conversation adds.
-            let tokens = |text| provider.count_turns(&model, &turn(text));
-            tokens(said.0).saturating_sub(tokens(String::new()))
-        };
-        // It does not panic; if it did, the input alone would be charged.
-        let output_tokens = tokio::task::spawn_blocking(count).await.unwrap_or_default();
-        Usage::new(self.input_tokens, output_tokens, Basis::Estimated)
-    }
 }
 
 fn garbage(what: &str) -> RelayError {
     RelayError::UpstreamGarbage(what.to_owned())
-}
-
-/// Everything that was generated, all choices together, to be counted if the provider breaks off.
-#[derive(Default)]
-struct Said(String);
-
-impl Said {
-    fn of(body: &Value) -> Self {
-        let mut said = Self::default();
-        said.hear(body);
-        said
-    }
-
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Takes the texts of a chunk or of a whole answer.
-    fn hear(&mut self, body: &Value) {
-        for choice in body["choices"].as_array().into_iter().flatten() {
-            let said = if choice["delta"].is_object() { &choice["delta"] } else { &choice["message"] };
-            for name in ["content", "refusal", "reasoning_content", "reasoning"] {
-                self.add(&said[name]);
-            }
-            for call in said["tool_calls"].as_array().into_iter().flatten() {
-                self.add(&call["function"]["name"]);
-                self.add(&call["function"]["arguments"]);
-            }
-        }
-    }
-
-    fn add(&mut self, text: &Value) {
-        self.0.push_str(text.as_str().unwrap_or_default());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn everything_that_was_generated_is_heard() {
-        let mut said = Said::default();
-        said.hear(&json!({ "choices": [{ "delta": { "role": "assistant" } }] }));
-        assert!(said.is_empty(), "a role is no output");
-        said.hear(&json!({ "choices": [
-            { "delta": { "content": "a", "reasoning_content": "b" } },
-            { "delta": { "tool_calls": [{ "index": 0, "function": { "name": "c", "arguments": "d" } }] } },
-        ]}));
-        assert_eq!(said.0, "abcd");
-        assert_eq!(Said::of(&json!({ "choices": [{ "message": { "content": "whole" } }] })).0, "whole");
-        assert!(Said::of(&json!("nonsense")).is_empty());
-    }
 }

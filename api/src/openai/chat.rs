@@ -14,17 +14,23 @@ use domain::{
     users::Scope,
 };
 use metering::{Call, Offer};
-use relay::CompletionRequest;
+use relay::{Dialect, Envelope, ServedCall};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
     call::{Calls, Paid},
-    error::{of_meter, of_upstream},
     frames,
     request::Ask,
 };
-use crate::{commands::Actor, extract, holder::Holder, problem::Problem, request_id::Origin};
+use crate::{
+    commands::Actor,
+    extract,
+    holder::Holder,
+    problem::Problem,
+    request_id::Origin,
+    served::{of_meter, of_upstream},
+};
 
 /// Answers a conversation: parse, price, hold, ask.
 pub(super) async fn complete(
@@ -55,25 +61,32 @@ pub(super) async fn complete(
         correlation_id: origin.correlation_id,
     };
     let held = calls.meter.hold(call, quote).await.map_err(of_meter)?;
-    let request = CompletionRequest {
+    let request = ServedCall {
+        dialect: Dialect::ChatCompletions,
         model: offer.upstream.clone(),
-        body,
+        body: Arc::new(body),
         // The bound is each choice's own, what is held is all of theirs.
         max_output_tokens: Some((held.max_output_tokens() / ask.choices).max(1)),
         stream: ask.stream,
+        envelope: Envelope {
+            id: format!("chatcmpl-{}", Uuid::now_v7().simple()),
+            model: ask.model,
+            created: chrono::Utc::now().timestamp(),
+            input_tokens,
+            include_usage: ask.include_usage,
+            request: Map::new(),
+        },
+        headers: vec![],
+        key: None,
     };
-    let heard = calls.begin(Paid { offer, request, input_tokens, held, room });
-    if ask.stream {
-        frames::streamed(heard, ask.model, ask.include_usage).await
-    } else {
-        frames::whole(heard, ask.model).await
-    }
+    let heard = calls.begin(Paid { offer, request, held, room });
+    if ask.stream { frames::streamed(heard).await } else { frames::whole(heard).await }
 }
 
 /// The input's tokens. Counting is arithmetic for milliseconds, so it is done off the async threads.
 async fn count(offer: &Offer, body: Map<String, Value>) -> Result<(u64, Map<String, Value>), Problem> {
     let (provider, model) = (Arc::clone(&offer.provider), offer.upstream.clone());
-    let count = move || (provider.count_request(&model, &body), body);
+    let count = move || (provider.count_call(Dialect::ChatCompletions, &model, &body).tokens, body);
     tokio::task::spawn_blocking(count).await.map_err(|error| Problem::bug(&error))
 }
 

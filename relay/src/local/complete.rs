@@ -4,22 +4,24 @@
 //! `top_p` and whatever is unknown); what promises something that would not be kept is refused with status 400 (more
 //! than one choice, anything but text, a tool that must be called, an answer that must be JSON).
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use futures::{StreamExt, stream};
 use serde_json::{Map, Value, json};
 
 use super::MODEL_ID;
+use crate::openai::told::{self, Told};
 use crate::{
-    ChatRequest, Completion, CompletionFrame, CompletionRequest, CompletionStream, Finish, RelayError, ReplyDelta,
-    ReplyStream, Role, Turn,
+    Basis, ChatRequest, Dialect, Envelope, Finish, RelayError, ReplyDelta, ReplyStream, Role, ServedAnswer, ServedCall,
+    ServedEvent, ServedFrame, ServedStream, Turn, Usage,
 };
 
-/// The conversation in a request of the compatible API.
+/// The conversation in a client's request.
 ///
 /// # Errors
 /// [`RelayError::UpstreamRefused`] with status 400 and the parameter, by the rule above.
-pub(super) fn chat_request(request: &CompletionRequest) -> Result<ChatRequest, RelayError> {
+pub(super) fn chat_request(request: &ServedCall) -> Result<ChatRequest, RelayError> {
+    if request.dialect != Dialect::ChatCompletions {
+        return Err(refused("model", "this model is not served in that API"));
+    }
     let body = &request.body;
     refuse_promises(body)?;
     let turns = turns(body)?;
@@ -111,28 +113,6 @@ fn refused(param: &str, message: &str) -> RelayError {
     }
 }
 
-/// What all objects of one answer share.
-struct Envelope {
-    id: String,
-    created: u64,
-}
-
-impl Envelope {
-    fn new() -> Self {
-        let created = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        Self { id: format!("chatcmpl-{:032x}", fastrand::u128(..)), created }
-    }
-
-    fn object(&self, kind: &str, choice: &Value) -> Value {
-        json!({"id": self.id, "object": kind, "created": self.created, "model": MODEL_ID, "choices": [choice]})
-    }
-
-    fn chunk(&self, delta: &Value, finish: Option<&str>) -> CompletionFrame {
-        let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish});
-        CompletionFrame::Chunk(self.object("chat.completion.chunk", &choice))
-    }
-}
-
 /// OpenAI's word for the end of an answer.
 fn word(finish: &Finish) -> &'static str {
     match finish {
@@ -142,11 +122,26 @@ fn word(finish: &Finish) -> &'static str {
     }
 }
 
+fn object(envelope: &Envelope, kind: &str, choice: &Value) -> Map<String, Value> {
+    Map::from_iter([
+        ("id".to_owned(), envelope.id.as_str().into()),
+        ("object".to_owned(), kind.into()),
+        ("created".to_owned(), envelope.created.into()),
+        ("model".to_owned(), MODEL_ID.into()),
+        ("choices".to_owned(), json!([choice])),
+    ])
+}
+
+/// What the model consumed; it always counts.
+fn counted(usage: Option<Usage>, envelope: &Envelope) -> Usage {
+    usage.unwrap_or(Usage::new(envelope.input_tokens, 0, Basis::Estimated))
+}
+
 /// The whole answer as one object.
 ///
 /// # Errors
 /// What ended it early, a cancellation included.
-pub(super) async fn whole(mut reply: ReplyStream) -> Result<Completion, RelayError> {
+pub(super) async fn whole(mut reply: ReplyStream, envelope: &Envelope) -> Result<ServedAnswer, RelayError> {
     let mut content = String::new();
     while let Some(step) = reply.next().await {
         match step? {
@@ -155,9 +150,9 @@ pub(super) async fn whole(mut reply: ReplyStream) -> Result<Completion, RelayErr
             ReplyDelta::Done { finish, usage } => {
                 let message = json!({"role": "assistant", "content": content, "refusal": null});
                 let choice = json!({"index": 0, "message": message, "logprobs": null, "finish_reason": word(&finish)});
-                let mut body = Envelope::new().object("chat.completion", &choice);
-                body["usage"] = usage.map_or(Value::Null, |usage| usage.to_openai());
-                return Ok(Completion::Whole { body, usage });
+                let usage = counted(usage, envelope);
+                let body = told::whole(object(envelope, "chat.completion", &choice), envelope, &usage);
+                return Ok(ServedAnswer::Whole { body, usage });
             }
         }
     }
@@ -165,19 +160,45 @@ pub(super) async fn whole(mut reply: ReplyStream) -> Result<Completion, RelayErr
 }
 
 /// The answer in chunks: the role, the text, the finish reason unless it was cancelled, the end.
-pub(super) fn chunks(reply: ReplyStream) -> CompletionStream {
-    let envelope = Envelope::new();
-    let opening = envelope.chunk(&json!({"role": "assistant", "content": ""}), None);
-    let frames = reply.flat_map(move |step| {
-        let frames = match step {
-            Ok(ReplyDelta::Text(text)) => vec![Ok(envelope.chunk(&json!({"content": text}), None))],
-            Ok(ReplyDelta::Done { finish, usage }) => {
-                let end = (finish != Finish::Cancelled).then(|| Ok(envelope.chunk(&json!({}), Some(word(&finish)))));
-                end.into_iter().chain([Ok(CompletionFrame::Done { usage })]).collect()
+pub(super) fn chunks(reply: ReplyStream, envelope: Envelope) -> ServedStream {
+    let mut chunks = Chunks { told: Told::new(envelope.clone()), envelope, pieces: 0 };
+    let opening = chunks.chunk(&json!({"role": "assistant", "content": ""}), None);
+    let frames = reply.map(move |step| chunks.frame(step));
+    stream::once(async { ServedFrame::Event(opening) }).chain(frames).boxed()
+}
+
+struct Chunks {
+    told: Told,
+    envelope: Envelope,
+    /// Pieces of text so far, each a token or more.
+    pieces: u64,
+}
+
+impl Chunks {
+    fn chunk(&mut self, delta: &Value, finish: Option<&str>) -> ServedEvent {
+        let choice = json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish});
+        self.told.chunk(object(&self.envelope, "chat.completion.chunk", &choice).into())
+    }
+
+    fn frame(&mut self, step: Result<ReplyDelta, RelayError>) -> ServedFrame {
+        match step {
+            Ok(ReplyDelta::Text(text)) => {
+                self.pieces += 1;
+                ServedFrame::Event(self.chunk(&json!({"content": text}), None))
             }
-            Err(error) => vec![Err(error)],
-        };
-        stream::iter(frames)
-    });
-    stream::once(async { Ok(opening) }).chain(frames).boxed()
+            Ok(ReplyDelta::Done { finish: Finish::Cancelled, usage }) => {
+                ServedFrame::Done { last: vec![], usage: counted(usage, &self.envelope) }
+            }
+            Ok(ReplyDelta::Done { finish, usage }) => {
+                let usage = counted(usage, &self.envelope);
+                let mut last = vec![self.chunk(&json!({}), Some(word(&finish)))];
+                last.extend(self.told.usage(&usage));
+                ServedFrame::Done { last, usage }
+            }
+            Err(error) => {
+                let consumed = Usage::new(self.envelope.input_tokens, self.pieces, Basis::Estimated);
+                ServedFrame::Failed { error, usage: (self.pieces > 0).then_some(consumed) }
+            }
+        }
+    }
 }

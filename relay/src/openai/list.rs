@@ -18,11 +18,7 @@ struct Model {
 }
 
 impl OpenAi {
-    /// The ids of the models that the server lists, in its order.
-    ///
-    /// # Errors
-    /// It cannot be reached, refuses, or answers something else.
-    pub async fn list_models(&self) -> Result<Vec<String>, RelayError> {
+    pub(super) async fn list(&self) -> Result<Vec<String>, RelayError> {
         let mut address = self.endpoint.clone();
         if let Ok(mut path) = address.path_segments_mut() {
             path.pop().pop().push("models");

@@ -94,7 +94,10 @@ impl Detail {
 }
 
 fn is_unsafe(word: &str, secret: Option<&str>) -> bool {
-    word.contains("sk-") || word.contains("AIza") || word.contains("://") || secret.is_some_and(|secret| word.contains(secret))
+    word.contains("sk-")
+        || word.contains("AIza")
+        || word.contains("://")
+        || secret.is_some_and(|secret| word.contains(secret))
 }
 
 /// The provider's sentence without the key, anything that looks like one, and addresses.

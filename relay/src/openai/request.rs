@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::{ChatRequest, CompletionRequest};
+use crate::ChatRequest;
 
 /// More choices than OpenAI allows are not waited for.
 const MAX_CHOICES: u64 = 128;
@@ -30,12 +30,17 @@ impl Asked {
             body.insert("user".to_owned(), user.as_str().into());
         }
         let (model, max_output_tokens) = (request.model.clone(), request.max_output_tokens);
-        Self::completion(CompletionRequest { model, body, max_output_tokens, stream: true }, is_openai)
+        Self::completion(model, body, max_output_tokens, true, is_openai)
     }
 
     /// A client's request with our model, bound and wish for usage.
-    pub(super) fn completion(request: CompletionRequest, is_openai: bool) -> Self {
-        let CompletionRequest { model, mut body, max_output_tokens, stream } = request;
+    pub(super) fn completion(
+        model: String,
+        mut body: Map<String, Value>,
+        max_output_tokens: Option<u32>,
+        stream: bool,
+        is_openai: bool,
+    ) -> Self {
         body.insert("model".to_owned(), model.into());
         body.insert("stream".to_owned(), stream.into());
         let options = body.get_mut("stream_options").map(Value::take).filter(|_| stream);
@@ -109,8 +114,7 @@ mod tests {
 
     fn completion(body: Value, bound: Option<u32>, stream: bool, is_openai: bool) -> Value {
         let Value::Object(body) = body else { panic!("a body is an object") };
-        let request = CompletionRequest { model: "up".to_owned(), body, max_output_tokens: bound, stream };
-        Asked::completion(request, is_openai).body.into()
+        Asked::completion("up".to_owned(), body, bound, stream, is_openai).body.into()
     }
 
     #[test]

@@ -16,10 +16,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::chunk::ChunkReader;
 use super::request::Asked;
+use super::told::Told;
 use super::{Limits, usage};
 use crate::count::Generated;
 use crate::sse::{Event, EventReader, ReadError};
-use crate::{CompletionFrame, CompletionStream, Finish, RelayError, ReplyDelta, ReplyStream, Usage, count};
+use crate::{Basis, Envelope, Finish, RelayError, ReplyDelta, ReplyStream, ServedFrame, ServedStream, Usage, count};
 
 /// How long the usage frame and the end may follow the finish reason.
 const GRACE_AFTER_FINISH: Duration = Duration::from_secs(5);
@@ -52,7 +53,7 @@ enum Input {
 /// What the caller gets next.
 enum Step {
     Chunk(Value),
-    End { cancelled: bool, usage: Option<Usage> },
+    End { cancelled: bool, usage: Usage },
 }
 
 /// What an input amounts to.
@@ -84,14 +85,28 @@ impl Answer {
     }
 
     /// The answer as the compatible API gives it.
-    pub(super) fn into_chunks(self) -> CompletionStream {
-        Box::pin(stream::unfold(self, |mut answer| async move {
-            let frame = answer.next().await?.map(|step| match step {
-                Step::Chunk(chunk) => CompletionFrame::Chunk(chunk),
-                Step::End { usage, .. } => CompletionFrame::Done { usage },
-            });
-            Some((frame, answer))
+    pub(super) fn into_chunks(self, envelope: Envelope) -> ServedStream {
+        Box::pin(stream::unfold((self, Told::new(envelope)), |(mut answer, mut told)| async move {
+            let frame = match answer.next().await? {
+                Ok(Step::Chunk(chunk)) => ServedFrame::Event(told.chunk(chunk)),
+                Ok(Step::End { cancelled: true, usage }) => ServedFrame::Done { last: vec![], usage },
+                Ok(Step::End { usage, .. }) => {
+                    ServedFrame::Done { last: told.usage(&usage).into_iter().collect(), usage }
+                }
+                Err(error) => ServedFrame::Failed { error, usage: answer.consumed_in_vain().await },
+            };
+            Some((frame, (answer, told)))
         }))
+    }
+
+    /// What was consumed where the provider does not come to say it.
+    async fn consumed_in_vain(&mut self) -> Option<Usage> {
+        let generated = std::mem::take(&mut self.generated);
+        if generated.is_empty() {
+            return None;
+        }
+        let usage = final_usage(None, self.asked.take(), generated).await;
+        Some(Usage { basis: Basis::Estimated, ..usage })
     }
 
     /// The answer as its text.
@@ -178,12 +193,15 @@ impl Answer {
 }
 
 /// The provider's numbers, or our own where it gave none or none that can be believed.
-pub(super) async fn final_usage(reported: Option<Usage>, asked: Asked, generated: Generated) -> Option<Usage> {
+pub(super) async fn final_usage(reported: Option<Usage>, asked: Asked, generated: Generated) -> Usage {
     if let Some(usage) = reported.filter(|usage| usage::is_believable(usage, &generated)) {
-        return Some(usage);
+        return usage;
     }
     // Counting is arithmetic of milliseconds up to a second; it must not hold up other answers.
-    tokio::task::spawn_blocking(move || count::count(asked.model(), &asked.body, &generated)).await.ok()
+    let bytes = generated.bytes() as u64;
+    let counted = tokio::task::spawn_blocking(move || count::count(asked.model(), &asked.body, &generated)).await;
+    // It does not panic; if it did, the answer alone would be estimated.
+    counted.unwrap_or_else(|_| Usage::new(0, bytes.div_ceil(4), Basis::Estimated))
 }
 
 /// An answer of which only the first choice's text is wanted.
@@ -199,7 +217,10 @@ impl Reply {
                 Ok(Step::Chunk(chunk)) => chunk,
                 Ok(Step::End { cancelled, usage }) => {
                     let otherwise = if cancelled { Finish::Cancelled } else { Finish::Stop };
-                    return Some(Ok(ReplyDelta::Done { finish: self.finish.take().unwrap_or(otherwise), usage }));
+                    return Some(Ok(ReplyDelta::Done {
+                        finish: self.finish.take().unwrap_or(otherwise),
+                        usage: Some(usage),
+                    }));
                 }
                 Err(error) => return Some(Err(error)),
             };
