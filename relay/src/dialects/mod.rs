@@ -3,4 +3,5 @@
 //! Promise: everything here is pure. A dialect knows [`crate::model`] and no other dialect; what several need is in
 //! `common`.
 
+pub mod chat_completions;
 mod common;

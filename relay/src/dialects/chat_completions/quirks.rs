@@ -1,0 +1,237 @@
+//! What a server that speaks chat completions does in its own way, as plain data.
+//!
+//! [`Quirks::OPENAI`] is the dialect as OpenAI documents it; a provider's row changes what differs and nothing else. Only
+//! what must be *sent* differently is here: what servers send is read with the same tolerance from all of them.
+
+use serde_json::{Map, Value};
+
+/// The output bound's two names: OpenAI renamed it, most others know the old one.
+const OLD_BOUND: &str = "max_tokens";
+const NEW_BOUND: &str = "max_completion_tokens";
+
+/// How one server wants to be asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Quirks {
+    /// The name of the output bound.
+    pub bound: Bound,
+    /// Parameters that the server refuses or misreads; never sent, whoever set them.
+    pub dropped: &'static [&'static str],
+    /// Parameters with another name there, as (OpenAI's, theirs).
+    pub renamed: &'static [(&'static str, &'static str)],
+    /// Switches that are always sent, unless the client set them.
+    pub added: &'static [(&'static str, bool)],
+    /// The least and the greatest temperature; others are moved to the nearer end.
+    pub temperature: (f64, f64),
+    /// `stream_options` is understood. Where it is not, the usage comes without being asked for.
+    pub stream_options: bool,
+    /// The server answers in a stream or not at all.
+    pub streams_only: bool,
+    /// The role `developer` is understood; else it is called `system`.
+    pub developer: bool,
+    /// `name` of a message is understood.
+    pub names: bool,
+    /// Text-only content must be one string, not a list of parts.
+    pub flat_text: bool,
+    /// `response_format` of type `json_schema` is understood; else any JSON object is asked for.
+    pub schemas: bool,
+    /// Anthropic's `cache_control` on parts is understood.
+    pub cache_control: bool,
+    /// What `tool_choice` may be.
+    pub tool_choice: ToolChoices,
+    /// How the model is told how much to think.
+    pub thinking: Thinking,
+    /// How the model's earlier thoughts are given back.
+    pub thoughts: Thoughts,
+    /// The content may begin with thoughts between `<think>` and `</think>`.
+    pub think_tags: bool,
+}
+
+/// The name of the output bound.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// `max_tokens`.
+    MaxTokens,
+    /// `max_completion_tokens`.
+    MaxCompletionTokens,
+}
+
+/// What `tool_choice` may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ToolChoices {
+    /// `auto`, `none`, `required` and the name of a tool.
+    All,
+    /// As [`ToolChoices::All`], and `required` is called `any`.
+    Any,
+    /// `auto`, `none` and the name of a tool; `required` becomes `auto`.
+    NotRequired,
+    /// `auto` only: everything else is left out, and with `none` the tools are.
+    Auto,
+}
+
+/// How the model is told how much to think.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thinking {
+    /// It cannot be told.
+    Unasked,
+    /// `reasoning_effort`; the highest grade has this word.
+    Effort {
+        /// Such as `xhigh`.
+        highest: &'static str,
+    },
+    /// `thinking: {"type": "enabled" | "disabled"}`.
+    Switch,
+    /// Both of them: the switch, and the effort where it is on.
+    SwitchAndEffort {
+        /// Such as `max`.
+        highest: &'static str,
+    },
+    /// `enable_thinking`, and `thinking_budget` in tokens.
+    Enable,
+    /// `chat_template_kwargs: {"enable_thinking": …}` for servers that render the model's own template.
+    Template,
+    /// OpenRouter's object `reasoning` with `effort` or `max_tokens`, and `exclude`.
+    Object,
+}
+
+/// How the model's earlier thoughts are given back in an assistant's message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Thoughts {
+    /// They are not: the server refuses or ignores them.
+    Never,
+    /// As the text `reasoning_content`.
+    ReasoningContent,
+    /// As the text `reasoning`.
+    Reasoning,
+    /// As `reasoning_details` with their signatures, in OpenRouter's form.
+    Details,
+    /// As parts of type `thinking` of the content, in Mistral's form.
+    Parts,
+}
+
+impl Quirks {
+    /// OpenAI's own API.
+    pub const OPENAI: Self = Self {
+        bound: Bound::MaxCompletionTokens,
+        dropped: &[],
+        renamed: &[],
+        added: &[],
+        temperature: (0.0, 2.0),
+        stream_options: true,
+        streams_only: false,
+        developer: true,
+        names: true,
+        flat_text: false,
+        schemas: true,
+        cache_control: false,
+        tool_choice: ToolChoices::All,
+        thinking: Thinking::Effort { highest: "xhigh" },
+        thoughts: Thoughts::Never,
+        think_tags: false,
+    };
+
+    /// A server of which nothing is known but that it speaks the dialect: the oldest names, and tolerance.
+    pub const GENERIC: Self = Self {
+        bound: Bound::MaxTokens,
+        developer: false,
+        thinking: Thinking::Effort { highest: "high" },
+        thoughts: Thoughts::ReasoningContent,
+        think_tags: true,
+        ..Self::OPENAI
+    };
+
+    /// Puts a body that was written as OpenAI documents it into the server's terms: names, bounds, what is dropped and
+    /// added. For bodies that were written here and for those that pass through from a client alike; applying it twice
+    /// changes nothing more.
+    pub fn adapt(&self, body: &mut Map<String, Value>) {
+        self.set_bound(body);
+        self.set_temperature(body);
+        for (from, to) in self.renamed {
+            if let Some(value) = body.shift_remove(*from) {
+                body.insert((*to).to_owned(), value);
+            }
+        }
+        for (key, value) in self.added {
+            body.entry(*key).or_insert((*value).into());
+        }
+        body.retain(|key, _| !self.dropped.contains(&key.as_str()));
+        if !self.developer || !self.names {
+            let messages = body.get_mut("messages").and_then(Value::as_array_mut);
+            messages.into_iter().flatten().filter_map(Value::as_object_mut).for_each(|message| self.set_role(message));
+        }
+        self.set_stream(body);
+        self.set_format(body);
+        self.set_tool_choice(body);
+    }
+
+    fn set_bound(&self, body: &mut Map<String, Value>) {
+        let old = body.shift_remove(OLD_BOUND).filter(|bound| !bound.is_null());
+        let new = body.shift_remove(NEW_BOUND).filter(|bound| !bound.is_null());
+        let key = match self.bound {
+            Bound::MaxTokens => OLD_BOUND,
+            Bound::MaxCompletionTokens => NEW_BOUND,
+        };
+        if let Some(bound) = new.or(old) {
+            body.insert(key.to_owned(), bound);
+        }
+    }
+
+    fn set_temperature(&self, body: &mut Map<String, Value>) {
+        let (least, greatest) = self.temperature;
+        if let Some(temperature) = body.get_mut("temperature")
+            && let Some(told) = temperature.as_f64().filter(|told| *told < least || *told > greatest)
+        {
+            *temperature = if told < least { least } else { greatest }.into();
+        }
+    }
+
+    fn set_role(&self, message: &mut Map<String, Value>) {
+        if !self.developer && message.get("role").is_some_and(|role| role == "developer") {
+            message.insert("role".to_owned(), "system".into());
+        }
+        if !self.names {
+            message.shift_remove("name");
+        }
+    }
+
+    fn set_stream(&self, body: &mut Map<String, Value>) {
+        if self.streams_only {
+            body.insert("stream".to_owned(), true.into());
+        }
+        let streams = body.get("stream").is_some_and(|stream| stream == true);
+        let told = body.shift_remove("stream_options");
+        if !streams || !self.stream_options {
+            return;
+        }
+        let mut options = match told {
+            Some(Value::Object(options)) => options,
+            _ => Map::new(),
+        };
+        options.insert("include_usage".to_owned(), true.into());
+        body.insert("stream_options".to_owned(), options.into());
+    }
+
+    fn set_format(&self, body: &mut Map<String, Value>) {
+        if !self.schemas
+            && let Some(Value::Object(format)) = body.get_mut("response_format")
+            && format.get("type").is_some_and(|kind| kind == "json_schema")
+        {
+            format.insert("type".to_owned(), "json_object".into());
+            format.shift_remove("json_schema");
+        }
+    }
+
+    fn set_tool_choice(&self, body: &mut Map<String, Value>) {
+        let Some(choice) = body.get("tool_choice") else { return };
+        let instead = match (self.tool_choice, choice.as_str()) {
+            (ToolChoices::Any, Some("required")) => "any",
+            (ToolChoices::NotRequired, Some("required")) => "auto",
+            (ToolChoices::Auto, Some("none")) => {
+                ["tools", "tool_choice"].iter().for_each(|key| drop(body.shift_remove(*key)));
+                return;
+            }
+            (ToolChoices::Auto, _) => "auto",
+            _ => return,
+        };
+        body.insert("tool_choice".to_owned(), instead.into());
+    }
+}

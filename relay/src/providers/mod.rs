@@ -1,0 +1,3 @@
+//! Who can be asked: tables and adapters of providers.
+
+pub mod compatible;
