@@ -4,14 +4,11 @@
 //! redirects are not followed, because they would carry the key to an address that nobody configured. Nothing is
 //! retried here: the caller owns attempts.
 
-mod calls;
 mod chunk;
 mod list;
-pub(crate) mod refusal;
 mod request;
 mod stream;
 pub(crate) mod told;
-mod usage;
 mod whole;
 
 use std::io::Cursor;
@@ -32,6 +29,8 @@ use self::request::Asked;
 use self::stream::Answer;
 use self::whole::Document;
 use crate::address::{self, Resolver};
+pub(crate) use crate::dialects::chat_completions::refusal;
+use crate::dialects::chat_completions::{calls, usage};
 use crate::{
     AddressPolicy, ChatRequest, Dialect, Envelope, Provider, RelayError, ReplyStream, ServedAnswer, ServedCall,
     check_base_url,

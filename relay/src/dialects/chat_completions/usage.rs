@@ -9,7 +9,7 @@ use crate::{Basis, Usage};
 const MAX_TOKENS: u64 = 100_000_000;
 
 /// The numbers of a report, if it holds any. Parts are where OpenAI puts them, else where DeepSeek or Moonshot do.
-pub(super) fn read(report: &Value) -> Option<Usage> {
+pub(crate) fn read(report: &Value) -> Option<Usage> {
     let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64);
     let (input, output) = (number("/prompt_tokens"), number("/completion_tokens"));
     if input.is_none() && output.is_none() {
@@ -29,7 +29,7 @@ pub(super) fn read(report: &Value) -> Option<Usage> {
 }
 
 /// Whether those numbers can be those of an answer with that text.
-pub(super) fn is_believable(usage: &Usage, generated: &Generated) -> bool {
+pub(crate) fn is_believable(usage: &Usage, generated: &Generated) -> bool {
     let is_possible = usage.input_tokens <= MAX_TOKENS && usage.output_tokens <= MAX_TOKENS;
     is_possible && usage.input_tokens > 0 && (usage.output_tokens > 0 || generated.is_empty())
 }

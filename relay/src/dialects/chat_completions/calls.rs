@@ -15,7 +15,7 @@ const MAX_CALLS: usize = 1_024;
 
 /// The calls of one choice so far, by the number that clients see.
 #[derive(Default)]
-pub(super) struct Calls {
+pub(crate) struct Calls {
     open: Vec<Call>,
     /// From the provider's numbers to ours. One that is used again leads to the newer call.
     numbers: BTreeMap<i64, usize>,
@@ -28,7 +28,7 @@ struct Call {
 }
 
 impl Calls {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
@@ -36,7 +36,7 @@ impl Calls {
     ///
     /// # Errors
     /// [`RelayError::UpstreamGarbage`] if it is no object or there are too many calls.
-    pub(super) fn regulate(&mut self, fragment: &mut Value) -> Result<(), RelayError> {
+    pub(crate) fn regulate(&mut self, fragment: &mut Value) -> Result<(), RelayError> {
         let garbage = |what: &str| RelayError::UpstreamGarbage(what.to_owned());
         let fragment = fragment.as_object_mut().ok_or_else(|| garbage("a tool call is no object"))?;
         let number = fragment.get("index").and_then(Value::as_i64);

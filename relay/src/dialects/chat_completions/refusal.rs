@@ -38,14 +38,14 @@ enum Detail {
 }
 
 /// What an HTTP answer other than 200 means.
-pub(super) fn of_response(status: u16, body: &str, retry_after: Option<Duration>, secret: Option<&str>) -> RelayError {
+pub(crate) fn of_response(status: u16, body: &str, retry_after: Option<Duration>, secret: Option<&str>) -> RelayError {
     let detail =
         serde_json::from_str::<ErrorBody>(body).map_or_else(|_| Detail::Text(String::new()), |body| body.error);
     detail.meaning(status, retry_after, secret)
 }
 
 /// What the error object in a frame or a document with status 200 means.
-pub(super) fn of_frame(error: Value, secret: Option<&str>) -> RelayError {
+pub(crate) fn of_frame(error: Value, secret: Option<&str>) -> RelayError {
     let detail = serde_json::from_value(error).unwrap_or_else(|_| Detail::Text(String::new()));
     detail.meaning(200, None, secret)
 }
