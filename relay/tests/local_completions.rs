@@ -4,12 +4,15 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use relay::local::{Local, LocalConfig, MODEL_ID, prepare};
-use relay::{Basis, Completion, CompletionFrame, CompletionRequest, CompletionStream, Provider, RelayError, Usage};
-use serde_json::{Value, json};
+use relay::{
+    Basis, Dialect, Envelope, Provider, RelayError, ServedAnswer, ServedCall, ServedFrame, ServedStream, Usage,
+};
+use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// For anything that ends well.
@@ -23,9 +26,25 @@ fn local(max_output_tokens: u32) -> Local {
         .unwrap()
 }
 
-fn request(body: Value, stream: bool) -> CompletionRequest {
+fn request(body: Value, stream: bool) -> ServedCall {
     let Value::Object(body) = body else { panic!("a body is an object") };
-    CompletionRequest { model: MODEL_ID.to_owned(), body, max_output_tokens: None, stream }
+    ServedCall {
+        dialect: Dialect::ChatCompletions,
+        model: MODEL_ID.to_owned(),
+        body: Arc::new(body),
+        max_output_tokens: None,
+        stream,
+        envelope: Envelope {
+            id: "chatcmpl-ours".to_owned(),
+            model: "public".to_owned(),
+            created: 1_763_000_000,
+            input_tokens: 8,
+            include_usage: false,
+            request: Map::new(),
+        },
+        headers: vec![],
+        key: None,
+    }
 }
 
 /// A question whose answer begins with a word that this model gives with a wide margin, whatever the CPU rounds.
@@ -33,32 +52,34 @@ fn opposite() -> Value {
     json!({"temperature": 0, "messages": [{"role": "user", "content": "What is the opposite of hot?"}]})
 }
 
-async fn whole(request: CompletionRequest) -> Result<(Value, Usage), RelayError> {
+async fn whole(request: ServedCall) -> Result<(Value, Usage), RelayError> {
     let local = local(48);
-    let answer = tokio::time::timeout(PATIENCE, local.complete(request, CancellationToken::new())).await;
+    let answer = tokio::time::timeout(PATIENCE, local.call(request, CancellationToken::new())).await;
     match answer.expect("an answer in good time")? {
-        Completion::Whole { body, usage } => Ok((body, usage.expect("the local model counts"))),
-        Completion::Stream(_) => panic!("a stream where none was asked for"),
+        ServedAnswer::Whole { body, usage } => Ok((body, usage)),
+        ServedAnswer::Stream(_) => panic!("a stream where none was asked for"),
     }
 }
 
-async fn stream(local: &Local, request: CompletionRequest, cancel: &CancellationToken) -> CompletionStream {
-    match local.complete(request, cancel.clone()).await.unwrap() {
-        Completion::Stream(stream) => stream,
-        whole @ Completion::Whole { .. } => panic!("{whole:?} where a stream was asked for"),
+async fn stream(local: &Local, request: ServedCall, cancel: &CancellationToken) -> ServedStream {
+    match local.call(request, cancel.clone()).await.unwrap() {
+        ServedAnswer::Stream(stream) => stream,
+        whole @ ServedAnswer::Whole { .. } => panic!("{whole:?} where a stream was asked for"),
     }
 }
 
-async fn read(mut stream: CompletionStream) -> (Vec<Value>, Usage) {
+async fn read(mut stream: ServedStream) -> (Vec<Value>, Usage) {
     let mut chunks = Vec::new();
     loop {
         let frame = tokio::time::timeout(PATIENCE, stream.next()).await.expect("the stream goes on");
-        match frame.expect("a stream ends with Done").unwrap() {
-            CompletionFrame::Chunk(chunk) => chunks.push(chunk),
-            CompletionFrame::Done { usage } => {
+        match frame.expect("a stream ends with Done") {
+            ServedFrame::Event(event) => chunks.push(event.data),
+            ServedFrame::Done { last, usage } => {
                 assert!(stream.next().await.is_none(), "something follows the end");
-                return (chunks, usage.expect("the local model counts"));
+                chunks.extend(last.into_iter().map(|event| event.data));
+                return (chunks, usage);
             }
+            ServedFrame::Failed { error, .. } => panic!("{error}"),
         }
     }
 }
@@ -66,8 +87,8 @@ async fn read(mut stream: CompletionStream) -> (Vec<Value>, Usage) {
 #[tokio::test]
 async fn a_whole_answer_is_a_chat_completion() {
     let (body, usage) = whole(request(opposite(), false)).await.unwrap();
-    assert_eq!((&body["object"], &body["model"]), (&json!("chat.completion"), &json!(MODEL_ID)));
-    assert!(body["id"].as_str().unwrap().starts_with("chatcmpl-") && body["created"].as_u64().unwrap() > 1_700_000_000);
+    assert_eq!((&body["object"], &body["model"]), (&json!("chat.completion"), &json!("public")));
+    assert_eq!((&body["id"], &body["created"]), (&json!("chatcmpl-ours"), &json!(1_763_000_000)));
     let choice = &body["choices"][0];
     assert_eq!((&choice["index"], &choice["message"]["role"]), (&json!(0), &json!("assistant")));
     assert!(choice["message"]["content"].as_str().unwrap().contains("cold"), "{choice}");
@@ -97,7 +118,7 @@ async fn the_smallest_output_bound_holds() {
     let long = json!({"messages": [{"role": "user", "content": "Write a long story."}], "max_tokens": 3});
     let (body, usage) = whole(request(long.clone(), false)).await.unwrap();
     assert_eq!((&body["choices"][0]["finish_reason"], usage.output_tokens), (&json!("length"), 3));
-    let ours = CompletionRequest { max_output_tokens: Some(2), ..request(long, false) };
+    let ours = ServedCall { max_output_tokens: Some(2), ..request(long, false) };
     assert_eq!(whole(ours).await.unwrap().1.output_tokens, 2);
 }
 
@@ -143,7 +164,7 @@ async fn what_would_be_a_lie_is_refused_with_its_parameter() {
     ] {
         let mut asked = request(opposite(), false);
         let Value::Object(more) = more else { panic!("an object") };
-        asked.body.extend(more);
+        Arc::make_mut(&mut asked.body).extend(more);
         let RelayError::UpstreamRefused { status, param: named, .. } = whole(asked).await.unwrap_err() else {
             panic!("no refusal of {param}")
         };
@@ -158,7 +179,7 @@ async fn a_cancelled_stream_ends_with_its_usage_and_a_cancelled_whole_answer_is_
     let cancel = CancellationToken::new();
     let mut running = stream(&local, request(story.clone(), true), &cancel).await;
     for _ in 0..3 {
-        assert!(matches!(running.next().await, Some(Ok(CompletionFrame::Chunk(_)))));
+        assert!(matches!(running.next().await, Some(ServedFrame::Event(_))));
     }
     cancel.cancel();
     let cancelled = Instant::now();
@@ -168,7 +189,7 @@ async fn a_cancelled_stream_ends_with_its_usage_and_a_cancelled_whole_answer_is_
     assert!(cancelled.elapsed() < Duration::from_secs(10));
 
     let cancel = CancellationToken::new();
-    let call = local.complete(request(story, false), cancel.clone());
+    let call = local.call(request(story, false), cancel.clone());
     let (answer, ()) = tokio::join!(call, async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         cancel.cancel();

@@ -7,12 +7,14 @@ mod upstream;
 mod usages;
 mod wholes;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
 use relay::openai::{Limits, OpenAi, OpenAiConfig};
 use relay::{
-    AddressPolicy, Completion, CompletionFrame, CompletionRequest, CompletionStream, Provider, RelayError, Usage,
+    AddressPolicy, Dialect, Envelope, Provider, RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame,
+    ServedStream, Usage,
 };
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -39,27 +41,47 @@ fn object(value: Value) -> Map<String, Value> {
 }
 
 /// A request with this body and the default conversation.
-fn request(more: Value, stream: bool) -> CompletionRequest {
+fn request(more: Value, stream: bool) -> ServedCall {
     let mut body = object(json!({"messages": [{"role": "user", "content": "Hello"}]}));
     body.extend(object(more));
-    CompletionRequest { model: "gpt-4o-mini".to_owned(), body, max_output_tokens: None, stream }
+    ServedCall {
+        dialect: Dialect::ChatCompletions,
+        model: "gpt-4o-mini".to_owned(),
+        body: Arc::new(body),
+        max_output_tokens: None,
+        stream,
+        envelope: Envelope {
+            id: "chatcmpl-ours".to_owned(),
+            model: "public".to_owned(),
+            created: 1_763_000_000,
+            input_tokens: 8,
+            include_usage: false,
+            request: Map::new(),
+        },
+        headers: vec![],
+        key: None,
+    }
 }
 
-type Outcome = Result<Option<Usage>, RelayError>;
+type Outcome = Result<Usage, RelayError>;
 
 /// What a stream gave. Every promise about chunks is checked on every one of them.
-async fn read(mut stream: CompletionStream) -> (Vec<Value>, Outcome) {
+async fn read(mut stream: ServedStream) -> (Vec<Value>, Outcome) {
     let mut chunks = Vec::new();
     loop {
         let step = tokio::time::timeout(PATIENCE, stream.next()).await.expect("the stream goes on");
         let outcome = match step.expect("a stream ends with Done or an error") {
-            Ok(CompletionFrame::Chunk(chunk)) => {
+            ServedFrame::Event(ServedEvent { name: None, data: chunk }) => {
                 check(&chunk);
                 chunks.push(chunk);
                 continue;
             }
-            Ok(CompletionFrame::Done { usage }) => Ok(usage),
-            Err(error) => Err(error),
+            ServedFrame::Event(event) => panic!("{event:?} has a name"),
+            ServedFrame::Done { last, usage } => {
+                assert_eq!(last, [], "nobody asked for the usage");
+                Ok(usage)
+            }
+            ServedFrame::Failed { error, .. } => Err(error),
         };
         assert!(stream.next().await.is_none(), "something follows the end");
         return (chunks, outcome);
@@ -67,6 +89,7 @@ async fn read(mut stream: CompletionStream) -> (Vec<Value>, Outcome) {
 }
 
 fn check(chunk: &Value) {
+    assert_eq!(chunk["model"], "public", "{chunk}");
     assert_eq!(chunk["object"], "chat.completion.chunk", "{chunk}");
     assert!(chunk.get("usage").is_none(), "{chunk}");
     for choice in chunk["choices"].as_array().unwrap_or_else(|| panic!("no choices: {chunk}")) {
@@ -128,19 +151,19 @@ fn merge_item(items: &mut Vec<Value>, item: &Value) {
 async fn streamed(answer: Answer, more: Value) -> (Vec<Value>, Outcome) {
     let upstream = Upstream::start(answer).await;
     let adapter = adapter_with(&upstream, Limits::default());
-    match adapter.complete(request(more, true), CancellationToken::new()).await.expect("an answer begins") {
-        Completion::Stream(stream) => read(stream).await,
-        whole @ Completion::Whole { .. } => panic!("{whole:?} where a stream was asked for"),
+    match adapter.call(request(more, true), CancellationToken::new()).await.expect("an answer begins") {
+        ServedAnswer::Stream(stream) => read(stream).await,
+        whole @ ServedAnswer::Whole { .. } => panic!("{whole:?} where a stream was asked for"),
     }
 }
 
 /// Asks for a whole answer with a body that has `more`.
-async fn whole(answer: Answer, more: Value) -> Result<(Value, Option<Usage>), RelayError> {
+async fn whole(answer: Answer, more: Value) -> Result<(Value, Usage), RelayError> {
     let upstream = Upstream::start(answer).await;
     let adapter = adapter_with(&upstream, Limits::default());
-    match adapter.complete(request(more, false), CancellationToken::new()).await? {
-        Completion::Whole { body, usage } => Ok((body, usage)),
-        Completion::Stream(_) => panic!("a stream where none was asked for"),
+    match adapter.call(request(more, false), CancellationToken::new()).await? {
+        ServedAnswer::Whole { body, usage } => Ok((body, usage)),
+        ServedAnswer::Stream(_) => panic!("a stream where none was asked for"),
     }
 }
 

@@ -1,14 +1,16 @@
 //! What goes upstream.
 
+use std::sync::Arc;
+
 use relay::openai::Limits;
-use relay::{CompletionRequest, Provider};
+use relay::{Provider, ServedCall};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::upstream::{Answer, Upstream};
 use crate::{adapter_with, object, request};
 
-async fn sent(request: CompletionRequest) -> Value {
+async fn sent(request: ServedCall) -> Value {
     let answer = if request.stream {
         Answer::stream(include_str!("../fixtures/openai_chat_stream.sse"))
     } else {
@@ -16,7 +18,7 @@ async fn sent(request: CompletionRequest) -> Value {
     };
     let upstream = Upstream::start(answer).await;
     let adapter = adapter_with(&upstream, Limits::default());
-    adapter.complete(request, CancellationToken::new()).await.unwrap();
+    adapter.call(request, CancellationToken::new()).await.unwrap();
     upstream.asked()
 }
 
@@ -27,8 +29,7 @@ async fn tools_and_everything_unknown_go_upstream_as_the_client_sent_them() {
         "metadata": {"a": "b"}, "never_heard_of": [1.5, {"x": null}]});
     let mut body = object(example);
     body.extend(object(more));
-    let asked =
-        CompletionRequest { model: "up-1".to_owned(), body: body.clone(), max_output_tokens: None, stream: false };
+    let asked = ServedCall { model: "up-1".to_owned(), body: Arc::new(body.clone()), ..request(json!({}), false) };
     let sent = sent(asked).await;
     body.insert("model".to_owned(), json!("up-1"));
     body.insert("stream".to_owned(), json!(false));
@@ -51,7 +52,7 @@ async fn a_conversation_with_results_of_tools_and_reasoning_goes_back_as_it_came
 async fn model_stream_bound_and_the_wish_for_usage_are_ours() {
     let theirs = json!({"model": "theirs", "stream": false, "max_tokens": 1000,
         "stream_options": {"include_usage": false}});
-    let ours = CompletionRequest { max_output_tokens: Some(7), ..request(theirs, true) };
+    let ours = ServedCall { max_output_tokens: Some(7), ..request(theirs, true) };
     let sent = sent(ours).await;
     assert_eq!(
         (&sent["model"], &sent["stream"], &sent["max_tokens"]),

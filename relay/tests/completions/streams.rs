@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use relay::openai::Limits;
-use relay::{Basis, Completion, CompletionFrame, Provider, RelayError, Usage};
+use relay::{Basis, Provider, RelayError, ServedAnswer, ServedFrame, Usage};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -22,13 +22,14 @@ fn as_delivered(stream: &str) -> Vec<Value> {
     let mut chunks = recorded(stream);
     chunks.retain(|chunk| chunk["choices"] != json!([]));
     for chunk in &mut chunks {
+        chunk["model"] = json!("public");
         chunk.as_object_mut().unwrap().remove("usage");
     }
     chunks
 }
 
-fn reported(input: u64, output: u64, cached: u64, reasoning: u64) -> Result<Option<Usage>, RelayError> {
-    Ok(Some(Usage::new(input, output, Basis::Reported).with_parts(cached, reasoning)))
+fn reported(input: u64, output: u64, cached: u64, reasoning: u64) -> Result<Usage, RelayError> {
+    Ok(Usage::new(input, output, Basis::Reported).with_parts(cached, reasoning))
 }
 
 #[tokio::test]
@@ -73,7 +74,7 @@ async fn parallel_calls_are_put_together_however_a_server_numbers_them() {
         }
         assert_eq!(message["tool_calls"].as_array().unwrap().len(), 2);
         assert_eq!(message["finish_reason"], "tool_calls");
-        assert!(outcome.unwrap().unwrap().output_tokens > 10);
+        assert!(outcome.unwrap().output_tokens > 10);
     }
 }
 
@@ -147,7 +148,7 @@ async fn an_answer_is_complete_with_its_finish_reason_or_its_end_marker_whatever
     ] {
         let (chunks, outcome) = streamed(Answer::stream(&stream).then(end), json!({})).await;
         assert_eq!(assemble(&chunks, 0)["content"], "Hello", "{stream}");
-        let usage = outcome.unwrap().unwrap();
+        let usage = outcome.unwrap();
         assert_eq!((usage.output_tokens, usage.basis), (1, Basis::Counted), "{stream}");
     }
 }
@@ -192,8 +193,8 @@ async fn a_stream_that_falls_silent_times_out() {
     let half = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Half\"}}]}\n\n";
     let upstream = Upstream::start(Answer::stream(half).then(End::Silent)).await;
     let limits = Limits { idle: Duration::from_millis(200), ..Limits::default() };
-    let answer = adapter_with(&upstream, limits).complete(request(json!({}), true), CancellationToken::new()).await;
-    let Ok(Completion::Stream(stream)) = answer else { panic!("{answer:?}") };
+    let answer = adapter_with(&upstream, limits).call(request(json!({}), true), CancellationToken::new()).await;
+    let Ok(ServedAnswer::Stream(stream)) = answer else { panic!("{answer:?}") };
     let (chunks, outcome) = read(stream).await;
     assert_eq!((chunks.len(), outcome.unwrap_err().code()), (1, "timed_out"));
 }
@@ -204,15 +205,15 @@ async fn a_cancelled_stream_ends_with_the_usage_of_everything_that_was_generated
     let stream = stream.join("data: {\"id\":\"chatcmpl-123\"");
     let upstream = Upstream::start(Answer::stream(&stream).then(End::Silent)).await;
     let cancel = CancellationToken::new();
-    let answer = adapter_with(&upstream, Limits::default()).complete(request(json!({}), true), cancel.clone()).await;
-    let Ok(Completion::Stream(mut stream)) = answer else { panic!("{answer:?}") };
+    let answer = adapter_with(&upstream, Limits::default()).call(request(json!({}), true), cancel.clone()).await;
+    let Ok(ServedAnswer::Stream(mut stream)) = answer else { panic!("{answer:?}") };
     for _ in 0..3 {
-        assert!(matches!(stream.next().await, Some(Ok(CompletionFrame::Chunk(_)))));
+        assert!(matches!(stream.next().await, Some(ServedFrame::Event(_))));
     }
     let cancelled = Instant::now();
     cancel.cancel();
     let (rest, outcome) = read(stream).await;
-    let usage = outcome.unwrap().unwrap();
+    let usage = outcome.unwrap();
     // `get_current_weather{"location`
     assert!(rest.is_empty() && (4..=7).contains(&usage.output_tokens), "{usage:?}");
     assert_eq!(usage.basis, Basis::Counted);
@@ -242,7 +243,7 @@ async fn a_document_that_is_an_error_or_garbage_is_refused_before_the_stream_beg
     ] {
         let upstream = Upstream::start(Answer::document(document)).await;
         let adapter = adapter_with(&upstream, Limits::default());
-        let error = adapter.complete(request(json!({}), true), CancellationToken::new()).await.unwrap_err();
+        let error = adapter.call(request(json!({}), true), CancellationToken::new()).await.unwrap_err();
         assert_eq!(error.code(), code);
     }
 }

@@ -21,7 +21,7 @@ fn ends() -> Value {
 }
 
 async fn usage_of(chunks: &[Value]) -> Usage {
-    streamed(stream(chunks), json!({})).await.1.unwrap().unwrap()
+    streamed(stream(chunks), json!({})).await.1.unwrap()
 }
 
 #[tokio::test]
