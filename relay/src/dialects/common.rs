@@ -1,5 +1,5 @@
-//! What the dialects share: objects that are read field by field, bytes within addresses, arguments of tools, and
-//! signatures that travel through a foreign dialect.
+//! What the dialects share: objects that are read field by field, bytes within addresses, arguments of tools,
+//! signatures that travel through a foreign dialect, and sentences of providers that are made fit to be shown.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
@@ -11,6 +11,12 @@ use crate::{Dialect, InvalidRequest};
 
 /// Begins a signature of another dialect where a dialect has one field for its own.
 const CARRIED: &str = "carried-";
+/// A provider's sentence is cut to this many characters before it is shown.
+const MAX_MESSAGE_CHARS: usize = 300;
+/// Its codes and names of parameters, to this many.
+const MAX_WORD_CHARS: usize = 100;
+/// What keys of OpenAI, Anthropic, Google and AWS begin with, and what is in every address.
+const KEYS_AND_ADDRESSES: [&str; 6] = ["sk-", "AIza", "AKIA", "ASIA", "ABSK", "://"];
 
 /// An object that is read field by field. What was taken is gone, so that the rest is what nobody knows; `null` counts
 /// as absent. Its errors name the place and quote nothing.
@@ -128,6 +134,32 @@ pub(crate) fn carried_signature(text: &str) -> Option<Opaque> {
     let json = URL_SAFE_NO_PAD.decode(text.strip_prefix(CARRIED)?).ok()?;
     let carried: Carried = serde_json::from_slice(&json).ok()?;
     Some(Opaque { dialect: carried.d, value: carried.v })
+}
+
+/// The provider's sentence without the key, anything that looks like one, and addresses.
+pub(crate) fn safe_message(message: &str, secret: Option<&str>) -> String {
+    let words = message.split_whitespace().map(|word| if is_unsafe(word, secret) { "[removed]" } else { word });
+    let sentence = words.collect::<Vec<_>>().join(" ");
+    let printable: String = sentence.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE_CHARS).collect();
+    if printable.is_empty() { "it gave no reason".to_owned() } else { printable }
+}
+
+/// A code or the name of a parameter; nothing where it could be anything else.
+pub(crate) fn safe_word(value: &Value, secret: Option<&str>) -> Option<String> {
+    let word = match value {
+        Value::String(word) => word.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let is_word = !word.is_empty()
+        && word.chars().count() <= MAX_WORD_CHARS
+        && word.chars().all(|c| c.is_ascii_graphic() || c == ' ')
+        && !is_unsafe(&word, secret);
+    is_word.then_some(word)
+}
+
+fn is_unsafe(word: &str, secret: Option<&str>) -> bool {
+    KEYS_AND_ADDRESSES.iter().any(|mark| word.contains(mark)) || secret.is_some_and(|secret| word.contains(secret))
 }
 
 #[cfg(test)]

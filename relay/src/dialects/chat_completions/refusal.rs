@@ -9,11 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::RelayError;
-
-/// A provider's sentence is cut to this many characters before it is shown.
-const MAX_MESSAGE_CHARS: usize = 300;
-/// Its codes and names of parameters, to this many.
-const MAX_WORD_CHARS: usize = 100;
+use crate::dialects::common::{safe_message, safe_word};
 
 #[derive(Deserialize)]
 struct ErrorBody {
@@ -91,35 +87,6 @@ impl Detail {
             },
         }
     }
-}
-
-fn is_unsafe(word: &str, secret: Option<&str>) -> bool {
-    word.contains("sk-")
-        || word.contains("AIza")
-        || word.contains("://")
-        || secret.is_some_and(|secret| word.contains(secret))
-}
-
-/// The provider's sentence without the key, anything that looks like one, and addresses.
-pub(crate) fn safe_message(message: &str, secret: Option<&str>) -> String {
-    let words = message.split_whitespace().map(|word| if is_unsafe(word, secret) { "[removed]" } else { word });
-    let sentence = words.collect::<Vec<_>>().join(" ");
-    let printable: String = sentence.chars().filter(|c| !c.is_control()).take(MAX_MESSAGE_CHARS).collect();
-    if printable.is_empty() { "it gave no reason".to_owned() } else { printable }
-}
-
-/// A code or the name of a parameter; nothing where it could be anything else.
-pub(crate) fn safe_word(value: &Value, secret: Option<&str>) -> Option<String> {
-    let word = match value {
-        Value::String(word) => word.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    let is_word = !word.is_empty()
-        && word.chars().count() <= MAX_WORD_CHARS
-        && word.chars().all(|c| c.is_ascii_graphic() || c == ' ')
-        && !is_unsafe(&word, secret);
-    is_word.then_some(word)
 }
 
 #[cfg(test)]
