@@ -5,3 +5,4 @@
 
 pub mod chat_completions;
 mod common;
+pub mod responses;

@@ -1,0 +1,1 @@
+//! The dialect against OpenAI's documents, both sides.
