@@ -5,7 +5,7 @@
 
 use axum::{
     extract::{FromRef, FromRequestParts},
-    http::{HeaderMap, StatusCode, request::Parts},
+    http::{HeaderMap, StatusCode, Uri, request::Parts},
 };
 use chrono::Utc;
 use domain::{ApiKeyId, UserId, users::Scope};
@@ -19,6 +19,41 @@ use crate::{
 };
 
 const X_API_KEY: &str = "x-api-key";
+const X_GOOG_API_KEY: &str = "x-goog-api-key";
+
+/// By what a client shows its key; the APIs that we serve have each their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// `Authorization: Bearer …`
+    Bearer,
+    /// `x-api-key`
+    ApiKeyHeader,
+    /// `x-goog-api-key`
+    GoogleHeader,
+    /// `?key=…`
+    Query,
+}
+
+/// The way that counts where there are several; `None` without any key or token.
+pub(crate) fn way(headers: &HeaderMap, uri: &Uri) -> Option<Way> {
+    presented(headers, uri).map(|(way, _)| way)
+}
+
+fn presented<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<(Way, &'a str)> {
+    let of_query = || uri.query()?.split('&').find_map(|pair| pair.strip_prefix("key="));
+    let ways = [
+        (Way::Bearer, bearer(headers)),
+        (Way::ApiKeyHeader, text_of(headers, X_API_KEY)),
+        (Way::GoogleHeader, text_of(headers, X_GOOG_API_KEY)),
+        // Keys and tokens have no character that is encoded in a query.
+        (Way::Query, of_query()),
+    ];
+    ways.into_iter().find_map(|(way, text)| Some((way, text?.trim()))).filter(|(_, text)| !text.is_empty())
+}
+
+fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
 
 /// Who asks, and how far the key that they ask with reaches.
 #[derive(Debug, Clone)]
@@ -74,7 +109,15 @@ impl Holders {
 
     /// The holder of the bearer of these headers, or of `x-api-key`.
     pub(crate) async fn of(&self, headers: &HeaderMap) -> Result<Holder, Problem> {
-        let presented = bearer(headers).or_else(|| headers.get(X_API_KEY)?.to_str().ok());
+        self.of_text(bearer(headers).or_else(|| text_of(headers, X_API_KEY))).await
+    }
+
+    /// The holder of what is shown in any of the ways of the served APIs.
+    pub(crate) async fn of_served(&self, headers: &HeaderMap, uri: &Uri) -> Result<Holder, Problem> {
+        self.of_text(presented(headers, uri).map(|(_, text)| text)).await
+    }
+
+    async fn of_text(&self, presented: Option<&str>) -> Result<Holder, Problem> {
         let Some(presented) = presented.map(str::trim).filter(|text| !text.is_empty()) else {
             return Err(Problem::unauthenticated(
                 "unauthenticated",
@@ -147,5 +190,21 @@ mod tests {
     fn an_access_token_reaches_everything_of_its_owner() {
         let person = Holder { user: UserId::new(Uuid::nil()), key: None };
         assert!(person.require(Scope::Billing).is_ok() && person.may_ask("b"));
+    }
+
+    #[test]
+    fn a_key_is_found_in_each_way_and_a_bearer_counts_first() {
+        let headers = |pairs: &[(&'static str, &'static str)]| {
+            pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>()
+        };
+        let plain: Uri = "/v1/models".parse().unwrap();
+        let query: Uri = "/v1beta/models?alt=sse&key=sk-q".parse().unwrap();
+        let all = headers(&[("authorization", "Bearer sk-b"), ("x-api-key", "sk-x"), ("x-goog-api-key", "sk-g")]);
+        assert_eq!(presented(&all, &query), Some((Way::Bearer, "sk-b")));
+        assert_eq!(presented(&headers(&[("x-api-key", " sk-x ")]), &query), Some((Way::ApiKeyHeader, "sk-x")));
+        assert_eq!(presented(&headers(&[("x-goog-api-key", "sk-g")]), &plain), Some((Way::GoogleHeader, "sk-g")));
+        assert_eq!(presented(&HeaderMap::new(), &query), Some((Way::Query, "sk-q")));
+        assert_eq!(presented(&HeaderMap::new(), &plain), None);
+        assert_eq!(way(&headers(&[("authorization", "Basic x")]), &plain), None);
     }
 }

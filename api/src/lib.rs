@@ -5,11 +5,13 @@
 //!
 //! This page mounts every route; each capability's own `routes()` lists them.
 
+mod anthropic;
 mod auth;
 mod billing;
 mod chat;
 mod commands;
 mod extract;
+mod gemini;
 mod health;
 mod holder;
 mod idempotency;
@@ -22,6 +24,7 @@ mod problem;
 mod read;
 mod relay;
 mod request_id;
+mod served;
 mod state;
 mod users;
 
@@ -58,7 +61,7 @@ pub fn router(deps: ApiDeps) -> Router {
     let (routes, document) = api().split_for_parts();
     routes
         .merge(openapi::route(document))
-        .merge(openai::routes(app.clone(), options.limits.max_completion_body_bytes))
+        .merge(served::routes(app.clone(), options.limits.max_completion_body_bytes))
         .method_not_allowed_fallback(observe::method_not_allowed)
         .fallback_service(page::fallback())
         // From the inside out.
@@ -78,9 +81,13 @@ fn cors(origins: &[String]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
     }
-    let own = ["idempotency-key", "last-event-id", "x-after", "x-api-key", "x-request-id"]
+    let own = ["idempotency-key", "last-event-id", "x-after", "x-api-key", "x-goog-api-key", "x-request-id"]
         .map(axum::http::HeaderName::from_static);
     let told = [
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-requests-remaining",
+        "anthropic-ratelimit-requests-reset",
+        "request-id",
         "x-ratelimit-limit-requests",
         "x-ratelimit-remaining-requests",
         "x-ratelimit-reset-requests",

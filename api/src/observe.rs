@@ -11,9 +11,9 @@ use axum::{
 use tracing::{Instrument as _, info, info_span};
 
 use crate::{
-    openai,
     problem::Problem,
     request_id::{RequestId, X_REQUEST_ID},
+    served::Manner,
     state::Room,
 };
 
@@ -26,16 +26,22 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     request.extensions_mut().insert(id.clone());
     let span = info_span!("http", request_id = id.as_str(), %method, route);
-    let speaks_openai = openai::speaks(request.uri().path());
+    let manner = Manner::of(&request);
+    if let Some(manner) = manner {
+        request.extensions_mut().insert(manner);
+    }
 
     let mut response = next.run(request).instrument(span.clone()).await;
 
     let problem = response.extensions_mut().remove::<Problem>();
     let code = problem.as_ref().map(|problem| problem.code().to_owned());
-    match problem {
-        Some(problem) if speaks_openai => openai::render(&problem, &mut response),
-        Some(problem) => problem.render(&mut response, id.as_str()),
-        None => {}
+    match (problem, manner) {
+        (Some(problem), Some(manner)) => manner.render(&problem, &id, &mut response),
+        (Some(problem), None) => problem.render(&mut response, id.as_str()),
+        (None, _) => {}
+    }
+    if let Some(manner) = manner {
+        manner.mark(&id, &mut response);
     }
     let headers = response.headers_mut();
     if let Some(value) = id.header() {

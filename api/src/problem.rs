@@ -183,6 +183,11 @@ impl Problem {
         self
     }
 
+    /// Before this time asking again is of no use.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     /// The same with a time before which asking again is of no use.
     pub(crate) fn retry_after(mut self, wait: Duration) -> Self {
         self.0.retry_after = Some(wait);

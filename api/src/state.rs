@@ -18,9 +18,9 @@ use crate::{
     chat::{Streams, Whereabouts},
     commands::Bus,
     holder::Holders,
-    openai::{ApiRate, Calls},
     read::Reads,
     relay::Upstreams,
+    served::{ApiRate, Calls},
     users::{Cookies, PasswordCost, Passwords, Quota, Throttle},
 };
 

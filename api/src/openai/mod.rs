@@ -1,42 +1,36 @@
-//! The OpenAI-compatible API under `/v1`: what OpenAI's own SDKs can call instead of OpenAI.
-//!
-//! Promise: a call is paid for before it is made and settled by what it consumed, whoever goes away in between; every
-//! answer of these addresses, also to what does not exist, is in OpenAI's form. A trailing slash and a doubled `/v1`,
-//! which some clients add, change nothing.
+//! OpenAI's API: `/v1/chat/completions`, `/v1/responses`, `/v1/models`.
 
-mod call;
 mod chat;
-mod entrance;
+mod completions;
 mod error;
-mod frames;
 mod models;
 mod request;
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
-    middleware,
     routing::{get, post},
 };
-pub(crate) use call::Calls;
-pub(crate) use entrance::ApiRate;
-pub(crate) use error::{render, speaks};
+pub(crate) use error::error;
+pub(crate) use models::{list, model};
 
-use crate::state::App;
+use crate::{
+    served::{self, ROOTS},
+    state::App,
+};
 
-/// The routes; bodies of up to `max_body_bytes` are taken.
-pub(crate) fn routes(app: App, max_body_bytes: usize) -> Router<App> {
+/// The routes below each root of `/v1`.
+pub(crate) fn routes() -> Router<App> {
     let mut router = Router::new();
-    for root in ["/v1", "/v1/v1"] {
+    for root in ROOTS {
         for tail in ["", "/"] {
             router = router
                 .route(&format!("{root}/chat/completions{tail}"), post(chat::complete))
-                .route(&format!("{root}/models{tail}"), get(models::list));
+                .route(&format!("{root}/completions{tail}"), post(completions::complete))
+                .route(&format!("{root}/responses{tail}"), post(chat::respond))
+                .route(&format!("{root}/models{tail}"), get(served::list_models));
         }
         // Names of models contain slashes.
-        router = router.route(&format!("{root}/models/{{*id}}"), get(models::get));
+        router = router.route(&format!("{root}/models/{{*call}}"), get(served::get_model));
     }
     router
-        .layer(DefaultBodyLimit::max(max_body_bytes))
-        .route_layer(middleware::from_fn_with_state(app, entrance::enter))
 }

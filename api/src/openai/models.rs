@@ -1,42 +1,18 @@
-//! `GET /v1/models` and `GET /v1/models/{id}`: what the key may use.
+//! `GET /v1/models` and `GET /v1/models/{id}`: what the key may use, in OpenAI's form with what else is known.
 
-use axum::{
-    Extension, Json,
-    extract::{Path, State},
-};
-use domain::users::Scope;
-use metering::{Catalogue, Offer};
+use metering::Offer;
 use serde_json::{Value, json};
 
-use super::error::unknown_model;
-use crate::{holder::Holder, problem::Problem};
+use crate::served::Models;
 
-pub(super) async fn list(
-    Extension(holder): Extension<Holder>,
-    State(catalogue): State<Catalogue>,
-) -> Result<Json<Value>, Problem> {
-    holder.require(Scope::Models)?;
-    let offers = catalogue.offers();
-    let data: Vec<Value> =
-        offers.iter().filter(|offer| holder.may_ask(&offer.model)).map(|offer| model(offer)).collect();
-    Ok(Json(json!({ "object": "list", "data": data })))
+/// All of them: OpenAI has no pages here.
+pub(crate) fn list(models: &Models) -> Value {
+    let data: Vec<Value> = models.all().iter().map(|offer| model(offer)).collect();
+    json!({ "object": "list", "data": data })
 }
 
-pub(super) async fn get(
-    Extension(holder): Extension<Holder>,
-    State(catalogue): State<Catalogue>,
-    Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    holder.require(Scope::Models)?;
-    let id = id.trim_end_matches('/');
-    if !holder.may_ask(id) {
-        return Err(unknown_model(id));
-    }
-    let offer = catalogue.resolve(Some(id)).await.map_err(|_| unknown_model(id))?;
-    Ok(Json(model(&offer)))
-}
-
-fn model(offer: &Offer) -> Value {
+/// One of them.
+pub(crate) fn model(offer: &Offer) -> Value {
     let mut model = json!({
         "id": offer.model,
         "object": "model",

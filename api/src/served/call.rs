@@ -13,7 +13,7 @@ use std::{
 use domain::billing::ReleaseReason;
 use futures::StreamExt as _;
 use metering::{Catalogue, Held, Meter, Offer};
-use relay::{RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame, ServedStream, Usage};
+use relay::{Basis, RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame, Usage};
 use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -29,7 +29,7 @@ const MAX_TRIES: u32 = 3;
 const RETRY_WITHIN: Duration = Duration::from_secs(15);
 /// A provider that asks for a longer pause is reported instead of waited for.
 const MAX_PAUSE: Duration = Duration::from_secs(5);
-/// Chunks that wait for a slow client, at most.
+/// Events that wait for a slow client, at most.
 const MAX_WAITING: usize = 256;
 /// A client that takes nothing for so long counts as gone.
 const STALLED: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ pub(crate) struct Calls {
 /// A call whose price is known and whose credit is held.
 pub(super) struct Paid {
     pub(super) offer: Arc<Offer>,
-    pub(super) request: ServedCall,
+    pub(super) call: ServedCall,
     pub(super) held: Held,
     /// Kept until the call is over.
     pub(super) room: OwnedSemaphorePermit,
@@ -63,10 +63,19 @@ pub(super) struct Paid {
 
 /// What the client's side is told. `End`, `Whole` and `Failed` are the last, and come after the settlement.
 pub(super) enum Heard {
+    /// A provider took the call; comes first, unless nobody did.
+    Taken(Route),
     Event(ServedEvent),
     End(Vec<ServedEvent>),
     Whole(Value),
     Failed(RelayError),
+}
+
+/// How a call came to its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Route {
+    /// How often a provider was asked, the successful time included.
+    pub(super) tries: u32,
 }
 
 impl Calls {
@@ -100,9 +109,9 @@ impl Calls {
     /// Makes the call. Dropping the receiver is the client going away.
     pub(super) fn begin(&self, paid: Paid) -> mpsc::Receiver<Heard> {
         let (listener, heard) = mpsc::channel(MAX_WAITING);
-        let Paid { offer, request, held, room } = paid;
+        let Paid { offer, call, held, room } = paid;
         let (calls, deaf) = (self.clone(), CancellationToken::new());
-        let call = Call { calls, offer, request, listener, deaf, _room: room };
+        let call = Call { calls, offer, call, listener, deaf, _room: room };
         self.tracker.spawn(call.run(held));
         heard
     }
@@ -111,18 +120,11 @@ impl Calls {
 struct Call {
     calls: Calls,
     offer: Arc<Offer>,
-    request: ServedCall,
+    call: ServedCall,
     listener: mpsc::Sender<Heard>,
     /// The listener has missed something: nothing more is said to it.
     deaf: CancellationToken,
     _room: OwnedSemaphorePermit,
-}
-
-/// How a stream ended.
-enum End {
-    Done(Vec<ServedEvent>, Usage),
-    /// With what was consumed until then.
-    Failed(RelayError, Option<Usage>),
 }
 
 /// What remains to be done with the hold.
@@ -131,9 +133,15 @@ enum Settlement {
     Release(ReleaseReason),
 }
 
+/// How a stream ended.
+enum Ending {
+    Done { last: Vec<ServedEvent>, usage: Usage },
+    Failed { error: RelayError, usage: Option<Usage> },
+}
+
 impl Call {
     async fn run(self, held: Held) {
-        let (settlement, last) = if self.request.stream { self.streamed().await } else { self.whole().await };
+        let (settlement, last) = if self.call.stream { self.streamed().await } else { self.whole().await };
         let settling = match settlement {
             Settlement::Charge(usage) => held.settle(&usage),
             Settlement::Release(reason) => held.release(reason),
@@ -159,22 +167,25 @@ impl Call {
     async fn streamed(&self) -> (Settlement, Heard) {
         let upstream = CancellationToken::new();
         let _close = upstream.clone().drop_guard();
-        let reading = self.read(&upstream);
-        tokio::pin!(reading);
-        let end = tokio::select! {
-            end = &mut reading => end,
-            () = self.left() => {
-                upstream.cancel();
-                timeout(STOPPED, reading).await.unwrap_or(End::Failed(RelayError::Cancelled, None))
+        let mut passed = 0;
+        let ending = {
+            let reading = self.read(&upstream, &mut passed);
+            tokio::pin!(reading);
+            tokio::select! {
+                ending = &mut reading => Some(ending),
+                () = self.left() => {
+                    upstream.cancel();
+                    timeout(STOPPED, reading).await.ok()
+                }
             }
         };
-        match end {
-            End::Failed(error, None) => self.nothing(error),
-            End::Failed(error, Some(usage)) => (Settlement::Charge(usage), Heard::Failed(error)),
-            End::Done(_, usage) if upstream.is_cancelled() => {
+        match ending.unwrap_or_else(|| self.lost(RelayError::Cancelled, passed)) {
+            Ending::Done { usage, .. } if upstream.is_cancelled() => {
                 (Settlement::Charge(usage), Heard::Failed(RelayError::Cancelled))
             }
-            End::Done(last, usage) => (Settlement::Charge(usage), Heard::End(last)),
+            Ending::Done { last, usage } => (Settlement::Charge(usage), Heard::End(last)),
+            Ending::Failed { error, usage: Some(usage) } => (Settlement::Charge(usage), Heard::Failed(error)),
+            Ending::Failed { error, usage: None } => self.nothing(error),
         }
     }
 
@@ -185,30 +196,36 @@ impl Call {
         (Settlement::Release(reason), Heard::Failed(error))
     }
 
-    /// Passes on every event until the end.
-    async fn read(&self, upstream: &CancellationToken) -> End {
+    /// A provider that breaks its promise and does not say how it ended. An event is about a token.
+    fn lost(&self, error: RelayError, passed: u64) -> Ending {
+        let usage = || Usage::new(self.call.envelope.input_tokens, passed, Basis::Estimated);
+        Ending::Failed { error, usage: (passed > 0).then(usage) }
+    }
+
+    /// Passes on every event until the end, and counts them.
+    async fn read(&self, upstream: &CancellationToken, passed: &mut u64) -> Ending {
         let asked = Instant::now();
-        let mut stream: ServedStream = match self.ask(upstream).await {
+        let mut stream = match self.ask(upstream).await {
             Ok(ServedAnswer::Stream(stream)) => stream,
             Ok(ServedAnswer::Whole { .. }) => {
-                return End::Failed(garbage("a whole answer where a stream was asked for"), None);
+                return self.lost(garbage("a whole answer where a stream was asked for"), 0);
             }
-            Err(error) => return End::Failed(error, None),
+            Err(error) => return self.lost(error, 0),
         };
-        let mut first = true;
         while let Some(frame) = stream.next().await {
             match frame {
                 ServedFrame::Event(event) => {
-                    if std::mem::take(&mut first) {
+                    if *passed == 0 {
                         metrics::histogram!("api_first_chunk_seconds").record(asked.elapsed().as_secs_f64());
                     }
+                    *passed += 1;
                     self.tell(Heard::Event(event)).await;
                 }
-                ServedFrame::Done { last, usage } => return End::Done(last, usage),
-                ServedFrame::Failed { error, usage } => return End::Failed(error, usage),
+                ServedFrame::Done { last, usage } => return Ending::Done { last, usage },
+                ServedFrame::Failed { error, usage } => return Ending::Failed { error, usage },
             }
         }
-        End::Failed(RelayError::UpstreamCut, None)
+        self.lost(RelayError::UpstreamCut, *passed)
     }
 
     /// Asks up to [`MAX_TRIES`] times while the failure may pass and somebody waits.
@@ -216,8 +233,11 @@ impl Call {
         let begun = Instant::now();
         let mut tries = 1;
         loop {
-            let error = match self.offer.provider.call(self.request.clone(), upstream.clone()).await {
-                Ok(answer) => return Ok(answer),
+            let error = match self.offer.provider.call(self.call.clone(), upstream.clone()).await {
+                Ok(answer) => {
+                    self.tell(Heard::Taken(Route { tries })).await;
+                    return Ok(answer);
+                }
                 Err(error) => error,
             };
             let pause = error.retry_after().unwrap_or(Duration::from_millis(250) * 2_u32.pow(tries));

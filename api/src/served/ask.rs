@@ -1,0 +1,224 @@
+//! A call as a client wants it, and the way to its answer: parse, price, hold, ask. The same for every dialect.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Bytes,
+    extract::{FromRef, FromRequest, FromRequestParts as _, Request},
+    http::{HeaderMap, StatusCode},
+};
+use domain::{
+    HoldId,
+    billing::{Purpose, Quote},
+    users::Scope,
+};
+use metering::{Call, Offer};
+use relay::{Basis, Counted, Dialect, Envelope, ServedCall};
+use serde_json::{Map, Value};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use uuid::Uuid;
+
+use super::{
+    Manner,
+    call::{Calls, Heard, Paid},
+    refusals::{context_too_long, of_meter, of_upstream},
+};
+use crate::{
+    commands::Actor,
+    extract,
+    holder::Holder,
+    problem::Problem,
+    request_id::{Origin, RequestId},
+};
+
+/// Headers of clients that mean something to an upstream of the same dialect.
+const PASSED_ON: &str = "anthropic-";
+
+/// What a client asks, as far as it concerns the price and the form of the answer.
+pub(crate) struct Ask {
+    pub(crate) dialect: Dialect,
+    /// As users name it.
+    pub(crate) model: String,
+    pub(crate) stream: bool,
+    /// The client of a stream of chat completions can read a frame without choices.
+    pub(crate) include_usage: bool,
+    /// How many answers to the same question.
+    pub(crate) choices: u32,
+    /// The client's own bound for each of them.
+    pub(crate) max_output_tokens: Option<u32>,
+    /// Everything that was sent.
+    pub(crate) body: Map<String, Value>,
+}
+
+/// A request of somebody who may call, with its body.
+pub(crate) struct Incoming {
+    /// A JSON object.
+    pub(crate) body: Map<String, Value>,
+    pub(crate) caller: Caller,
+}
+
+/// Who calls, and what the call needs of the request beside its body.
+pub(crate) struct Caller {
+    calls: Calls,
+    holder: Holder,
+    origin: Origin,
+    headers: Vec<(String, String)>,
+    room: OwnedSemaphorePermit,
+    pub(super) manner: Manner,
+    pub(super) id: RequestId,
+}
+
+impl<S> FromRequest<S> for Incoming
+where
+    S: Send + Sync,
+    Calls: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let calls = Calls::from_ref(state);
+        let (mut parts, body) = request.into_parts();
+        let (Some(holder), Some(manner), Some(id)) =
+            (parts.extensions.remove(), parts.extensions.remove(), parts.extensions.get::<RequestId>().cloned())
+        else {
+            return Err(Problem::bug("a served route without its entrance"));
+        };
+        let holder: Holder = holder;
+        holder.require(Scope::Chat)?;
+        calls.require_open()?;
+        let origin = Origin::from_request_parts(&mut parts, state).await?;
+        let headers = passed_on(&parts.headers);
+        let bytes = extract::read(Request::from_parts(parts, body), state).await?;
+        let room = calls.make_room(bytes.len())?;
+        let body = object(&bytes)?;
+        Ok(Self { body, caller: Caller { calls, holder, origin, headers, room, manner, id } })
+    }
+}
+
+impl Caller {
+    /// Prices the call, sets its credit apart and makes it. Dropping the receiver is the client going away.
+    pub(super) async fn call(self, ask: Ask) -> Result<mpsc::Receiver<Heard>, Problem> {
+        let offer = self.offer(&ask.model).await?;
+        let (counted, body) = count(&offer, ask.dialect, ask.body).await?;
+        let wanted = fitting(&offer, counted, ask.max_output_tokens)?;
+        let quote = quote(&offer, counted.tokens, wanted, ask.choices, &self.calls);
+        let call = Call {
+            payer: self.holder.user,
+            hold_id: HoldId::new(Uuid::now_v7()),
+            purpose: Purpose::Api { api_key_id: self.holder.api_key() },
+            actor: Actor::User(self.holder.user).to_string(),
+            correlation_id: self.origin.correlation_id,
+        };
+        let held = self.calls.meter.hold(call, quote).await.map_err(of_meter)?;
+        let envelope = Envelope {
+            id: id_of(ask.dialect),
+            model: ask.model,
+            created: chrono::Utc::now().timestamp(),
+            input_tokens: counted.tokens,
+            include_usage: ask.include_usage,
+            request: if ask.dialect == Dialect::Responses { body.clone() } else { Map::new() },
+        };
+        let call = ServedCall {
+            dialect: ask.dialect,
+            model: offer.upstream.clone(),
+            body: Arc::new(body),
+            // The bound is each choice's own, what is held is all of theirs.
+            max_output_tokens: Some((held.max_output_tokens() / ask.choices).max(1)),
+            stream: ask.stream,
+            envelope,
+            headers: self.headers,
+            key: None,
+        };
+        Ok(self.calls.begin(Paid { offer, call, held, room: self.room }))
+    }
+
+    /// Tokens of a request that is not made.
+    pub(crate) async fn count(self, dialect: Dialect, model: &str, body: Map<String, Value>) -> Result<u64, Problem> {
+        let offer = self.offer(model).await?;
+        count(&offer, dialect, body).await.map(|(counted, _)| counted.tokens)
+    }
+
+    async fn offer(&self, model: &str) -> Result<Arc<Offer>, Problem> {
+        if !self.holder.may_ask(model) {
+            let detail = format!("this API key may not ask the model `{model}`");
+            return Err(Problem::new(StatusCode::FORBIDDEN, "model_not_allowed", detail).about("model"));
+        }
+        self.calls.catalogue.resolve(Some(model)).await.map_err(of_upstream)
+    }
+}
+
+/// The body of a request, which in every dialect is an object.
+fn object(bytes: &Bytes) -> Result<Map<String, Value>, Problem> {
+    let wrong = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail);
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(body)) => Ok(body),
+        Ok(_) => Err(wrong("the body of the request must be a JSON object".to_owned())),
+        Err(error) => Err(wrong(format!("We could not parse the JSON body of your request: {error}"))),
+    }
+}
+
+fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
+    let passed = headers.iter().filter(|(name, _)| name.as_str().starts_with(PASSED_ON));
+    passed.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
+}
+
+/// The input's tokens. Counting is arithmetic for milliseconds, so it is done off the async threads.
+async fn count(
+    offer: &Offer,
+    dialect: Dialect,
+    body: Map<String, Value>,
+) -> Result<(Counted, Map<String, Value>), Problem> {
+    let (provider, model) = (Arc::clone(&offer.provider), offer.upstream.clone());
+    let count = move || (provider.count_call(dialect, &model, &body), body);
+    tokio::task::spawn_blocking(count).await.map_err(|error| Problem::bug(&error))
+}
+
+/// The wanted bound, as far as the model's context window has room for it.
+///
+/// Only a count with the model's own vocabulary refuses or shortens anything: an estimate may be wrong.
+fn fitting(offer: &Offer, counted: Counted, wanted: Option<u32>) -> Result<Option<u32>, Problem> {
+    let Some(window) = offer.context_tokens.filter(|_| counted.basis == Basis::Counted) else { return Ok(wanted) };
+    match u64::from(window).checked_sub(counted.tokens) {
+        None | Some(0) => Err(context_too_long()),
+        Some(left) => {
+            let left = u32::try_from(left).unwrap_or(window);
+            let wanted = wanted.or(offer.max_output_tokens);
+            // Without any bound the usual one is smaller than most windows, but not than all.
+            Ok(wanted.map(|wanted| wanted.min(left)))
+        }
+    }
+}
+
+/// The most that the call can cost, all choices together.
+fn quote(offer: &Offer, input_tokens: u64, wanted: Option<u32>, choices: u32, calls: &Calls) -> Quote {
+    let one = offer.quote(input_tokens, wanted, calls.meter.bounds());
+    Quote {
+        max_output_tokens: one.max_output_tokens.saturating_mul(choices),
+        min_output_tokens: one.min_output_tokens.saturating_mul(choices),
+        ..one
+    }
+}
+
+/// Our id of an answer, in the dialect's manner.
+fn id_of(dialect: Dialect) -> String {
+    let prefix = match dialect {
+        Dialect::ChatCompletions => "chatcmpl-",
+        Dialect::Responses => "resp_",
+        Dialect::Messages => "msg_",
+        Dialect::GenerateContent | Dialect::Converse => "",
+    };
+    format!("{prefix}{}", Uuid::now_v7().simple())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_json_object_is_refused() {
+        for body in ["", "{", "[]", "null", "\"text\"", "{} tail"] {
+            assert_eq!(object(&Bytes::from(body)).err().unwrap().code(), "invalid_json", "{body}");
+        }
+        assert!(object(&Bytes::from("{\"future\": {\"x\": 1}}")).ok().unwrap().contains_key("future"));
+    }
+}

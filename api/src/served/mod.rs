@@ -1,0 +1,40 @@
+//! What the served APIs have in common: the APIs of OpenAI, Anthropic and Google, which their own SDKs can call here
+//! instead of there.
+//!
+//! Promise: a call is paid for before it is made and settled by what it consumed, whoever goes away in between; every
+//! answer, also to what does not exist, is in the form of the API whose address was called. A trailing slash and a
+//! doubled version, which some clients add, change nothing. What only one API has is in `openai/`, `anthropic/` and
+//! `gemini/`.
+
+mod ask;
+mod call;
+mod entrance;
+mod fields;
+mod frames;
+mod manner;
+mod models;
+mod refusals;
+
+pub(crate) use ask::{Ask, Incoming};
+use axum::{Router, extract::DefaultBodyLimit, middleware};
+pub(crate) use call::Calls;
+pub(crate) use entrance::ApiRate;
+pub(crate) use fields::Fields;
+pub(crate) use frames::{Rewrite, Wire};
+pub(crate) use manner::Manner;
+pub(crate) use models::{Models, get as get_model, list as list_models};
+pub(crate) use refusals::{NO_CREDIT, invalid, unknown_model};
+
+use crate::{anthropic, gemini, openai, state::App};
+
+/// Where the APIs begin whose version is 1; some clients add it to a base URL that has it.
+pub(crate) const ROOTS: [&str; 2] = ["/v1", "/v1/v1"];
+
+/// The routes; bodies of up to `max_body_bytes` are taken.
+pub(crate) fn routes(app: App, max_body_bytes: usize) -> Router<App> {
+    openai::routes()
+        .merge(anthropic::routes())
+        .merge(gemini::routes())
+        .layer(DefaultBodyLimit::max(max_body_bytes))
+        .route_layer(middleware::from_fn_with_state(app, entrance::enter))
+}
