@@ -1,0 +1,369 @@
+//! What is known about every channel: its breakers, its keys', its models', and its statistics.
+//!
+//! Promise: pure: the clock is handed in and chance is seeded. Every call that begins ends once; each change of a
+//! breaker's state is told once, by [`Health::changes`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::ChannelId;
+use relay::{KeyRef, RelayError};
+use serde::{Deserialize, Serialize};
+
+use crate::breaker::{Breaker, BreakerOptions, Passed, State};
+use crate::decay::Decaying;
+use crate::plan::Reason;
+use crate::window::LastMinute;
+use crate::{Blame, Candidate, Fault, Moment, Weight};
+
+/// How health is judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HealthOptions {
+    pub breaker: BreakerOptions,
+    /// After so long a latency or a failure weighs half.
+    pub half_life: Duration,
+}
+
+impl Default for HealthOptions {
+    fn default() -> Self {
+        Self { breaker: BreakerOptions::default(), half_life: Duration::from_secs(60) }
+    }
+}
+
+/// What a breaker is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "part", rename_all = "snake_case")]
+pub enum Part {
+    /// A channel as a whole.
+    Channel,
+    /// One of its keys.
+    Key { name: String },
+    /// One of its models, as the provider names it.
+    Model { name: String },
+}
+
+impl Part {
+    /// The word in metrics and logs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Key { .. } => "key",
+            Self::Model { .. } => "model",
+        }
+    }
+}
+
+/// A breaker changed its state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub channel: ChannelId,
+    pub part: Part,
+    pub from: State,
+    pub to: State,
+    /// Times that it opened since it was last closed.
+    pub opened: u32,
+    /// The code of the failure, or what else made it change.
+    pub cause: &'static str,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, Copy)]
+pub enum Ended<'e> {
+    /// Well; `tokens` of input and output together, where they are known.
+    Well { tokens: Option<u64> },
+    /// With that error. `repeats` where the same request failed there before.
+    Failed { error: &'e RelayError, repeats: bool },
+    /// Nobody waited for its end.
+    Left,
+}
+
+/// A call under way.
+#[derive(Debug)]
+#[must_use]
+pub struct Ticket {
+    channel: ChannelId,
+    model: Arc<str>,
+    key: Option<KeyRef>,
+    channel_pass: Passed,
+    model_pass: Passed,
+    key_pass: Option<Passed>,
+    begun: Moment,
+    input_tokens: u64,
+    heard: bool,
+}
+
+/// Everything that is known about all channels.
+pub struct Health {
+    pub(crate) options: HealthOptions,
+    channels: HashMap<ChannelId, ChannelHealth>,
+    pub(crate) random: fastrand::Rng,
+    changes: Vec<Change>,
+    /// Nodes that share the channels' limits, this one included.
+    nodes: u32,
+}
+
+pub(crate) struct ChannelHealth {
+    pub(crate) breaker: Breaker,
+    pub(crate) models: HashMap<Arc<str>, Breaker>,
+    pub(crate) keys: HashMap<KeyRef, Breaker>,
+    pub(crate) in_flight: u32,
+    pub(crate) first_output: Decaying,
+    pub(crate) errors: Decaying,
+    pub(crate) requests: LastMinute,
+    pub(crate) tokens: LastMinute,
+    /// Counts calls, so that keys take turns.
+    pub(crate) turn: usize,
+    /// When it was last asked.
+    used: Moment,
+}
+
+impl ChannelHealth {
+    fn new(options: &HealthOptions) -> Self {
+        Self {
+            breaker: Breaker::default(),
+            models: HashMap::new(),
+            keys: HashMap::new(),
+            in_flight: 0,
+            first_output: Decaying::new(options.half_life),
+            errors: Decaying::new(options.half_life),
+            requests: LastMinute::default(),
+            tokens: LastMinute::default(),
+            turn: 0,
+            used: Moment::default(),
+        }
+    }
+
+    pub(crate) fn breaker_mut(&mut self, part: &Part) -> &mut Breaker {
+        match part {
+            Part::Channel => &mut self.breaker,
+            Part::Key { name } => self.keys.entry(KeyRef::new(name)).or_default(),
+            Part::Model { name } => self.models.entry(name.as_str().into()).or_default(),
+        }
+    }
+}
+
+impl Health {
+    /// Nothing is known yet; everything is taken to be well. `seed` decides all that is left to chance.
+    #[must_use]
+    pub fn new(options: HealthOptions, seed: u64) -> Self {
+        let random = fastrand::Rng::with_seed(seed);
+        Self { options, channels: HashMap::new(), random, changes: vec![], nodes: 1 }
+    }
+
+    /// So many nodes share the channels' limits; at least one.
+    pub fn share_limits(&mut self, nodes: u32) {
+        self.nodes = nodes.max(1);
+    }
+
+    pub(crate) const fn nodes(&self) -> u32 {
+        self.nodes
+    }
+
+    pub(crate) fn of(&self, channel: ChannelId) -> Option<&ChannelHealth> {
+        self.channels.get(&channel)
+    }
+
+    fn entry(&mut self, channel: ChannelId) -> &mut ChannelHealth {
+        let options = self.options;
+        self.channels.entry(channel).or_insert_with(|| ChannelHealth::new(&options))
+    }
+
+    /// The state of one breaker.
+    #[must_use]
+    pub fn state(&self, channel: ChannelId, part: &Part, now: Moment) -> State {
+        let health = self.channels.get(&channel);
+        let breaker = health.and_then(|health| match part {
+            Part::Channel => Some(&health.breaker),
+            Part::Key { name } => health.keys.get(&KeyRef::new(name)),
+            Part::Model { name } => health.models.get(name.as_str()),
+        });
+        breaker.map_or(State::Closed, |breaker| breaker.state(now))
+    }
+
+    /// Takes the changes since the last time, oldest first.
+    pub fn changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    /// Sends a call there.
+    ///
+    /// # Errors
+    /// It may not be sent there now; nothing was counted.
+    pub fn begin(
+        &mut self,
+        candidate: &Candidate,
+        key: Option<&KeyRef>,
+        input_tokens: u64,
+        now: Moment,
+    ) -> Result<Ticket, Reason> {
+        let (channel, model) = (candidate.channel, Arc::clone(&candidate.model));
+        let parts = parts_of(&model, key);
+        // All of them are asked first, so that no trial is begun that another breaker forbids.
+        for part in &parts {
+            let options = self.options.breaker_of(part);
+            let breaker = self.entry(channel).breaker_mut(part);
+            breaker.check(now, &options).map_err(|shut| Reason::Shut { part: part.clone(), shut })?;
+        }
+        let key_part = key.map(|key| Part::Key { name: key.as_str().to_owned() });
+        let channel_pass = self.pass(channel, &Part::Channel, now)?;
+        let model_pass = self.pass(channel, &Part::Model { name: (*model).to_owned() }, now)?;
+        let key_pass = key_part.map(|part| self.pass(channel, &part, now)).transpose()?;
+        let health = self.entry(channel);
+        health.in_flight += 1;
+        health.turn = health.turn.wrapping_add(1);
+        health.used = now;
+        health.requests.add(1, now);
+        health.tokens.add(input_tokens, now);
+        let (key, begun) = (key.cloned(), now);
+        Ok(Ticket { channel, model, key, channel_pass, model_pass, key_pass, begun, input_tokens, heard: false })
+    }
+
+    fn pass(&mut self, channel: ChannelId, part: &Part, now: Moment) -> Result<Passed, Reason> {
+        let passed = self.changing(channel, part, "trial", |breaker, options, _| breaker.pass(now, options));
+        passed.map_err(|shut| Reason::Shut { part: part.clone(), shut })
+    }
+
+    /// The first output came. Further ones change nothing.
+    pub fn first_output(&mut self, ticket: &mut Ticket, now: Moment) {
+        if std::mem::replace(&mut ticket.heard, true) {
+            return;
+        }
+        let health = self.entry(ticket.channel);
+        health.first_output.record(now.since(ticket.begun).as_secs_f64(), now);
+        health.breaker.hear(&mut ticket.channel_pass);
+        if let Some(breaker) = health.models.get_mut(&ticket.model) {
+            breaker.hear(&mut ticket.model_pass);
+        }
+        if let (Some(key), Some(passed)) = (&ticket.key, &mut ticket.key_pass)
+            && let Some(breaker) = health.keys.get_mut(key)
+        {
+            breaker.hear(passed);
+        }
+    }
+
+    /// The call is over.
+    pub fn end(&mut self, ticket: Ticket, ended: Ended<'_>, now: Moment) {
+        let Ticket { channel, model, key, channel_pass, model_pass, key_pass, input_tokens, .. } = ticket;
+        let health = self.entry(channel);
+        health.in_flight = health.in_flight.saturating_sub(1);
+        let fault = match ended {
+            Ended::Well { tokens } => {
+                health.errors.record(0.0, now);
+                health.tokens.add(tokens.unwrap_or_default().saturating_sub(input_tokens), now);
+                None
+            }
+            Ended::Failed { error, .. } => Some(Fault::of(error)),
+            Ended::Left => None,
+        };
+        if fault.is_some_and(|fault| fault.blame != Blame::Nobody) {
+            let rate_limited = matches!(ended, Ended::Failed { error: RelayError::UpstreamRateLimited { .. }, .. });
+            health.errors.record(f64::from(u8::from(!rate_limited)), now);
+        }
+        let has_key = key.is_some();
+        for (part, passed) in
+            parts_of(&model, key.as_ref()).iter().zip([Some(channel_pass), Some(model_pass), key_pass])
+        {
+            let Some(passed) = passed else { continue };
+            match (ended, fault) {
+                (Ended::Well { .. }, _) => {
+                    self.changing(channel, part, "recovered", |breaker, options, _| breaker.succeed(passed, options));
+                }
+                (Ended::Failed { error, repeats }, Some(fault)) if is_to_blame(fault.blame, part, has_key) => {
+                    let weight = if repeats && fault.weight == Weight::Counts { Weight::Repeats } else { fault.weight };
+                    let fault = Fault { weight, ..fault };
+                    self.changing(channel, part, error.code(), |breaker, options, chance| {
+                        breaker.fail(passed, &fault, now, chance, options);
+                    });
+                }
+                _ => self.entry(channel).breaker_mut(part).leave(passed),
+            }
+        }
+    }
+
+    /// Takes over what another node has seen. Whether it was news.
+    pub fn adopt(&mut self, channel: ChannelId, part: &Part, state: State, opened: u32, now: Moment) -> bool {
+        self.changing(channel, part, "told", |breaker, options, _| breaker.adopt(state, opened, now, options))
+    }
+
+    /// Breakers whose time is over and that nobody tries: what a probe should try. A channel's own comes before its
+    /// models' and keys', which are not listed while it is shut.
+    #[must_use]
+    pub fn due(&self, now: Moment) -> Vec<(ChannelId, Part)> {
+        let mut due = vec![];
+        for (channel, health) in &self.channels {
+            let is_due = |part: &Part, breaker: &Breaker| {
+                let half_open = breaker.state(now) == State::HalfOpen;
+                half_open && breaker.check(now, &self.options.breaker_of(part)).is_ok()
+            };
+            if is_due(&Part::Channel, &health.breaker) {
+                due.push((*channel, Part::Channel));
+            }
+            if health.breaker.state(now) != State::Closed {
+                continue;
+            }
+            let keys = health.keys.iter().map(|(key, breaker)| (Part::Key { name: key.as_str().into() }, breaker));
+            let models = health.models.iter().map(|(model, breaker)| (Part::Model { name: (**model).into() }, breaker));
+            due.extend(
+                keys.chain(models).filter(|(part, breaker)| is_due(part, breaker)).map(|(part, _)| (*channel, part)),
+            );
+        }
+        due
+    }
+
+    /// Forgets channels that nobody has asked since `before` and that have nothing under way.
+    pub fn forget(&mut self, before: Moment) {
+        self.channels.retain(|_, health| health.used >= before || health.in_flight > 0);
+    }
+
+    /// Works on one breaker and notes whether its state changed.
+    fn changing<T>(
+        &mut self,
+        channel: ChannelId,
+        part: &Part,
+        cause: &'static str,
+        work: impl FnOnce(&mut Breaker, &BreakerOptions, f64) -> T,
+    ) -> T {
+        let (options, chance) = (self.options.breaker_of(part), self.random.f64());
+        let breaker = self.entry(channel).breaker_mut(part);
+        // A half-open one that nobody has tried yet is still an open one to those who were told so.
+        let from = breaker.told_state();
+        let result = work(breaker, &options, chance);
+        let (to, opened) = (breaker.told_state(), breaker.opened());
+        if from != to {
+            self.changes.push(Change { channel, part: part.clone(), from, to, opened, cause });
+        }
+        result
+    }
+}
+
+impl HealthOptions {
+    /// The narrowest opens first: a channel's bears twice as much, so that one bad model does not shut the others.
+    pub(crate) const fn breaker_of(&self, part: &Part) -> BreakerOptions {
+        match part {
+            Part::Channel => BreakerOptions { failures: self.breaker.failures.saturating_mul(2), ..self.breaker },
+            Part::Key { .. } | Part::Model { .. } => self.breaker,
+        }
+    }
+}
+
+/// The breakers that a call passes: of its channel, its model and its key.
+fn parts_of(model: &Arc<str>, key: Option<&KeyRef>) -> Vec<Part> {
+    let mut parts = vec![Part::Channel, Part::Model { name: (**model).to_owned() }];
+    parts.extend(key.map(|key| Part::Key { name: key.as_str().to_owned() }));
+    parts
+}
+
+const fn is_to_blame(blame: Blame, part: &Part, has_key: bool) -> bool {
+    match (blame, part) {
+        (Blame::Upstream | Blame::Channel, Part::Channel)
+        | (Blame::Upstream | Blame::Model, Part::Model { .. })
+        | (Blame::Key, Part::Key { .. }) => true,
+        (Blame::Key, Part::Channel) => !has_key,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod spec;

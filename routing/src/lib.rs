@@ -1,0 +1,25 @@
+//! Which upstream is asked, and what happens when it fails.
+//!
+//! Promise: a request goes to whoever is healthy, has room and is preferred, in this order; before its first output it
+//! may fail over to another candidate, within bounds that all requests share; after it, never. What is known about an
+//! upstream is judged by pure rules ([`Health`]), kept by one [`Router`] in each process, and shared between nodes where
+//! there is a bus. Whoever asks gets the answer, who gave it, and the story of how it came about; nothing of what was
+//! asked or answered is looked at.
+
+mod breaker;
+mod budget;
+mod candidate;
+mod decay;
+mod fault;
+mod health;
+mod moment;
+mod plan;
+mod window;
+
+pub use breaker::{Breaker, BreakerOptions, Passed, Shut, State};
+pub use budget::{BudgetOptions, RetryBudget};
+pub use candidate::{Candidate, Tried, Wish};
+pub use fault::{Blame, Fault, Next, Weight};
+pub use health::{Change, Ended, Health, HealthOptions, Part, Ticket};
+pub use moment::Moment;
+pub use plan::{Choice, LeftOut, Plan, Reason};
