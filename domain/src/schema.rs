@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
     Sealed,
-    billing::{Currency, Nanos, Rate},
+    billing::{Currency, Factor, Fee, Nanos, Rate},
     id::Id,
 };
 
@@ -89,6 +89,36 @@ impl JsonSchema for Rate {
             "pattern": r"^[0-9]{1,7}(\.[0-9]{1,9})?$",
             "description": "Currency units per million tokens, as an exact decimal.",
             "examples": ["2.5"],
+        })
+    }
+}
+
+impl JsonSchema for Fee {
+    fn schema_name() -> Cow<'static, str> {
+        "Fee".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^[0-9]{1,7}(\.[0-9]{1,9})?$",
+            "description": "Currency units for each call, as an exact decimal.",
+            "examples": ["0.04"],
+        })
+    }
+}
+
+impl JsonSchema for Factor {
+    fn schema_name() -> Cow<'static, str> {
+        "Factor".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^[0-9]{1,4}(\.[0-9]{1,9})?$",
+            "description": "What a price is multiplied by, as an exact decimal.",
+            "examples": ["0.8"],
         })
     }
 }

@@ -1,7 +1,8 @@
 //! The stored form of every event, frozen: bytes that were written once must be readable for ever.
 //!
 //! Each file in `tests/wire/` is one event as it lies in the log (open form). A change of an event is a new version with
-//! an upcaster and a new file, never an edit of an old one.
+//! an upcaster and a new file, never an edit of an old one. A version that gained optional fields has another file with
+//! them, `<event>.v<version>+<what>.json`; the one without them stays.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
 use std::{collections::BTreeSet, fs, path::Path};
@@ -17,6 +18,7 @@ use serde_json::Value;
 
 fn reads_and_writes_the_same<E: DomainEvent>(name: &str, stored: &Value) {
     let (event_type, version) = name.rsplit_once(".v").unwrap();
+    let version = version.split('+').next().unwrap();
     let (raised_to, payload) = domain::upcast::upcast(event_type, version, stored.clone());
     let event: E = serde_json::from_value(payload).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!((event.event_type().as_str(), event.event_version().as_str()), (event_type, raised_to), "{name}");
@@ -81,9 +83,11 @@ fn every_frozen_event_is_read_and_written_as_it_was() {
         "user.registered.v1",
         "wallet.adjusted.v1",
         "wallet.charged.v1",
+        "wallet.charged.v1+tiers",
         "wallet.expired.v1",
         "wallet.granted.v1",
         "wallet.held.v1",
+        "wallet.held.v1+tiers",
         "wallet.hold_extended.v1",
         "wallet.released.v1",
         "wallet.topped_up.v1",
@@ -122,14 +126,15 @@ fn an_event_of_today_or_of_the_future_is_not_raised() {
 
 #[test]
 fn what_a_stored_settlement_charged_can_be_computed_again_from_it_alone() {
-    let stored = frozen("wallet.charged.v1");
-    let event: WalletEvent = serde_json::from_value(stored).unwrap();
-    let WalletEvent::Charged { tokens, prices, costs, charged_nanos, cost_nanos, effect, .. } = event else {
-        panic!("{event:?}")
-    };
-    assert_eq!((prices.cost(&tokens), costs.cost(&tokens)), (Some(charged_nanos), Some(cost_nanos)));
-    let taken = effect.debt_nanos.get() - effect.granted_nanos.get() - effect.paid_nanos.get();
-    assert_eq!(taken, charged_nanos.get(), "gifts, payments and debt bear all of it");
+    for name in ["wallet.charged.v1", "wallet.charged.v1+tiers"] {
+        let event: WalletEvent = serde_json::from_value(frozen(name)).unwrap();
+        let WalletEvent::Charged { tokens, prices, costs, charged_nanos, cost_nanos, effect, .. } = event else {
+            panic!("{event:?}")
+        };
+        assert_eq!((prices.cost(&tokens), costs.cost(&tokens)), (Some(charged_nanos), Some(cost_nanos)), "{name}");
+        let taken = effect.debt_nanos.get() - effect.granted_nanos.get() - effect.paid_nanos.get();
+        assert_eq!(taken, charged_nanos.get(), "gifts, payments and debt bear all of it");
+    }
 }
 
 #[test]

@@ -72,8 +72,8 @@ impl Offer {
             model: self.model.clone(),
             channel_id: self.channel_id,
             price_version: self.price_version,
-            prices: self.prices,
-            costs: self.costs,
+            prices: self.prices.clone(),
+            costs: self.costs.clone(),
             input_tokens: input_tokens.min(MAX_TOKENS),
             max_output_tokens,
             min_output_tokens: bounds.min_output_tokens,
@@ -85,20 +85,31 @@ impl Offer {
 /// cut to the bound and called an estimate.
 #[must_use]
 pub fn tokens_of(usage: &Usage) -> (Tokens, Basis) {
-    let cached_input = usage.cached_input_tokens.min(usage.input_tokens);
-    let reasoning = usage.reasoning_tokens.min(usage.output_tokens);
+    let usage = usage.fitted();
+    let rest = |whole: u64, parts: &[u64]| parts.iter().fold(whole, |rest, part| rest.saturating_sub(*part));
     let told = Tokens {
-        input: usage.input_tokens - cached_input,
-        cached_input,
-        output: usage.output_tokens - reasoning,
-        reasoning,
+        input: rest(
+            usage.input_tokens,
+            &[
+                usage.cached_input_tokens,
+                usage.cache_write_input_tokens,
+                usage.audio_input_tokens,
+                usage.image_input_tokens,
+            ],
+        ),
+        cached_input: usage.cached_input_tokens,
+        cache_write: usage.cache_write_input_tokens,
+        audio_input: usage.audio_input_tokens,
+        image_input: usage.image_input_tokens,
+        output: rest(
+            usage.output_tokens,
+            &[usage.reasoning_tokens, usage.audio_output_tokens, usage.image_output_tokens],
+        ),
+        reasoning: usage.reasoning_tokens,
+        audio_output: usage.audio_output_tokens,
+        image_output: usage.image_output_tokens,
     };
-    let bounded = Tokens {
-        input: told.input.min(MAX_TOKENS),
-        cached_input: told.cached_input.min(MAX_TOKENS),
-        output: told.output.min(MAX_TOKENS),
-        reasoning: told.reasoning.min(MAX_TOKENS),
-    };
+    let bounded = told.at_most(MAX_TOKENS);
     let basis = match usage.basis {
         _ if bounded != told => Basis::Estimated,
         relay::Basis::Reported => Basis::Reported,
@@ -115,14 +126,34 @@ mod tests {
     #[test]
     fn every_token_is_in_one_tier() {
         let usage = Usage::new(100, 50, relay::Basis::Reported).with_parts(30, 20);
-        let tokens = Tokens { input: 70, cached_input: 30, output: 30, reasoning: 20 };
+        let tokens = Tokens { input: 70, cached_input: 30, output: 30, reasoning: 20, ..Tokens::default() };
+        assert_eq!(tokens_of(&usage), (tokens, Basis::Reported));
+        let usage = Usage {
+            cache_write_input_tokens: 20,
+            audio_input_tokens: 10,
+            image_input_tokens: 5,
+            audio_output_tokens: 7,
+            image_output_tokens: 3,
+            ..usage
+        };
+        let tokens = Tokens {
+            input: 35,
+            cached_input: 30,
+            cache_write: 20,
+            audio_input: 10,
+            image_input: 5,
+            output: 20,
+            reasoning: 20,
+            audio_output: 7,
+            image_output: 3,
+        };
         assert_eq!(tokens_of(&usage), (tokens, Basis::Reported));
     }
 
     #[test]
     fn parts_beyond_their_whole_and_absurd_numbers_are_cut_and_called_an_estimate() {
         let usage = Usage { cached_input_tokens: 30, ..Usage::new(10, u64::MAX, relay::Basis::Reported) };
-        let tokens = Tokens { input: 0, cached_input: 10, output: MAX_TOKENS, reasoning: 0 };
+        let tokens = Tokens { cached_input: 10, output: MAX_TOKENS, ..Tokens::default() };
         assert_eq!(tokens_of(&usage), (tokens, Basis::Estimated));
     }
 }

@@ -40,7 +40,7 @@ pub(super) async fn list(_: Caller, State(catalogue): State<Catalogue>) -> Resul
         provider: offer.kind.as_str(),
         default: place == 0,
         demonstration: offer.demonstration,
-        prices: offer.prices,
+        prices: offer.prices.clone(),
     };
     Ok(Json(Models { items: offers.iter().enumerate().map(item).collect() }))
 }

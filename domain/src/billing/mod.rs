@@ -1,13 +1,17 @@
 //! Money: what things cost, who has what, and what happened to it.
 
+pub mod decimal;
 pub mod money;
 pub mod paid;
 pub mod rates;
+pub mod tokens;
 pub mod wallet;
 
+pub use decimal::{Factor, Fee, InvalidFactor, InvalidFee, InvalidRate, Rate};
 pub use money::{Currency, InvalidAmount, Nanos};
 pub use paid::Paid;
-pub use rates::{Basis, InvalidRate, Rate, Rates, Tokens};
+pub use rates::{LongRates, Rates, Tiers};
+pub use tokens::{Basis, Tokens};
 pub use wallet::{
     Effect, ExpiryPolicy, Purpose, Quote, ReleaseReason, Source, Wallet, WalletCommand, WalletEvent, WalletRefusal,
 };

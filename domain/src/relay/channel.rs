@@ -383,9 +383,9 @@ fn offered(
     }
     let offer = |spec: ModelSpec| {
         let before = old.iter().find(|model| model.spec.name == spec.name);
-        let prices = prices.get(&spec.name).copied().or(before.map(|model| model.prices));
+        let prices = prices.get(&spec.name).or_else(|| before.map(|model| &model.prices)).cloned();
         let prices = prices.ok_or_else(|| ChannelRefusal::PriceMissing { model: spec.name.clone() })?;
-        let costs = costs.get(&spec.name).copied().or(before.map(|model| model.costs)).unwrap_or_default();
+        let costs = costs.get(&spec.name).or_else(|| before.map(|model| &model.costs)).cloned().unwrap_or_default();
         let same = before.filter(|model| model.prices == prices && model.costs == costs);
         let next = versions.get(&spec.name).map_or(1, |version| version.saturating_add(1));
         let price_version = same.map_or(next, |model| model.price_version);

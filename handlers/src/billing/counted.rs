@@ -56,10 +56,7 @@ fn cost(reason: &'static str, amount: Nanos) {
 }
 
 fn consumed(model: &str, tokens: &Tokens) {
-    let Tokens { input, cached_input, output, reasoning } = *tokens;
-    for (tier, count) in
-        [("input", input), ("cached_input", cached_input), ("output", output), ("reasoning", reasoning)]
-    {
+    for (tier, count) in tokens.by_tier() {
         if count > 0 {
             metrics::counter!("tokens_total", "model" => model.to_owned(), "tier" => tier).increment(count);
         }

@@ -17,7 +17,17 @@ use crate::support::{CommandSide, command, now};
 
 /// What one call holds, and costs when it is answered at full length: 10 tokens in at 1000, 5 out at 4000.
 pub const CALL: i64 = 30_000;
-pub const FULL: Tokens = Tokens { input: 10, cached_input: 0, output: 5, reasoning: 0 };
+pub const FULL: Tokens = Tokens {
+    input: 10,
+    cached_input: 0,
+    output: 5,
+    reasoning: 0,
+    cache_write: 0,
+    audio_input: 0,
+    image_input: 0,
+    audio_output: 0,
+    image_output: 0,
+};
 
 pub fn wallet_command(owner: UserId, verb: &str, body: &WalletCommand) -> CommandMessage {
     command::<Wallet>(owner, verb, body)
@@ -93,7 +103,7 @@ pub fn appended(outcome: &Outcome) -> &[String] {
 /// As the queue does: what could not be decided now is delivered again.
 pub async fn insist(node: &Dispatcher, message: &CommandMessage) -> Outcome {
     loop {
-        match node.handle(message, 1).await {
+        match node.handle(&std::sync::Arc::new(message.clone()), 1).await {
             Handled::Reply(outcome) => return outcome,
             Handled::Retry { .. } => tokio::time::sleep(Duration::from_millis(20)).await,
             Handled::GiveUp { error } => panic!("given up: {error}"),

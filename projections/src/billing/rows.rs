@@ -7,7 +7,10 @@ use sqlx::FromRow;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::entries::{Account, EntryKind};
+use super::{
+    entries::{Account, EntryKind},
+    schema::RatesSchema,
+};
 
 /// What [`Wallet`] is read from; `w` is its row, or nothing, and `$1` the currency of an empty wallet.
 pub(crate) const WALLET_COLUMNS: &str = "\
@@ -87,16 +90,27 @@ pub struct LedgerEntry {
 /// What a call consumed; every token is in exactly one tier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct ChargedTokens {
-    /// Without cached ones.
+    /// What is in no other tier of the input.
     #[sqlx(rename = "input_tokens")]
     pub input: i64,
     #[sqlx(rename = "cached_input_tokens")]
     pub cached_input: i64,
-    /// Without reasoning.
+    /// What is in no other tier of the output.
     #[sqlx(rename = "output_tokens")]
     pub output: i64,
     #[sqlx(rename = "reasoning_tokens")]
     pub reasoning: i64,
+    /// Written to the provider's cache.
+    #[sqlx(rename = "cache_write_tokens")]
+    pub cache_write: i64,
+    #[sqlx(rename = "audio_input_tokens")]
+    pub audio_input: i64,
+    #[sqlx(rename = "image_input_tokens")]
+    pub image_input: i64,
+    #[sqlx(rename = "audio_output_tokens")]
+    pub audio_output: i64,
+    #[sqlx(rename = "image_output_tokens")]
+    pub image_output: i64,
 }
 
 /// A settled call. Its cost to the house is not the user's business and stays in the row.
@@ -128,18 +142,4 @@ pub struct Charge {
     #[serde(skip)]
     #[schema(ignore)]
     pub position: i64,
-}
-
-/// How [`domain::billing::Rates`] reads in JSON, for the description of the API: decimals per million tokens.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Rates)]
-pub struct RatesSchema {
-    pub input: String,
-    pub output: String,
-    /// As `input` where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cached_input: Option<String>,
-    /// As `output` where absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reasoning: Option<String>,
 }

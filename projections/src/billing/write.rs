@@ -95,8 +95,8 @@ async fn insert_holds(tx: &mut PgConnection, rows: &[&HoldRecord]) -> sqlx::Resu
     .bind(column!(rows, model.as_str()))
     .bind(column!(rows, channel_id))
     .bind(column!(rows, price_version))
-    .bind(rows.iter().map(|row| Json(row.prices)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| Json(row.costs)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| Json(&row.prices)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| Json(&row.costs)).collect::<Vec<_>>())
     .bind(column!(rows, input_tokens))
     .bind(column!(rows, max_output_tokens))
     .bind(column!(rows, session_id))
@@ -112,11 +112,14 @@ async fn insert_holds(tx: &mut PgConnection, rows: &[&HoldRecord]) -> sqlx::Resu
 async fn insert_charges(tx: &mut PgConnection, rows: &[ChargeRecord]) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO charges (position, owner, hold_id, kind, model, channel_id, input_tokens, cached_input_tokens, \
-         output_tokens, reasoning_tokens, basis, price_version, prices, costs, charged_nanos, cost_nanos, \
+         output_tokens, reasoning_tokens, cache_write_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, \
+         image_output_tokens, basis, price_version, prices, costs, charged_nanos, cost_nanos, \
          lost_cost_nanos, session_id, run_id, api_key_id, at) \
-         SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::bigint[], \
-             $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::bigint[], $13::jsonb[], $14::jsonb[], \
-             $15::bigint[], $16::bigint[], $17::bigint[], $18::uuid[], $19::uuid[], $20::uuid[], $21::timestamptz[])",
+         SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], \
+             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], \
+             $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::jsonb[], \
+             $19::jsonb[], $20::bigint[], $21::bigint[], $22::bigint[], $23::uuid[], $24::uuid[], $25::uuid[], \
+             $26::timestamptz[])",
     )
     .bind(column!(rows, position))
     .bind(column!(rows, owner))
@@ -128,10 +131,15 @@ async fn insert_charges(tx: &mut PgConnection, rows: &[ChargeRecord]) -> sqlx::R
     .bind(column!(rows, cached_input_tokens))
     .bind(column!(rows, output_tokens))
     .bind(column!(rows, reasoning_tokens))
+    .bind(column!(rows, cache_write_tokens))
+    .bind(column!(rows, audio_input_tokens))
+    .bind(column!(rows, image_input_tokens))
+    .bind(column!(rows, audio_output_tokens))
+    .bind(column!(rows, image_output_tokens))
     .bind(column!(rows, basis.as_str()))
     .bind(column!(rows, price_version))
-    .bind(rows.iter().map(|row| Json(row.prices)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| Json(row.costs)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| Json(&row.prices)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| Json(&row.costs)).collect::<Vec<_>>())
     .bind(column!(rows, charged_nanos))
     .bind(column!(rows, cost_nanos))
     .bind(column!(rows, lost_cost_nanos))

@@ -34,8 +34,14 @@ enum Ask {
 fn ask() -> impl Strategy<Value = Ask> {
     let slot = || 0_u128..4;
     let amount = || prop_oneof![1_i64..200_000, Just(1_000_000_000_000_000)];
-    let tokens = (0_u64..100, 0_u64..100, 0_u64..100, 0_u64..100)
-        .prop_map(|(input, cached_input, output, reasoning)| Tokens { input, cached_input, output, reasoning });
+    let tokens =
+        (0_u64..100, 0_u64..100, 0_u64..100, 0_u64..100).prop_map(|(input, cached_input, output, reasoning)| Tokens {
+            input,
+            cached_input,
+            output,
+            reasoning,
+            ..Tokens::default()
+        });
     let policy = prop_oneof![Just(ExpiryPolicy::Release), Just(ExpiryPolicy::Charge)];
     let call = (slot(), any::<bool>(), any::<bool>(), 0_u64..50, 0_u32..50);
     prop_oneof![

@@ -51,7 +51,13 @@ fn rate(text: &str) -> Rate {
 
 /// Nano-units a token: input 1000, cached 500, output 4000, reasoning 6000.
 fn prices() -> Rates {
-    Rates { input: rate("1"), output: rate("4"), cached_input: Some(rate("0.5")), reasoning: Some(rate("6")) }
+    Rates {
+        input: rate("1"),
+        output: rate("4"),
+        cached_input: Some(rate("0.5")),
+        reasoning: Some(rate("6")),
+        ..Rates::default()
+    }
 }
 
 /// Nano-units a token: input 100, output 300.
@@ -59,8 +65,20 @@ fn costs() -> Rates {
     Rates { input: rate("0.1"), output: rate("0.3"), ..Rates::default() }
 }
 
+const NONE: Tokens = Tokens {
+    input: 0,
+    cached_input: 0,
+    output: 0,
+    reasoning: 0,
+    cache_write: 0,
+    audio_input: 0,
+    image_input: 0,
+    audio_output: 0,
+    image_output: 0,
+};
+
 const fn tokens(input: u64, cached_input: u64, output: u64, reasoning: u64) -> Tokens {
-    Tokens { input, cached_input, output, reasoning }
+    Tokens { input, cached_input, output, reasoning, ..NONE }
 }
 
 fn grant(reference: u128, amount: i64) -> WalletCommand {
@@ -138,8 +156,8 @@ fn held_at(n: u128, amount: i64, quote: &Quote) -> WalletEvent {
         model: quote.model.clone(),
         channel_id: quote.channel_id,
         price_version: quote.price_version,
-        prices: quote.prices,
-        costs: quote.costs,
+        prices: quote.prices.clone(),
+        costs: quote.costs.clone(),
         input_tokens: quote.input_tokens,
         max_output_tokens: quote.max_output_tokens,
         expires_at: at(LIFE),

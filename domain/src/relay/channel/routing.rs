@@ -75,7 +75,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
     fn are_none(&self) -> bool {
         *self == Self::default()
     }

@@ -351,7 +351,7 @@ proptest! {
         let mut newest: BTreeMap<String, u32> = BTreeMap::new();
         for event in added() {
             if let ChannelEvent::ModelsOffered { models, .. } = event {
-                known.extend(models.iter().map(|m| ((m.spec.name.clone(), m.price_version), (m.prices, m.costs))));
+                known.extend(models.iter().map(|m| ((m.spec.name.clone(), m.price_version), (m.prices.clone(), m.costs.clone()))));
                 newest.extend(models.into_iter().map(|model| (model.spec.name, model.price_version)));
             }
         }
@@ -361,8 +361,8 @@ proptest! {
                 if let ChannelEvent::ModelsOffered { models, .. } = &event {
                     for model in models {
                         let place = (model.spec.name.clone(), model.price_version);
-                        let terms = *known.entry(place).or_insert((model.prices, model.costs));
-                        prop_assert_eq!(terms, (model.prices, model.costs));
+                        let terms = known.entry(place).or_insert((model.prices.clone(), model.costs.clone())).clone();
+                        prop_assert_eq!(terms, (model.prices.clone(), model.costs.clone()));
                         let before = newest.insert(model.spec.name.clone(), model.price_version).unwrap_or(0);
                         prop_assert!(before <= model.price_version && model.price_version <= before + 1);
                     }

@@ -82,9 +82,9 @@ impl Checked<'_> {
         // A late settlement finds its hold expired and given back.
         findings.same(about, "event.released_nanos", hold.map_or(0, |hold| hold.amount_nanos), released_nanos.get());
         if let (Some(hold), Some(charge)) = (hold, self.charge) {
-            let held = (&hold.kind, &hold.model, hold.channel_id, hold.price_version, hold.prices, hold.costs);
+            let held = (&hold.kind, &hold.model, hold.channel_id, hold.price_version, &hold.prices, &hold.costs);
             let settled =
-                (&charge.kind, &charge.model, charge.channel_id, charge.price_version, charge.prices, charge.costs);
+                (&charge.kind, &charge.model, charge.channel_id, charge.price_version, &charge.prices, &charge.costs);
             if held != settled {
                 findings.add(about, "event.prices", format_args!("{held:?}"), format_args!("{settled:?}"));
             }

@@ -35,6 +35,7 @@ fn any_rates() -> impl Strategy<Value = Rates> {
         output,
         cached_input,
         reasoning,
+        ..Rates::default()
     })
 }
 
@@ -190,7 +191,7 @@ proptest! {
                     }
                     WalletEvent::Charged { hold_id, tokens, prices, costs, charged_nanos, cost_nanos, .. } => {
                         prop_assert!(charged.insert(hold_id, charged_nanos).is_none(), "charged twice");
-                        prop_assert_eq!(terms.get(&hold_id), Some(&(prices, costs)));
+                        prop_assert_eq!(terms.get(&hold_id), Some(&(prices.clone(), costs.clone())));
                         prop_assert_eq!(prices.cost(&tokens), Some(charged_nanos));
                         prop_assert_eq!(costs.cost(&tokens), Some(cost_nanos));
                         prop_assert!(!charged_nanos.is_negative() && !cost_nanos.is_negative());

@@ -41,7 +41,7 @@ fn the_prices_of_the_hold_are_those_of_the_settlement() {
     let [WalletEvent::Charged { price_version: 2, prices, charged_nanos, .. }] = decided.as_slice() else {
         panic!("{decided:?}")
     };
-    assert_eq!((*prices, *charged_nanos), (old.prices, nanos(70_000)));
+    assert_eq!((prices, *charged_nanos), (&old.prices, nanos(70_000)));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn attempts_that_were_lost_cost_us_and_not_the_user() {
 fn a_settlement_whose_amounts_are_no_amounts_is_refused_and_the_hold_stays() {
     let dearest = Rates { input: rate("1000000"), output: rate("1000000"), ..Rates::default() };
     let all = tokens(u64::MAX, u64::MAX, u64::MAX, u64::MAX);
-    for (prices, costs) in [(dearest, Rates::default()), (Rates::default(), dearest)] {
+    for (prices, costs) in [(dearest.clone(), Rates::default()), (Rates::default(), dearest.clone())] {
         let open = [pots(100_000, 0, 0), vec![held_at(1, 0, &Quote { prices, costs, ..quote(10, 5, 1) })]].concat();
         given(open).when(charge(1, all)).then_expect_error(WalletRefusal::AmountTooLarge);
     }
