@@ -8,10 +8,12 @@
 
 mod answer;
 mod delta;
+mod gather;
 mod prompt;
 
 pub use answer::{Answer, Candidate, FinishReason};
 pub use delta::Delta;
+pub use gather::Gathered;
 pub use prompt::{
     Audio, Author, Effort, MediaSource, Message, Opaque, OutputFormat, Part, Prompt, Reasoning, Sampling, Tool,
     ToolChoice, ToolOutcome,

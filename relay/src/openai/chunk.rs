@@ -64,7 +64,7 @@ impl ChunkReader {
         let Ok(Value::Object(mut chunk)) = serde_json::from_str(data) else {
             return Err(garbage("a chunk is not a chat completion"));
         };
-        if let Some(error) = error_in(&mut chunk) {
+        if let Some(error) = refusal::error_in(&mut chunk) {
             return Err(refusal::of_frame(error, secret));
         }
         let report = chunk.remove("usage").filter(|usage| !usage.is_null());
@@ -127,14 +127,6 @@ impl ChunkReader {
         choice.insert("finish_reason".to_owned(), finish);
         Ok(Some(choice.into()))
     }
-}
-
-/// The error that a frame or document carries instead of an answer, if it does.
-pub(super) fn error_in(object: &mut Map<String, Value>) -> Option<Value> {
-    if object.get("object").is_some_and(|kind| kind == "error") {
-        return Some(Value::Object(std::mem::take(object)));
-    }
-    object.get_mut("error").map(Value::take).filter(|error| !error.is_null())
 }
 
 /// The text that was generated in a delta or a message.

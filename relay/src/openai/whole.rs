@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::chunk::{error_in, generated};
+use super::chunk::generated;
 use super::{refusal, usage};
 use crate::count::Generated;
 use crate::{RelayError, Usage};
@@ -23,7 +23,7 @@ impl Document {
     pub(super) fn read(text: &str, secret: Option<&str>) -> Result<Self, RelayError> {
         let garbage = || RelayError::UpstreamGarbage("the answer is not a chat completion".to_owned());
         let Ok(Value::Object(mut body)) = serde_json::from_str(text) else { return Err(garbage()) };
-        if let Some(error) = error_in(&mut body) {
+        if let Some(error) = refusal::error_in(&mut body) {
             return Err(refusal::of_frame(error, secret));
         }
         let choices = body.get("choices").and_then(Value::as_array).ok_or_else(garbage)?;

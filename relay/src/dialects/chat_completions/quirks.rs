@@ -34,8 +34,12 @@ pub struct Quirks {
     pub flat_text: bool,
     /// `response_format` of type `json_schema` is understood; else any JSON object is asked for.
     pub schemas: bool,
+    /// `strict` of a tool is understood.
+    pub strict: bool,
     /// Anthropic's `cache_control` on parts is understood.
     pub cache_control: bool,
+    /// Signatures of calls may be given back in `extra_content`, as Google's own endpoint wants them.
+    pub call_signatures: bool,
     /// What `tool_choice` may be.
     pub tool_choice: ToolChoices,
     /// How the model is told how much to think.
@@ -112,7 +116,7 @@ impl Quirks {
     /// OpenAI's own API.
     pub const OPENAI: Self = Self {
         bound: Bound::MaxCompletionTokens,
-        dropped: &[],
+        dropped: &["top_k"],
         renamed: &[],
         added: &[],
         temperature: (0.0, 2.0),
@@ -122,7 +126,9 @@ impl Quirks {
         names: true,
         flat_text: false,
         schemas: true,
+        strict: true,
         cache_control: false,
+        call_signatures: false,
         tool_choice: ToolChoices::All,
         thinking: Thinking::Effort { highest: "xhigh" },
         thoughts: Thoughts::Never,
@@ -132,7 +138,9 @@ impl Quirks {
     /// A server of which nothing is known but that it speaks the dialect: the oldest names, and tolerance.
     pub const GENERIC: Self = Self {
         bound: Bound::MaxTokens,
+        dropped: &[],
         developer: false,
+        call_signatures: true,
         thinking: Thinking::Effort { highest: "high" },
         thoughts: Thoughts::ReasoningContent,
         think_tags: true,
@@ -157,6 +165,11 @@ impl Quirks {
         if !self.developer || !self.names {
             let messages = body.get_mut("messages").and_then(Value::as_array_mut);
             messages.into_iter().flatten().filter_map(Value::as_object_mut).for_each(|message| self.set_role(message));
+        }
+        if !self.strict {
+            let tools = body.get_mut("tools").and_then(Value::as_array_mut);
+            let functions = tools.into_iter().flatten().filter_map(|tool| tool.get_mut("function")?.as_object_mut());
+            functions.for_each(|function| drop(function.shift_remove("strict")));
         }
         self.set_stream(body);
         self.set_format(body);

@@ -96,6 +96,7 @@ pub static COMPATIBLE: [Compatible; 20] = [
                 "seed",
             ],
             developer: false,
+            strict: false,
             // K2 knows the switch and K3 the effort; fields that a model does not know are ignored.
             thinking: Thinking::SwitchAndEffort { highest: "max" },
             thoughts: Thoughts::ReasoningContent,
@@ -134,6 +135,7 @@ pub static COMPATIBLE: [Compatible; 20] = [
             developer: false,
             names: false,
             schemas: false,
+            strict: false,
             tool_choice: ToolChoices::Auto,
             thinking: Thinking::Switch,
             thoughts: Thoughts::ReasoningContent,
@@ -345,7 +347,9 @@ pub static COMPATIBLE: [Compatible; 20] = [
         base_path: "/api/v1",
         quirks: Quirks {
             bound: Bound::MaxTokens,
+            dropped: &[],
             cache_control: true,
+            call_signatures: true,
             thinking: Thinking::Object,
             thoughts: Thoughts::Details,
             ..Quirks::OPENAI
