@@ -7,9 +7,11 @@
 //! `Debug` of these types shows no text of people or models.
 
 mod answer;
+mod debug;
 mod delta;
 mod gather;
 mod prompt;
+mod shown;
 
 pub use answer::{Answer, Candidate, FinishReason};
 pub use delta::Delta;
