@@ -4,7 +4,7 @@
 //! ([`Spoken`]). Both sides meet in [`crate::model`]. Implementations are pure: bytes of a side in, the model out, and
 //! back; no clock, no randomness, no I/O. Where both sides speak the same dialect nothing is translated.
 
-use std::{fmt, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -69,7 +69,7 @@ pub struct Envelope {
 #[derive(Clone, PartialEq)]
 pub struct ServedEvent {
     /// The `event:` field, where the dialect has one.
-    pub name: Option<&'static str>,
+    pub name: Option<Cow<'static, str>>,
     /// The `data:` field.
     pub data: Value,
 }

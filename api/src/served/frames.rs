@@ -4,7 +4,7 @@
 //! the end. A stream says that it lives every ten seconds, also before its first event; it is never compressed and
 //! nothing on the way is asked to hold it back.
 
-use std::{convert::Infallible, time::Duration};
+use std::{borrow::Cow, convert::Infallible, time::Duration};
 
 use async_stream::stream;
 use axum::{
@@ -126,7 +126,7 @@ fn marked(mut response: Response, route: Option<Route>) -> Response {
 /// What a stream consists of.
 enum Step {
     Object {
-        name: Option<&'static str>,
+        name: Option<Cow<'static, str>>,
         data: Value,
     },
     /// `data: [DONE]`.
@@ -253,9 +253,9 @@ impl Writer {
                     "param": error["param"],
                     "sequence_number": self.number,
                 });
-                Step::Object { name: Some("error"), data }
+                Step::Object { name: Some("error".into()), data }
             }
-            Wire::Pinging => Step::Object { name: Some("error"), data },
+            Wire::Pinging => Step::Object { name: Some("error".into()), data },
             Wire::Done | Wire::Plain | Wire::Array | Wire::Rewritten(_) => Step::Object { name: None, data },
         }
     }

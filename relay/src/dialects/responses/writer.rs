@@ -46,7 +46,7 @@ impl Events {
             data.extend(fields);
         }
         self.next += 1;
-        self.list.push(ServedEvent { name: Some(name), data: Value::Object(data) });
+        self.list.push(ServedEvent { name: Some(name.into()), data: Value::Object(data) });
     }
 }
 
