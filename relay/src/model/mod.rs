@@ -7,7 +7,6 @@
 //! `Debug` of these types shows no text of people or models.
 
 mod answer;
-mod debug;
 mod delta;
 mod gather;
 mod prompt;
