@@ -5,4 +5,6 @@
 
 pub mod chat_completions;
 mod common;
+pub mod generate_content;
+pub mod messages;
 pub mod responses;

@@ -1,0 +1,127 @@
+//! What an error of an upstream means, as the answer or within a stream.
+//!
+//! Source: "Errors" and "Rate limits" at platform.claude.com/docs. The kind of an error says the same as its status, and
+//! is the only word for it within a stream.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::RelayError;
+use crate::dialects::common::{safe_message, safe_word};
+
+/// The status that stands for a kind of error.
+const KINDS: [(&str, u16); 10] = [
+    ("invalid_request_error", 400),
+    ("authentication_error", 401),
+    ("billing_error", 402),
+    ("permission_error", 403),
+    ("not_found_error", 404),
+    ("request_too_large", 413),
+    ("rate_limit_error", 429),
+    ("api_error", 500),
+    ("timeout_error", 504),
+    ("overloaded_error", 529),
+];
+/// Sentences of an `invalid_request_error` for a conversation that is too long.
+const TOO_LONG: [&str; 4] =
+    ["prompt is too long", "exceed context limit", "exceeds the context window", "too many input tokens"];
+/// Sentences for an account that has no money left, which come as an `invalid_request_error` too.
+const NO_MONEY: [&str; 2] = ["credit balance is too low", "reached your specified api usage limits"];
+
+/// What an HTTP answer other than 200 means.
+pub(super) fn of_response(status: u16, body: &str, retry_after: Option<Duration>, secret: Option<&str>) -> RelayError {
+    let body = serde_json::from_str::<Value>(body).unwrap_or_default();
+    meaning(status, body.get("error").unwrap_or(&Value::Null), retry_after, secret)
+}
+
+/// What the `error` object within a stream or a body with status 200 means.
+pub(super) fn of_event(error: &Value) -> RelayError {
+    meaning(200, error, None, None)
+}
+
+fn meaning(status: u16, error: &Value, retry_after: Option<Duration>, secret: Option<&str>) -> RelayError {
+    let text = |pointer: &str| error.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (kind, message) = (text("/type"), text("/message"));
+    let status = KINDS.iter().find(|(known, _)| *known == kind).map_or(status, |(_, status)| *status);
+    let lower = message.to_lowercase();
+    let says = |sentences: &[&str]| sentences.iter().any(|sentence| lower.contains(sentence));
+    match status {
+        400 | 413 if says(&TOO_LONG) => RelayError::ContextTooLong,
+        _ if status == 402 || says(&NO_MONEY) || text("/details/error_code").contains("spend_limit") => {
+            RelayError::refused(status, "the account at the provider has no quota left")
+        }
+        401 | 403 => RelayError::refused(status, "the provider does not accept the configured key"),
+        429 => RelayError::UpstreamRateLimited { retry_after },
+        529 => RelayError::UpstreamUnavailable("it is overloaded".to_owned()),
+        408 | 409 | 425 | 500.. => RelayError::UpstreamUnavailable(format!("it answered with status {status}")),
+        300..=399 => {
+            RelayError::refused(status, "the address redirects, which is not followed; configure the final address")
+        }
+        _ => RelayError::UpstreamRefused {
+            status,
+            message: safe_message(message, secret),
+            code: safe_word(&Value::from(kind), secret),
+            param: None,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answered(status: u16, kind: &str, message: &str) -> RelayError {
+        let body = json!({"type": "error", "error": {"type": kind, "message": message},
+            "request_id": "req_011CSHoEeqs5C35K2UUqR7Fy"});
+        of_response(status, &body.to_string(), Some(Duration::from_secs(7)), Some("topsecret"))
+    }
+
+    #[test]
+    fn statuses_become_the_errors_that_callers_act_on() {
+        assert_eq!(answered(529, "overloaded_error", "Overloaded").code(), "upstream_unavailable");
+        assert_eq!(answered(500, "api_error", "Internal server error").code(), "upstream_unavailable");
+        assert_eq!(answered(504, "timeout_error", "Timeout").code(), "upstream_unavailable");
+        assert_eq!(answered(401, "authentication_error", "invalid x-api-key").code(), "upstream_refused");
+        let limited = answered(429, "rate_limit_error", "This request would exceed your rate limit");
+        assert_eq!(limited.retry_after(), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn a_conversation_that_is_too_long_is_told_apart_from_other_bad_requests() {
+        let long = "prompt is too long: 208310 tokens > 200000 maximum";
+        assert_eq!(answered(400, "invalid_request_error", long), RelayError::ContextTooLong);
+        let both = "input length and `max_tokens` exceed context limit: 188240 + 21333 > 200000";
+        assert_eq!(answered(400, "invalid_request_error", both), RelayError::ContextTooLong);
+        let other = answered(400, "invalid_request_error", "messages: topsecret at https://x.example is wrong");
+        let expected = RelayError::UpstreamRefused {
+            status: 400,
+            message: "messages: [removed] at [removed] is wrong".to_owned(),
+            code: Some("invalid_request_error".to_owned()),
+            param: None,
+        };
+        assert_eq!(other, expected);
+    }
+
+    #[test]
+    fn an_account_without_money_is_neither_retried_nor_quoted() {
+        let poor = "Your credit balance is too low to access the Anthropic API.";
+        let expected = |status| RelayError::refused(status, "the account at the provider has no quota left");
+        assert_eq!(answered(400, "invalid_request_error", poor), expected(400));
+        assert_eq!(answered(402, "billing_error", "Pay."), expected(402));
+        let spent = json!({"error": {"type": "rate_limit_error", "message": "x",
+            "details": {"error_code": "enforced_spend_limit_reached"}}});
+        assert_eq!(of_response(429, &spent.to_string(), None, None), expected(429));
+    }
+
+    #[test]
+    fn an_error_within_a_stream_is_judged_by_its_kind_and_a_page_of_a_proxy_by_its_status() {
+        let event = |kind: &str| of_event(&json!({"type": kind, "message": "m"})).code();
+        assert_eq!(event("overloaded_error"), "upstream_unavailable");
+        assert_eq!(event("rate_limit_error"), "upstream_rate_limited");
+        assert_eq!(event("something_new"), "upstream_refused");
+        assert_eq!(of_response(502, "<html>", None, None).code(), "upstream_unavailable");
+    }
+}
