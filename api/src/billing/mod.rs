@@ -7,6 +7,8 @@ mod wallet;
 use domain::billing::Currency;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
+pub(crate) use wallet::{is_behind as wallet_is_behind, read as wallet_of};
+
 use crate::state::App;
 
 /// The currency of this installation's ledger.

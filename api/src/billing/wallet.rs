@@ -35,14 +35,14 @@ pub(super) async fn get(
 }
 
 /// Waits until the ledger shows every committed movement of `user`, and what the caller wrote; whether it is behind.
-pub(super) async fn is_behind(reads: &Reads, user: Uuid, after: Option<&EventRef>) -> Result<bool, Problem> {
+pub(crate) async fn is_behind(reads: &Reads, user: Uuid, after: Option<&EventRef>) -> Result<bool, Problem> {
     let newest = billing::newest_event(reads.pool(), user).await?;
     let missed = reads.is_behind(Model::Billing, newest.as_ref()).await?;
     Ok(reads.is_behind(Model::Billing, after).await? || missed)
 }
 
 /// The wallet as it is; an empty one before its first movement.
-pub(super) async fn read(reads: &Reads, user: Uuid, LedgerCurrency(currency): LedgerCurrency) -> sqlx::Result<Wallet> {
+pub(crate) async fn read(reads: &Reads, user: Uuid, LedgerCurrency(currency): LedgerCurrency) -> sqlx::Result<Wallet> {
     let wallet = billing::wallet(reads.pool(), user).await?;
     Ok(wallet.unwrap_or_else(|| Wallet::empty(currency.as_str())))
 }

@@ -2,6 +2,7 @@
 
 mod chat;
 mod completions;
+mod dashboard;
 mod error;
 mod models;
 mod request;
@@ -27,6 +28,8 @@ pub(crate) fn routes() -> Router<App> {
                 .route(&format!("{root}/chat/completions{tail}"), post(chat::complete))
                 .route(&format!("{root}/completions{tail}"), post(completions::complete))
                 .route(&format!("{root}/responses{tail}"), post(chat::respond))
+                .route(&format!("{root}/dashboard/billing/subscription{tail}"), get(dashboard::subscription))
+                .route(&format!("{root}/dashboard/billing/usage{tail}"), get(dashboard::usage))
                 .route(&format!("{root}/models{tail}"), get(served::list_models));
         }
         // Names of models contain slashes.

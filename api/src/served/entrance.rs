@@ -99,7 +99,8 @@ mod tests {
             headers
         };
         let openai = told(Manner::Openai);
-        assert_eq!((&openai["x-ratelimit-remaining-requests"], &openai["x-ratelimit-reset-requests"]), (&"8", &"6s"));
+        assert_eq!(openai["x-ratelimit-remaining-requests"], "8");
+        assert_eq!(openai["x-ratelimit-reset-requests"], "6s");
         let anthropic = told(Manner::Anthropic);
         assert_eq!(anthropic["anthropic-ratelimit-requests-limit"], "9");
         let reset = anthropic["anthropic-ratelimit-requests-reset"].to_str().unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use metering::MeterError;
-use relay::{InvalidRequest, RelayError};
+use relay::RelayError;
 
 use crate::problem::Problem;
 
@@ -19,15 +19,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The request itself is wrong, in this parameter.
 pub(crate) fn invalid(param: &str, code: &'static str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, detail.into()).about(param)
-}
-
-/// The request cannot be what its dialect says.
-pub(crate) fn of_request(error: InvalidRequest) -> Problem {
-    let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid_value", error.message);
-    match error.param {
-        Some(param) => problem.about(param),
-        None => problem,
-    }
 }
 
 /// No channel offers it, as far as this client may know.
@@ -62,6 +53,11 @@ pub(crate) fn of_upstream(error: RelayError) -> Problem {
             retry_after.unwrap_or(RETRY_AFTER),
         ),
         RelayError::TimedOut(_) => ours(StatusCode::GATEWAY_TIMEOUT),
+        RelayError::NoHealthyChannel { ref reasons, retry_after } => {
+            let detail = format!("no channel can answer now: {reasons}");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "no_healthy_channel", detail)
+                .retry_after(retry_after.unwrap_or(RETRY_AFTER))
+        }
         RelayError::Busy => Problem::unavailable("overloaded", "the model is busy; try again in a moment"),
         RelayError::Cancelled => {
             Problem::unavailable("overloaded", "the server ended this answer because it restarts; try again")

@@ -26,4 +26,7 @@ mod runs;
 mod sessions;
 mod settlement;
 mod sse;
+mod v1_completions;
+mod v1_dashboard;
+mod v1_models;
 mod wallet;

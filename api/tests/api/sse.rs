@@ -35,10 +35,15 @@ impl Sse {
         Self::of(client.response(Method::GET, path, Body::empty()).await)
     }
 
-    /// A streamed answer of the compatible API.
+    /// A streamed answer of `/v1/chat/completions`.
     pub(crate) async fn completion(client: Client<'_>, body: &Value) -> Self {
+        Self::post(client, "/v1/chat/completions", body).await
+    }
+
+    /// A streamed answer of a served API.
+    pub(crate) async fn post(client: Client<'_>, path: &str, body: &Value) -> Self {
         let client = client.header("content-type", "application/json");
-        Self::of(client.response(Method::POST, "/v1/chat/completions", Body::from(body.to_string())).await)
+        Self::of(client.response(Method::POST, path, Body::from(body.to_string())).await)
     }
 
     fn of(response: Response) -> Self {
