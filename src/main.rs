@@ -29,6 +29,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     bound_model_threads();
     // Two providers are compiled in by different libraries: without this each connection would panic.

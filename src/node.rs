@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use handlers::COMMITTER_CONNECTIONS;
 use metering::{Bounds, Catalogue, Meter, MeterOptions};
 use relay::AddressPolicy;
 use sqlx::PgPool;
@@ -45,7 +46,8 @@ impl Node {
         migrate: bool,
     ) -> anyhow::Result<Self> {
         let connections = config.database_connections;
-        let pool = connect::postgres(database_url, connections - connections / 3).await?;
+        let work = (connections - connections / 3).saturating_sub(COMMITTER_CONNECTIONS).max(1);
+        let pool = connect::postgres(database_url, work).await?;
         if migrate {
             migrations::run(&pool).await.context("the migrations do not apply")?;
         }

@@ -13,6 +13,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+/// As in the executable.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Benchmarks against named baselines. They want a server of their own and a quiet machine: see `make bench`.
 #[derive(Debug, Parser)]
 #[command(name = "bench", version, max_term_width = 120)]

@@ -190,7 +190,7 @@ async fn warm(process: &Process, wallets: &Wallets) -> anyhow::Result<f64> {
     let meet = async |wallet: usize| {
         let message = contestant::message(wallets.id(wallet), "require_credit", &wallets::require_credit()?)?;
         let started = Instant::now();
-        let outcome = contestant::execute(&process.bus, &message).await?;
+        let outcome = contestant::execute(&process.bus, message).await?;
         anyhow::ensure!(matches!(outcome, Outcome::Done { .. }), "a wallet is not ready: {outcome:?}");
         anyhow::Ok(started.elapsed())
     };

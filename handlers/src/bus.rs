@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use async_nats::Client;
 use nats::{CommandMessage, Outcome};
-use serde_json::{Value, json};
+use serde::Serialize;
 use thiserror::Error;
+use uuid::Uuid;
 
 use crate::{
     cache::AggregateCache,
@@ -75,26 +76,42 @@ impl Bus {
     ///
     /// # Errors
     /// See [`BusError`]; nothing was committed, or it is unknown and the next delivery will know.
-    pub async fn execute(&self, plan: Arc<dyn Plan>, message: &CommandMessage) -> Result<Outcome, BusError> {
-        let (record, metadata) = (Record::of(message), metadata(message).to_string());
-        let message = message.clone();
+    pub async fn execute(
+        &self,
+        plan: Arc<dyn Plan>,
+        message: impl Into<Arc<CommandMessage>>,
+    ) -> Result<Outcome, BusError> {
+        let message = message.into();
+        let record = Record::of(&message);
+        let metadata =
+            serde_json::to_string(&Metadata::of(&message)).map_err(|error| BusError::Bug(error.to_string()))?;
         let decide = Box::new(move |unit: &mut Unit<'_>| plan.decide(unit, &message));
         self.committer.submit(decide, Some(record), metadata).await
     }
 }
 
-fn metadata(message: &CommandMessage) -> Value {
-    let mut fields = json!({
-        "command_id": message.command_id.to_string(),
-        "actor": message.actor,
-        "tenant": message.tenant,
-        "correlation_id": message.correlation_id.to_string(),
-    });
-    if let Some(causation) = message.causation_id {
-        fields["causation_id"] = json!(causation.to_string());
+/// What is stored with every event of a command.
+#[derive(Serialize)]
+struct Metadata<'m> {
+    command_id: Uuid,
+    actor: &'m str,
+    tenant: &'m str,
+    correlation_id: Uuid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    causation_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<&'m str>,
+}
+
+impl<'m> Metadata<'m> {
+    fn of(message: &'m CommandMessage) -> Self {
+        Self {
+            command_id: message.command_id,
+            actor: &message.actor,
+            tenant: &message.tenant,
+            correlation_id: message.correlation_id,
+            causation_id: message.causation_id,
+            traceparent: message.traceparent.as_deref(),
+        }
     }
-    if let Some(traceparent) = &message.traceparent {
-        fields["traceparent"] = json!(traceparent);
-    }
-    fields
 }

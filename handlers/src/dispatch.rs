@@ -43,7 +43,7 @@ impl<D: Decider> Plan for One<D> {
 /// # Errors
 /// [`Stop::Malformed`], without the body's content.
 pub fn body<C: DeserializeOwned>(message: &CommandMessage) -> Result<C, Stop> {
-    serde_json::from_value(message.body.clone())
+    C::deserialize(&message.body)
         .map_err(|error| Stop::Malformed(format!("the body is no {}.{}: {error}", message.aggregate, message.verb)))
 }
 
@@ -106,11 +106,11 @@ impl CommandHandler for Dispatcher {
         skip_all,
         fields(command_id = %message.command_id, aggregate = %message.aggregate, verb = %message.verb)
     )]
-    async fn handle(&self, message: &CommandMessage, _attempt: u32) -> Handled {
+    async fn handle(&self, message: &Arc<CommandMessage>, _attempt: u32) -> Handled {
         let Some(plan) = self.plans.of(message) else {
             return Handled::GiveUp { error: format!("nobody handles {}.{}", message.aggregate, message.verb) };
         };
-        match self.bus.execute(plan, message).await {
+        match self.bus.execute(plan, Arc::clone(message)).await {
             Ok(outcome) => Handled::Reply(outcome),
             Err(error) => Handled::Retry { error: error.to_string() },
         }

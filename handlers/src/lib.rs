@@ -32,7 +32,7 @@ use domain::{
 
 pub use bus::{Bus, BusError};
 pub use dispatch::{Dispatcher, Plan, Plans};
-pub use group::GroupOptions;
+pub use group::{COMMITTER_CONNECTIONS, GroupOptions};
 pub use group_store::GroupStore;
 pub use unit::{NotHot, Stop, Unit};
 

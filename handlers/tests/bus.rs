@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::sync::Arc;
+
 use domain::chat::{Session, SessionEvent};
 use nats::{CommandHandler as _, Handled, Outcome};
 use serde_json::{Value, json};
@@ -47,7 +49,7 @@ async fn different_commands_on_one_aggregate_from_many_handlers_are_all_decided_
     for round in 0..5 {
         for node in &nodes {
             let rename = chat.rename(&format!("title {round}"));
-            tasks.push(async move { node.handle(&rename, 1).await });
+            tasks.push(async move { node.handle(&Arc::new(rename), 1).await });
         }
     }
     for handled in futures::future::join_all(tasks).await {
@@ -206,10 +208,10 @@ async fn an_unknown_command_is_given_up_and_a_malformed_one_is_retried_until_it_
     let node = side.node();
     let mut unknown = Chat::of(new_user()).start();
     unknown.aggregate = "spaceship".to_owned();
-    assert!(matches!(node.handle(&unknown, 1).await, Handled::GiveUp { .. }));
+    assert!(matches!(node.handle(&Arc::new(unknown), 1).await, Handled::GiveUp { .. }));
     let mut malformed = Chat::of(new_user()).start();
     malformed.body = json!({"start_session": {"owner": "the secret of Kyoto"}});
-    let handled = node.handle(&malformed, 1).await;
+    let handled = node.handle(&Arc::new(malformed), 1).await;
     assert!(matches!(&handled, Handled::Retry { .. }), "{}", describe(&handled));
 }
 
@@ -259,6 +261,6 @@ async fn while_postgres_is_away_a_command_is_retried_and_nothing_is_decided() {
     let side = CommandSide::start().await;
     let node = side.node();
     side.database.pool.close().await;
-    let handled = node.handle(&Chat::of(new_user()).start(), 1).await;
+    let handled = node.handle(&Arc::new(Chat::of(new_user()).start()), 1).await;
     assert!(matches!(&handled, Handled::Retry { .. }), "{}", describe(&handled));
 }

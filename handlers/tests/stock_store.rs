@@ -107,7 +107,7 @@ async fn stock_and_ours_at_the_same_time_leave_one_stream_without_hole_or_double
                 0 => while writers.stock.execute(id, order.clone()).await.is_err() {},
                 1 => while writers.trait_of_cqrs_es.execute(id, order.clone()).await.is_err() {},
                 node => {
-                    let message = command::<Wallet>(id, "grant", &order);
+                    let message = std::sync::Arc::new(command::<Wallet>(id, "grant", &order));
                     while !matches!(
                         nats::CommandHandler::handle(&writers.nodes[node as usize - 2], &message, 1).await,
                         nats::Handled::Reply(Outcome::Done { .. })
@@ -283,7 +283,7 @@ fn quote(random: &mut fastrand::Rng) -> Quote {
         model: "m".to_owned(),
         channel_id: ChannelId::new(Uuid::from_u128(1)),
         price_version: 1,
-        prices: rates,
+        prices: rates.clone(),
         costs: rates,
         input_tokens: random.u64(..1000),
         max_output_tokens: random.u32(1..1000),

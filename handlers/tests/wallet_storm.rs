@@ -59,7 +59,8 @@ impl Storm {
         for _ in 0..rng.usize(..3) {
             let node = self.node(rng);
             let dies_after = Duration::from_micros(rng.u64(..12_000));
-            drop(tokio::time::timeout(dies_after, node.handle(message, 1)).await);
+            let message = std::sync::Arc::new(message.clone());
+            drop(tokio::time::timeout(dies_after, node.handle(&message, 1)).await);
         }
         let (node, other) = (self.node(rng), self.node(rng));
         let outcome = insist(&node, message).await;

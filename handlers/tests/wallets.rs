@@ -27,6 +27,7 @@ use nats::{
     StreamOptions,
 };
 use support::{CommandSide, deliver, new_user, now, refusal, registration};
+use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -71,14 +72,17 @@ async fn assert_spent_exactly(side: &CommandSide, owner: UserId, calls: &[Call],
 struct Process {
     node: Dispatcher,
     handled: AtomicUsize,
+    /// One at a time, so slowly that there is a middle in which the other can take over.
+    pace: Mutex<()>,
 }
 
 #[async_trait]
 impl CommandHandler for Process {
-    async fn handle(&self, message: &CommandMessage, attempt: u32) -> Handled {
+    async fn handle(&self, message: &Arc<CommandMessage>, attempt: u32) -> Handled {
         self.handled.fetch_add(1, Ordering::Relaxed);
-        // So slow that there is a middle in which the other can take over.
+        let turn = self.pace.lock().await;
         tokio::time::sleep(Duration::from_millis(10)).await;
+        drop(turn);
         self.node.handle(message, attempt).await
     }
 
@@ -99,7 +103,7 @@ async fn two_processes(side: &CommandSide, owner: UserId) -> (CommandClient, [(A
     let client = side.nats.client.clone();
     nats::streams::ensure(&client, &StreamOptions::default()).await.unwrap();
     let start = || {
-        let process = Arc::new(Process { node: side.node(), handled: AtomicUsize::new(0) });
+        let process = Arc::new(Process { node: side.node(), handled: AtomicUsize::new(0), pace: Mutex::default() });
         let cancel = CancellationToken::new();
         // Few in hand, so that most callers are still in the queue when a process leaves it.
         let options = ConsumerOptions { partitions: 4, max_pending_per_partition: 8, ..ConsumerOptions::default() };

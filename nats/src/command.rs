@@ -120,12 +120,13 @@ impl CommandMessage {
         for field in [&self.aggregate, &self.aggregate_id, &self.verb] {
             add_field(&mut hash, field.as_bytes());
         }
-        let subject_matter = self.fingerprint.clone().unwrap_or_else(|| {
-            let mut body = String::new();
+        if let Some(fingerprint) = &self.fingerprint {
+            add_field(&mut hash, fingerprint.as_bytes());
+        } else {
+            let mut body = Vec::with_capacity(1024);
             write_canonical(&self.body, &mut body);
-            body
-        });
-        add_field(&mut hash, subject_matter.as_bytes());
+            add_field(&mut hash, &body);
+        }
         hash.finalize().into()
     }
 
@@ -233,33 +234,41 @@ fn add_field(hash: &mut Sha256, field: &[u8]) {
 
 // Sorted keys, no spaces. Not left to serde_json: its map keeps insertion order as soon as any crate of the build asks
 // for that.
-fn write_canonical(value: &Value, out: &mut String) {
+fn write_canonical(value: &Value, out: &mut Vec<u8>) {
     match value {
         Value::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_unstable_by_key(|(key, _)| key.as_str());
-            out.push('{');
+            out.push(b'{');
             for (index, (key, value)) in entries.into_iter().enumerate() {
                 if index > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
-                out.push_str(&Value::from(key.as_str()).to_string());
-                out.push(':');
+                write_json(key, out);
+                out.push(b':');
                 write_canonical(value, out);
             }
-            out.push('}');
+            out.push(b'}');
         }
         Value::Array(items) => {
-            out.push('[');
+            out.push(b'[');
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    out.push(',');
+                    out.push(b',');
                 }
                 write_canonical(item, out);
             }
-            out.push(']');
+            out.push(b']');
         }
-        scalar => out.push_str(&scalar.to_string()),
+        scalar => write_json(scalar, out),
+    }
+}
+
+/// A text or a scalar.
+fn write_json(value: &(impl Serialize + ?Sized), out: &mut Vec<u8>) {
+    // Neither these values nor this writer can fail.
+    if serde_json::to_writer(out, value).is_err() {
+        tracing::error!("a scalar has no JSON");
     }
 }
 

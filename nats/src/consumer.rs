@@ -1,5 +1,5 @@
 //! Receiving commands: every partition of the queue is read by one process at a time, every aggregate's commands are
-//! handled one after the other, and each command ends in exactly one of: a reply, a later redelivery, the dead letters.
+//! handed over in the order in which they came, and each command ends in exactly one of: a reply, a later redelivery, the dead letters.
 //!
 //! Which process reads what is agreed by presence messages (`members`), enforced by the server's pinned consumer groups
 //! (`partition`), and never a matter of correctness: handlers are idempotent and the event store checks sequences.
@@ -20,11 +20,12 @@ use crate::{
     streams::{self, StreamOptions},
 };
 
-/// What decides commands. Calls may repeat (a redelivery) and different aggregates are handled concurrently.
+/// What decides commands. Calls may repeat (a redelivery) and are made concurrently; for commands of one aggregate they
+/// begin in the order in which the commands came, up to the first thing that each waits for.
 #[async_trait]
 pub trait CommandHandler: Send + Sync + 'static {
     /// Handles one delivery; `attempt` starts at 1.
-    async fn handle(&self, message: &CommandMessage, attempt: u32) -> Handled;
+    async fn handle(&self, message: &Arc<CommandMessage>, attempt: u32) -> Handled;
 
     /// Keeps a command that failed for good, durably and idempotently: afterwards the queue forgets it.
     ///
@@ -53,6 +54,8 @@ pub struct ConsumerOptions {
     pub group: String,
     /// Commands handled at the same time in this process.
     pub concurrency: usize,
+    /// Those of one aggregate among them: what waits for the same commit can share it.
+    pub per_aggregate: usize,
     /// Unacknowledged commands a partition may have; bounds what waits in memory.
     pub max_pending_per_partition: usize,
     /// Deliveries until a failing command is buried.
@@ -78,6 +81,7 @@ impl Default for ConsumerOptions {
             partitions: 32,
             group: "handlers".into(),
             concurrency: 256,
+            per_aggregate: 64,
             max_pending_per_partition: 128,
             max_attempts: 6,
             ack_wait: Duration::from_secs(10),

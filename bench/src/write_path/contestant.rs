@@ -224,9 +224,9 @@ impl Contestant for Direct {
     }
 
     async fn execute(&self, wallets: &Wallets, order: Order, until: Instant) -> anyhow::Result<bool> {
-        let message = message(wallets.id(order.wallet), order.verb(), &order.command)?;
+        let message = Arc::new(message(wallets.id(order.wallet), order.verb(), &order.command)?);
         loop {
-            match execute(&self.bus, &message).await {
+            match execute(&self.bus, Arc::clone(&message)).await {
                 // It has tried several times; the queue would deliver again.
                 Err(BusError::Conflict) if Instant::now() < until => {
                     self.conflicts.fetch_add(1, Ordering::Relaxed);
@@ -275,7 +275,7 @@ pub(crate) fn answered(sent: Sent) -> anyhow::Result<Outcome> {
 ///
 /// # Errors
 /// It could not be executed.
-pub(crate) async fn execute(bus: &Bus, message: &CommandMessage) -> Result<Outcome, BusError> {
+pub(crate) async fn execute(bus: &Bus, message: impl Into<Arc<CommandMessage>>) -> Result<Outcome, BusError> {
     bus.execute(Arc::new(One::<Wallet>::default()), message).await
 }
 

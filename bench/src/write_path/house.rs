@@ -20,8 +20,8 @@ use vault::{MasterKey, Vault};
 use super::contestant::{Contestant, Direct, Grouped, Queued, Rows, Single, Stock};
 use super::wallets::Wallets;
 
-/// What `oblivious` opens by default for work that may wait.
-pub(crate) const OUR_CONNECTIONS: u32 = 27;
+/// What `oblivious` opens by default for work that may wait, beside the two of its committer.
+pub(crate) const OUR_CONNECTIONS: u32 = 25;
 /// As `oblivious` does.
 pub(crate) const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 

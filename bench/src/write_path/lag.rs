@@ -67,7 +67,7 @@ pub(crate) async fn measure(pace: Pace) -> anyhow::Result<Lag> {
 
     let ids: Arc<[String]> = (0..WALLETS).map(|_| Uuid::now_v7().to_string()).collect();
     for id in ids.iter() {
-        execute(&process.bus, &message(id, "grant", &wallets::grant())?).await?;
+        execute(&process.bus, message(id, "grant", &wallets::grant())?).await?;
     }
     let committed = at_a_pace(&process.bus, &ids, pace).await?;
     let reached = until_projected(&process.pool, &committed).await;
@@ -142,7 +142,7 @@ async fn at_a_pace(bus: &Bus, ids: &Arc<[String]>, pace: Pace) -> anyhow::Result
             let mut caller = caller.lock().await;
             let order = caller.next()?;
             let message = message(&ids[order.wallet], order.verb(), &order.command)?;
-            match execute(&bus, &message).await? {
+            match execute(&bus, message).await? {
                 Outcome::Done { event: Some(event), .. } => Ok(((event.aggregate_id, event.sequence), Instant::now())),
                 outcome => bail!("an order came to {outcome:?}"),
             }

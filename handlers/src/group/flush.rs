@@ -1,4 +1,5 @@
-//! One group, one transaction, one round trip: `commit_group` of the migrations.
+//! One group, one transaction, one round trip: `commit_group` of the migrations, on a connection that is the committer's
+//! own, so that it is neither waited for nor asked before and after each group whether it lives.
 //!
 //! Promise: [`Flushed::Committed`] means committed and, by the server's settings, on disk; every other end but
 //! [`Flushed::Unknown`] means that nothing of the group is in the database. Events are sealed for the place where they
@@ -9,11 +10,11 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use nats::Outcome;
 use sqlx::{
-    PgPool,
+    PgConnection, PgPool,
     postgres::{PgDatabaseError, PgSeverity},
     types::Json,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 use vault::VaultError;
 
@@ -26,9 +27,30 @@ use crate::{
 /// Keys of people that are fetched or made at the same time.
 const SEALED_AT_ONCE: usize = 8;
 
+/// A connection that rested for longer is made anew: what lies between may have forgotten it.
+const MAX_REST: Duration = Duration::from_secs(5);
+
+/// A connection of the committer and when it was used last.
+pub(super) struct Line {
+    connection: PgConnection,
+    used: Instant,
+}
+
+impl Line {
+    /// `rested`, if it is fresh; else another one.
+    async fn take(rested: Option<Self>, pool: &PgPool) -> Result<PgConnection, sqlx::Error> {
+        match rested.filter(|line| line.used.elapsed() < MAX_REST) {
+            Some(line) => Ok(line.connection),
+            // Out of the pool for good: the pool may be closed while this is in use.
+            None => Ok(pool.acquire().await?.detach()),
+        }
+    }
+}
+
 /// How a group ended.
 pub(super) enum Flushed {
-    Committed,
+    /// With the connection, for the next group.
+    Committed(Line),
     /// These commands have outcomes already, with the hash of the request that each stands for.
     Decided(HashMap<CommandKey, (Vec<u8>, Outcome)>),
     /// Something of it was decided on what is not the newest.
@@ -85,8 +107,8 @@ impl Batch {
         self.streams.iter().any(|stream| !stream.events.is_empty())
     }
 
-    /// Seals and commits all of it or nothing.
-    pub(super) async fn flush(mut self, store: &PgEventStore, time_limit: Duration) -> Flushed {
+    /// Seals and commits all of it or nothing, on `rested` if there is one.
+    pub(super) async fn flush(mut self, store: &PgEventStore, rested: Option<Line>, time_limit: Duration) -> Flushed {
         let rows = match self.seal(store).await {
             Ok(rows) => rows,
             Err(error @ (StoreError::Unavailable(_) | StoreError::Vault(VaultError::Database(_)))) => {
@@ -94,23 +116,19 @@ impl Batch {
             }
             Err(error) => return Flushed::Rejected(error.to_string()),
         };
-        let mut connection = match store.pool().acquire().await {
+        let mut connection = match Line::take(rested, store.pool()).await {
             Ok(connection) => connection,
             Err(error) => return Flushed::Unknown(error.to_string()),
         };
-        let committing = self.commit(&rows, &mut connection);
-        match timeout(time_limit, committing).await {
-            Ok(Ok(())) => Flushed::Committed,
+        // After anything but a commit the connection is let go: an answer may still come on it, and nobody else may take
+        // that for theirs.
+        match timeout(time_limit, self.commit(&rows, &mut connection)).await {
+            Ok(Ok(())) => Flushed::Committed(Line { connection, used: Instant::now() }),
             Ok(Err(error)) if is_decided_already(&error) => {
-                drop(connection);
                 self.decided(store.pool()).await.unwrap_or_else(|error| Flushed::Unknown(error.to_string()))
             }
             Ok(Err(error)) => classify(&error),
-            Err(_) => {
-                // An answer may still come; nobody else may take it for theirs.
-                drop(connection.detach());
-                Flushed::Unknown("the database did not answer in time".to_owned())
-            }
+            Err(_) => Flushed::Unknown("the database did not answer in time".to_owned()),
         }
     }
 
@@ -140,7 +158,7 @@ impl Batch {
         Ok(rows)
     }
 
-    async fn commit(&self, rows: &Rows, connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+    async fn commit(&self, rows: &Rows, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
         let types: Vec<&str> = self.streams.iter().map(|stream| stream.key.0).collect();
         let ids: Vec<&str> = self.streams.iter().map(|stream| &*stream.key.1).collect();
         let bases: Vec<i64> = self.streams.iter().map(|stream| stream.base).collect();

@@ -16,7 +16,7 @@ use tokio::{sync::mpsc, task::JoinSet, time::sleep};
 
 use super::{
     GroupOptions,
-    flush::Flushed,
+    flush::{Flushed, Line},
     groups::{Forming, Group, Member},
     hot::Hot,
     jobs::{CommandKey, Job, Waiting},
@@ -46,6 +46,8 @@ pub(super) struct Former {
     forming: Forming,
     flights: HashMap<u64, Group>,
     next_flight: u64,
+    /// Connections without a group: never more than there may be groups.
+    lines: Vec<Line>,
     /// A job lost patience: no group is begun until none is under way, and then it finds all its aggregates.
     calm: bool,
     beside: JoinSet<Event>,
@@ -67,6 +69,7 @@ impl Former {
             forming: Forming::new(&options),
             flights: HashMap::new(),
             next_flight: 0,
+            lines: vec![],
             calm: false,
             beside: JoinSet::new(),
             options,
@@ -221,10 +224,11 @@ impl Former {
         #[expect(clippy::cast_precision_loss, reason = "at most hundreds")]
         metrics::histogram!("command_group_size").record(group.members.len() as f64);
         let (flight, store, time_limit) = (self.next_flight, self.store.clone(), self.options.time_limit);
+        let rested = self.lines.pop();
         self.next_flight += 1;
         self.flights.insert(flight, group);
         self.beside.spawn(async move {
-            let flushed = AssertUnwindSafe(batch.flush(&store, time_limit)).catch_unwind().await;
+            let flushed = AssertUnwindSafe(batch.flush(&store, rested, time_limit)).catch_unwind().await;
             Event::Flushed(flight, flushed.unwrap_or_else(|_| Flushed::Unknown("committing panicked".to_owned())))
         });
     }
@@ -233,7 +237,7 @@ impl Former {
     fn landed(&mut self, flight: u64, flushed: Flushed) {
         let Some(group) = self.flights.remove(&flight) else { return };
         metrics::histogram!("command_group_seconds").record(group.begun.elapsed().as_secs_f64());
-        let committed = matches!(flushed, Flushed::Committed);
+        let committed = matches!(flushed, Flushed::Committed(_));
         for (key, held) in group.held {
             self.come_back(&key, held.state.filter(|_| committed));
         }
@@ -244,7 +248,8 @@ impl Former {
             let _ = self.wake.try_send(());
         }
         match flushed {
-            Flushed::Committed => {
+            Flushed::Committed(line) => {
+                self.lines.push(line);
                 for (job, outcome) in group.members {
                     self.answer_twins(&job, Some((job.request_hash(), &outcome)));
                     self.finish(job, Ok(outcome));

@@ -27,10 +27,13 @@ pub(crate) use self::{
 };
 use crate::{bus::BusError, cache::AggregateCache, store::PgEventStore};
 
+/// Connections that a process's committer keeps for itself, beside the pool's.
+pub const COMMITTER_CONNECTIONS: u32 = 2;
+
 /// The committer's limits.
 #[derive(Debug, Clone)]
 pub struct GroupOptions {
-    /// Transactions at the same time.
+    /// Transactions at the same time, each on a connection of its own.
     pub groups_in_flight: usize,
     /// Commands of a group.
     pub max_commands: usize,
@@ -51,7 +54,7 @@ pub struct GroupOptions {
 impl Default for GroupOptions {
     fn default() -> Self {
         Self {
-            groups_in_flight: 2,
+            groups_in_flight: COMMITTER_CONNECTIONS as usize,
             max_commands: 512,
             max_bytes: 4 * 1024 * 1024,
             max_waiting: 4096,

@@ -27,7 +27,7 @@ pub(crate) fn bus_with(side: &CommandSide, options: GroupOptions) -> Bus {
 }
 
 pub(crate) async fn execute(bus: &Bus, message: &CommandMessage) -> Result<Outcome, BusError> {
-    bus.execute(plans().of(message).unwrap(), message).await
+    bus.execute(plans().of(message).unwrap(), message.clone()).await
 }
 
 pub(crate) async fn done(bus: &Bus, message: &CommandMessage) -> Outcome {
@@ -73,7 +73,7 @@ pub(crate) async fn submit_plans(
     let mut answers = vec![];
     for (plan, message) in jobs {
         let bus = bus.clone();
-        answers.push(tokio::spawn(async move { bus.execute(plan, &message).await }));
+        answers.push(tokio::spawn(async move { bus.execute(plan, message).await }));
     }
     for _ in 0..3 {
         tokio::task::yield_now().await;

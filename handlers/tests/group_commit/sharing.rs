@@ -180,10 +180,10 @@ async fn a_unit_that_decides_twice_on_an_aggregate_sees_its_own_events() {
     let bus = bus(&side, ONE_AT_A_TIME);
     let owner = new_user();
     let (plan, message) = together(&[(owner, grant(owner, CALL)), (owner, new_hold(owner)), (owner, grant(owner, 7))]);
-    let outcome = bus.execute(plan, &message).await.unwrap();
+    let outcome = bus.execute(plan, message.clone()).await.unwrap();
     assert_eq!(appended(&outcome), ["wallet.granted", "wallet.held", "wallet.granted"]);
     let (plan, message) = together(&[(owner, new_hold(owner)), (owner, grant(owner, CALL))]);
-    assert_eq!(refusal(&bus.execute(plan, &message).await.unwrap()), "insufficient_credit");
+    assert_eq!(refusal(&bus.execute(plan, message.clone()).await.unwrap()), "insufficient_credit");
     assert_eq!(transactions(&side.database.pool, owner).await.len(), 3);
     assert_eq!(wallet(&side, owner).await.available(), Nanos::new(7));
 }
@@ -272,7 +272,7 @@ async fn a_plan_that_panics_harms_nobody_else() {
     let side = CommandSide::start().await;
     let bus = bus(&side, ONE_AT_A_TIME);
     let owner = hot_wallets(&bus, 1).await[0];
-    assert!(matches!(bus.execute(Arc::new(Broken), &grant(owner, CALL)).await, Err(BusError::Bug(_))));
+    assert!(matches!(bus.execute(Arc::new(Broken), grant(owner, CALL)).await, Err(BusError::Bug(_))));
     assert_eq!(appended(&done(&bus, &new_hold(owner)).await), ["wallet.held"]);
     assert_eq!(refusal(&done(&bus, &new_hold(owner)).await), "insufficient_credit");
 }

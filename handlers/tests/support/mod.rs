@@ -47,7 +47,7 @@ impl CommandSide {
 }
 
 pub async fn deliver(node: &Dispatcher, message: &CommandMessage) -> Outcome {
-    match node.handle(message, 1).await {
+    match node.handle(&std::sync::Arc::new(message.clone()), 1).await {
         Handled::Reply(outcome) => outcome,
         other => panic!("no reply: {}", describe(&other)),
     }

@@ -1,4 +1,4 @@
-//! Handling deliveries: one aggregate's commands in order, different aggregates at once, within a bound.
+//! Handling deliveries: one aggregate's commands are begun in order, different aggregates at once, within bounds.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -11,9 +11,9 @@ use async_nats::{
     Client, HeaderMap,
     jetstream::{AckKind, Message},
 };
-use futures::FutureExt;
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::{
-    sync::Semaphore,
+    sync::{Notify, Semaphore},
     time::{interval, sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -37,13 +37,20 @@ struct Failed {
     again: bool,
 }
 
+/// Commands of one aggregate that its task has not taken yet.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Message>,
+    arrived: Arc<Notify>,
+}
+
 pub(super) struct Work {
     client: Client,
     handler: Arc<dyn CommandHandler>,
     options: Arc<ConsumerOptions>,
     cancel: CancellationToken,
-    /// Commands waiting behind one of the same aggregate that is in hand.
-    queues: Mutex<HashMap<Key, VecDeque<Message>>>,
+    /// One for each aggregate with commands in hand.
+    queues: Mutex<HashMap<Key, Queue>>,
     /// Acknowledgement subjects of everything taken and not settled.
     in_hand: Mutex<HashSet<String>>,
     permits: Semaphore,
@@ -83,26 +90,40 @@ impl Work {
         let key = key_of(&message);
         let mut queues = lock(&self.queues);
         if let Some(queue) = queues.get_mut(&key) {
-            queue.push_back(message);
+            queue.waiting.push_back(message);
+            queue.arrived.notify_one();
             return;
         }
-        queues.insert(key.clone(), VecDeque::new());
+        let queue = Queue::default();
+        let arrived = Arc::clone(&queue.arrived);
+        queues.insert(key.clone(), queue);
         drop(queues);
-        let work = Arc::clone(self);
-        self.tasks.spawn(async move {
-            let mut next = Some(message);
-            while let Some(message) = next {
-                work.settle(&message).await;
-                if let Some(ack) = &message.reply {
-                    lock(&work.in_hand).remove(ack.as_str());
-                }
-                let mut queues = lock(&work.queues);
-                next = queues.get_mut(&key).and_then(VecDeque::pop_front);
-                if next.is_none() {
-                    queues.remove(&key);
-                }
+        self.tasks.spawn(Arc::clone(self).serve(key, message, arrived));
+    }
+
+    /// Handles what comes for one aggregate until there is no more. One task polls all of it, and what is new in the order
+    /// in which it came, so that is the order in which the handler hears of it.
+    async fn serve(self: Arc<Self>, key: Key, first: Message, arrived: Arc<Notify>) {
+        let mut under_way = FuturesUnordered::new();
+        under_way.push(self.settle(first));
+        loop {
+            let has_room = under_way.len() < self.options.per_aggregate;
+            tokio::select! {
+                _ = under_way.next(), if !under_way.is_empty() => {}
+                () = arrived.notified(), if has_room => {}
             }
-        });
+            let mut queues = lock(&self.queues);
+            let Some(queue) = queues.get_mut(&key) else { return };
+            while under_way.len() < self.options.per_aggregate
+                && let Some(message) = queue.waiting.pop_front()
+            {
+                under_way.push(self.settle(message));
+            }
+            if under_way.is_empty() {
+                queues.remove(&key);
+                return;
+            }
+        }
     }
 
     /// Returns a delivery to the queue untouched, for another process.
@@ -118,17 +139,24 @@ impl Work {
         }
     }
 
-    async fn settle(&self, delivery: &Message) {
+    async fn settle(&self, delivery: Message) {
+        self.handle_delivery(&delivery).await;
+        if let Some(ack) = &delivery.reply {
+            lock(&self.in_hand).remove(ack.as_str());
+        }
+    }
+
+    async fn handle_delivery(&self, delivery: &Message) {
         let Ok(_permit) = self.permits.acquire().await else { return };
         let attempt = delivery.info().ok().and_then(|info| u32::try_from(info.delivered).ok()).unwrap_or(1);
         let none = HeaderMap::new();
         let map = delivery.headers.as_ref().unwrap_or(&none);
         let reply_to = headers::text(map, headers::REPLY_TO);
         let (command, unreadable) = match CommandMessage::from_parts(&delivery.subject, map, &delivery.payload) {
-            Ok(command) => (command, None),
+            Ok(command) => (Arc::new(command), None),
             Err(error) => {
                 let salvaged = CommandMessage::salvage(&delivery.subject, map, &delivery.payload);
-                (salvaged, Some(format!("unreadable command: {error}")))
+                (Arc::new(salvaged), Some(format!("unreadable command: {error}")))
             }
         };
         let span = tracing::info_span!(
@@ -145,7 +173,7 @@ impl Work {
     async fn settle_command(
         &self,
         delivery: &Message,
-        command: &CommandMessage,
+        command: &Arc<CommandMessage>,
         unreadable: Option<String>,
         attempt: u32,
     ) -> Option<Outcome> {
@@ -204,7 +232,7 @@ impl Work {
     }
 
     /// A panic of the handler is a failure like any other.
-    async fn handle(&self, command: &CommandMessage, attempt: u32) -> Result<Outcome, Failed> {
+    async fn handle(&self, command: &Arc<CommandMessage>, attempt: u32) -> Result<Outcome, Failed> {
         let started = tokio::time::Instant::now();
         let result = AssertUnwindSafe(self.handler.handle(command, attempt)).catch_unwind().await;
         let labels = [

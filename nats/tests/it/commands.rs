@@ -3,17 +3,21 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
 use async_nats::jetstream;
+use async_trait::async_trait;
 use nats::{
-    CommandClient, CommandOptions, EventRef, Handled, Outcome, SendError, Sent, StreamOptions,
+    CommandClient, CommandHandler, CommandMessage, CommandOptions, ConsumerOptions, EventRef, Handled, Outcome,
+    SendError, Sent, StreamOptions,
     streams::{self, COMMANDS},
 };
+use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use crate::support::{Recorder, Running, command, done, eventually, logs, quick};
 
@@ -217,6 +221,48 @@ async fn commands_of_one_aggregate_keep_their_order_while_others_pass() {
     }
     assert_eq!(seen, sent);
     assert!(started.elapsed() < takes * 40, "one after the other would take longer: {:?}", started.elapsed());
+    running.stop().await;
+}
+
+/// Keeps every command in hand until the gate is open.
+struct Gate {
+    begun: Mutex<Vec<Uuid>>,
+    gate: Semaphore,
+}
+
+#[async_trait]
+impl CommandHandler for Gate {
+    async fn handle(&self, message: &Arc<CommandMessage>, _attempt: u32) -> Handled {
+        self.begun.lock().unwrap().push(message.command_id);
+        drop(self.gate.acquire().await.unwrap());
+        Handled::Reply(done())
+    }
+
+    async fn bury(&self, _: &CommandMessage, error: &str, _: u32) -> anyhow::Result<()> {
+        anyhow::bail!("nothing fails here: {error}")
+    }
+}
+
+#[tokio::test]
+async fn commands_of_one_aggregate_are_in_hand_together_up_to_their_bound_and_begin_in_order() {
+    let (database, bus) = tokio::join!(testkit::database(), testkit::nats());
+    streams::ensure(&bus.client, &StreamOptions::default()).await.unwrap();
+    let client = CommandClient::new(bus.client.clone(), database.pool.clone(), options());
+    let mut sent = vec![];
+    for _ in 0..20 {
+        let next = command("one", "rename");
+        sent.push(next.command_id);
+        client.send(next, Duration::ZERO).await.unwrap();
+    }
+    let handler = Arc::new(Gate { begun: Mutex::default(), gate: Semaphore::new(0) });
+    let running = Running::start(&bus.url, handler.clone(), ConsumerOptions { per_aggregate: 4, ..quick() });
+    let begun = || handler.begun.lock().unwrap().clone();
+    eventually("as many as may be are in hand", async || begun().len() == 4).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(begun(), sent[..4], "the others wait");
+    handler.gate.add_permits(1_000);
+    eventually("all are handled", async || begun().len() == 20).await;
+    assert_eq!(begun(), sent);
     running.stop().await;
 }
 

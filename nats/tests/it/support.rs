@@ -104,7 +104,7 @@ impl Recorder {
 
 #[async_trait]
 impl CommandHandler for Recorder {
-    async fn handle(&self, message: &CommandMessage, attempt: u32) -> Handled {
+    async fn handle(&self, message: &Arc<CommandMessage>, attempt: u32) -> Handled {
         self.seen.lock().unwrap().push(Seen {
             aggregate_id: message.aggregate_id.clone(),
             command_id: message.command_id,
