@@ -50,6 +50,14 @@ pub enum RelayError {
     /// The local computation failed. A defect, not the user's fault.
     #[error("the local model failed: {0}")]
     LocalFailure(String),
+    /// Everybody who could answer is ill, full or resting; nobody was asked.
+    #[error("no channel can answer now: {reasons}")]
+    NoHealthyChannel {
+        /// Channel by channel, fit for users.
+        reasons: String,
+        /// When the first of them may be asked again, as far as that is known.
+        retry_after: Option<Duration>,
+    },
     /// The provider's configuration cannot work; the text says what is wrong with it, never its values.
     #[error("the model provider is misconfigured: {0}")]
     Misconfigured(String),
@@ -58,7 +66,44 @@ pub enum RelayError {
     Cancelled,
 }
 
+/// The code of a refusal by which the key itself is void: asking again with it is in vain until somebody changes it.
+pub const VOID_KEY: &str = "invalid_api_key";
+/// How providers say so, in lower case: codes and sentences of OpenAI, Azure, Anthropic, Google, AWS, DeepSeek, OpenRouter
+/// and those who imitate them. A bare 401 or 403 may be a proxy's, a region's or a moderator's.
+const VOID_KEY_WORDS: [&str; 18] = [
+    "invalid_api_key",
+    "invalid api key",
+    "incorrect api key",
+    "invalid x-api-key",
+    "invalid subscription key",
+    "api_key_invalid",
+    "api key not valid",
+    "api key expired",
+    "api key is invalid",
+    "key has been disabled",
+    "key has been revoked",
+    "account_deactivated",
+    "account has been deactivated",
+    "invalid_authentication",
+    "authentication fails",
+    "no auth credentials found",
+    "unrecognizedclientexception",
+    "security token included in the request is invalid",
+];
+
 impl RelayError {
+    /// The same; a refusal of the key says by [`VOID_KEY`] where the provider's words in `body` leave no doubt.
+    #[must_use]
+    pub(crate) fn with_key_judged(mut self, body: &str) -> Self {
+        if let Self::UpstreamRefused { status: 401 | 403, code, .. } = &mut self {
+            let body = body.to_lowercase();
+            if VOID_KEY_WORDS.iter().any(|words| body.contains(words)) {
+                *code = Some(VOID_KEY.to_owned());
+            }
+        }
+        self
+    }
+
     /// A refusal in our own words.
     pub(crate) fn refused(status: u16, message: impl Into<String>) -> Self {
         Self::UpstreamRefused { status, message: message.into(), code: None, param: None }
@@ -79,6 +124,7 @@ impl RelayError {
             Self::ModelMissing(_) => "model_missing",
             Self::Busy => "model_busy",
             Self::LocalFailure(_) => "local_failure",
+            Self::NoHealthyChannel { .. } => "no_healthy_channel",
             Self::Misconfigured(_) => "misconfigured",
             Self::Cancelled => "cancelled",
         }
@@ -93,6 +139,7 @@ impl RelayError {
             | Self::UpstreamGarbage(_)
             | Self::UpstreamCut
             | Self::TimedOut(_)
+            | Self::NoHealthyChannel { .. }
             | Self::Busy => true,
             Self::UnknownModel(_)
             | Self::UpstreamRefused { .. }
@@ -108,8 +155,37 @@ impl RelayError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::UpstreamRateLimited { retry_after } => *retry_after,
+            Self::UpstreamRateLimited { retry_after } | Self::NoHealthyChannel { retry_after, .. } => *retry_after,
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(status: u16, body: &str) -> Option<String> {
+        match RelayError::refused(status, "the provider does not accept the configured key").with_key_judged(body) {
+            RelayError::UpstreamRefused { code, .. } => code,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_key_is_void_only_where_the_provider_says_so() {
+        let void = Some(VOID_KEY.to_owned());
+        for body in [
+            r#"{"error":{"message":"Incorrect API key provided: sk-***.","code":"invalid_api_key"}}"#,
+            r#"{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}"#,
+            r#"{"error":{"code":400,"message":"API key not valid.","details":[{"reason":"API_KEY_INVALID"}]}}"#,
+            r#"{"message":"The security token included in the request is invalid."}"#,
+        ] {
+            assert_eq!(judged(401, body), void, "{body}");
+        }
+        for body in ["", "<html>Unauthorized</html>", r#"{"error":{"message":"Country not supported"}}"#] {
+            assert_eq!(judged(403, body), None, "{body}");
+        }
+        assert_eq!(judged(400, "invalid_api_key"), None);
     }
 }

@@ -29,7 +29,7 @@ pub use call::{Counted, KeyRef, ServedAnswer, ServedCall, ServedFrame, ServedStr
 pub use chat::{ChatRequest, Finish, ReplyDelta, ReplyStream, Role, Turn};
 pub use count::{count_call, count_turns};
 pub use dialect::{DeltaReader, DeltaWriter, Dialect, Envelope, InvalidRequest, Served, ServedEvent, Spoken};
-pub use error::RelayError;
+pub use error::{RelayError, VOID_KEY};
 pub use provider::Provider;
 pub use usage::{Basis, Usage};
 pub use watched::Watched;

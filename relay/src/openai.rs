@@ -157,7 +157,7 @@ impl OpenAi {
             Ok(Ok(body)) => body,
             _ => String::new(),
         };
-        refusal::of_response(status.as_u16(), &body, retry_after, self.secret())
+        refusal::of_response(status.as_u16(), &body, retry_after, self.secret()).with_key_judged(&body)
     }
 
     /// The one JSON document that a response is.
