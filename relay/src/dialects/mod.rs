@@ -4,7 +4,9 @@
 //! `common`.
 
 pub mod chat_completions;
+mod claude;
 mod common;
 pub mod generate_content;
 pub mod messages;
 pub mod responses;
+mod turns;

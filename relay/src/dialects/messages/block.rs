@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::dialects::claude::{redacted, signed, tool_id};
 use crate::dialects::common::{Fields, arguments_object, carried_signature, carry_signature};
 use crate::model::{MediaSource, Opaque, Part, ToolOutcome};
 use crate::{Dialect, InvalidRequest};
@@ -16,18 +17,8 @@ pub(super) enum Reader {
 }
 
 /// Something in the words of this dialect.
-pub(crate) fn opaque(value: Value) -> Opaque {
+pub(super) fn opaque(value: Value) -> Opaque {
     Opaque { dialect: Dialect::Messages, value }
-}
-
-/// What a model thought and signed.
-pub(crate) fn signed(signature: &str) -> Opaque {
-    opaque(json!({"signature": signature}))
-}
-
-/// What a model thought and hides.
-pub(crate) fn redacted(data: &str) -> Opaque {
-    opaque(json!({"data": data}))
 }
 
 /// The part that a block is. A kind that nobody else knows is kept as it is.
@@ -235,9 +226,4 @@ fn tool_result(outcome: &ToolOutcome) -> Value {
         block["is_error"] = Value::Bool(true);
     }
     with_cache(block, &outcome.cache)
-}
-
-/// An id of a call as the API takes it: other providers have ids with dots and colons. The same id becomes the same.
-pub(crate) fn tool_id(id: &str) -> String {
-    id.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
 }

@@ -14,7 +14,6 @@ mod answer;
 mod ask;
 mod asked;
 mod block;
-mod models;
 mod reader;
 mod refusal;
 mod usage;

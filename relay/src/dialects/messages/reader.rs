@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::usage::Counters;
 use super::{answer, block, refusal};
+use crate::dialects::claude;
 use crate::model::{Delta, Opaque, Part};
 use crate::{DeltaReader, RelayError};
 
@@ -119,7 +120,7 @@ impl Reader {
             }
             "redacted_thinking" => {
                 let data = said(block.get("data")).ok_or_else(|| garbage("redacted thinking has no data"))?;
-                deltas.push(Delta::ReasoningSignature { candidate: 0, signature: block::redacted(&data) });
+                deltas.push(Delta::ReasoningSignature { candidate: 0, signature: claude::redacted(&data) });
                 return Ok(());
             }
             "tool_use" => {
@@ -178,7 +179,7 @@ impl Reader {
                 deltas.extend(citations.into_iter().map(|citation| Delta::Citation { candidate: 0, citation }));
             }
             Some(Block::Thinking { signature }) if !signature.is_empty() => {
-                deltas.push(Delta::ReasoningSignature { candidate: 0, signature: block::signed(&signature) });
+                deltas.push(Delta::ReasoningSignature { candidate: 0, signature: claude::signed(&signature) });
             }
             Some(Block::Call { number, argued: false, input }) => {
                 let input = if input.is_object() { input } else { Value::Object(Map::new()) };

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::*;
+use crate::dialects::claude;
 use crate::dialects::messages::{asked::FORMAT_NAME, block};
 use crate::model::{
     Author, Effort, MediaSource, Message, Opaque, OutputFormat, Part, Reasoning, Sampling, Tool, ToolChoice,
@@ -60,8 +61,8 @@ fn outcome() -> impl Strategy<Value = Part> {
 
 fn thought() -> impl Strategy<Value = Part> {
     prop_oneof![
-        (sentence(), word()).prop_map(|(text, word)| Part::Reasoning { text, signature: Some(block::signed(&word)) }),
-        word().prop_map(|data| Part::Reasoning { text: String::new(), signature: Some(block::redacted(&data)) }),
+        (sentence(), word()).prop_map(|(text, word)| Part::Reasoning { text, signature: Some(claude::signed(&word)) }),
+        word().prop_map(|data| Part::Reasoning { text: String::new(), signature: Some(claude::redacted(&data)) }),
     ]
 }
 
