@@ -16,7 +16,7 @@ mod asked;
 mod block;
 mod reader;
 mod refusal;
-mod usage;
+pub(crate) mod usage;
 mod writer;
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::RelayError;
-use crate::dialects::common::{safe_message, safe_word};
+use crate::dialects::refused::of_status;
 
 /// The status that stands for a kind of error.
 const KINDS: [(&str, u16); 10] = [
@@ -23,9 +23,6 @@ const KINDS: [(&str, u16); 10] = [
     ("timeout_error", 504),
     ("overloaded_error", 529),
 ];
-/// Sentences of an `invalid_request_error` for a conversation that is too long.
-const TOO_LONG: [&str; 4] =
-    ["prompt is too long", "exceed context limit", "exceeds the context window", "too many input tokens"];
 /// Sentences for an account that has no money left, which come as an `invalid_request_error` too.
 const NO_MONEY: [&str; 2] = ["credit balance is too low", "reached your specified api usage limits"];
 
@@ -45,26 +42,11 @@ fn meaning(status: u16, error: &Value, retry_after: Option<Duration>, secret: Op
     let (kind, message) = (text("/type"), text("/message"));
     let status = KINDS.iter().find(|(known, _)| *known == kind).map_or(status, |(_, status)| *status);
     let lower = message.to_lowercase();
-    let says = |sentences: &[&str]| sentences.iter().any(|sentence| lower.contains(sentence));
-    match status {
-        400 | 413 if says(&TOO_LONG) => RelayError::ContextTooLong,
-        _ if status == 402 || says(&NO_MONEY) || text("/details/error_code").contains("spend_limit") => {
-            RelayError::refused(status, "the account at the provider has no quota left")
-        }
-        401 | 403 => RelayError::refused(status, "the provider does not accept the configured key"),
-        429 => RelayError::UpstreamRateLimited { retry_after },
-        529 => RelayError::UpstreamUnavailable("it is overloaded".to_owned()),
-        408 | 409 | 425 | 500.. => RelayError::UpstreamUnavailable(format!("it answered with status {status}")),
-        300..=399 => {
-            RelayError::refused(status, "the address redirects, which is not followed; configure the final address")
-        }
-        _ => RelayError::UpstreamRefused {
-            status,
-            message: safe_message(message, secret),
-            code: safe_word(&Value::from(kind), secret),
-            param: None,
-        },
+    let is_poor = NO_MONEY.iter().any(|sentence| lower.contains(sentence));
+    if is_poor || text("/details/error_code").contains("spend_limit") {
+        return RelayError::refused(status, "the account at the provider has no quota left");
     }
+    of_status(status, kind, message, retry_after, secret)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ impl Counters {
 }
 
 /// The object for clients.
-pub(super) fn write(usage: &Usage) -> Value {
+pub(crate) fn write(usage: &Usage) -> Value {
     let cached = usage.cached_input_tokens.saturating_add(usage.cache_write_input_tokens);
     let mut report = json!({
         "input_tokens": usage.input_tokens.saturating_sub(cached),
