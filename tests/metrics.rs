@@ -45,9 +45,17 @@ struct Recorded {
 
 fn recorded() -> Vec<Recorded> {
     let mut found = Vec::new();
-    for member in
-        ["src", "nats/src", "handlers/src", "relay/src", "metering/src", "projections/src", "api/src", "vault/src"]
-    {
+    for member in [
+        "src",
+        "nats/src",
+        "handlers/src",
+        "relay/src",
+        "metering/src",
+        "routing/src",
+        "projections/src",
+        "api/src",
+        "vault/src",
+    ] {
         let mut folders = vec![root().join(member)];
         while let Some(folder) = folders.pop() {
             for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {

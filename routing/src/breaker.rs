@@ -96,7 +96,7 @@ pub struct Breaker {
     phase: Phase,
     /// Counts changes of state.
     epoch: u64,
-    /// Times that it opened since it was last closed.
+    /// Times that it opened since it last went well while closed.
     opened: u32,
 }
 
@@ -136,7 +136,7 @@ impl Breaker {
         }
     }
 
-    /// Times that it opened since it was last closed.
+    /// Times that it opened since it last went well while closed.
     #[must_use]
     pub const fn opened(&self) -> u32 {
         self.opened
@@ -185,7 +185,10 @@ impl Breaker {
             return;
         }
         match &mut self.phase {
-            Phase::Closed { failures } => *failures = 0,
+            Phase::Closed { failures } => {
+                *failures = 0;
+                self.opened = 0;
+            }
             Phase::HalfOpen { successes, .. } => {
                 *successes += 1;
                 if *successes >= options.successes {
@@ -272,8 +275,9 @@ impl Breaker {
         }
     }
 
+    /// How often it opened is forgotten only by the next success: whoever seems well and is not rests for longer each
+    /// time.
     fn close(&mut self) {
-        self.opened = 0;
         self.enter(Phase::Closed { failures: 0 });
     }
 

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use relay::RelayError;
+use relay::{RelayError, VOID_KEY};
 
 /// What a failure tells against.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,23 +58,7 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
 }
 
-/// Codes by which providers say that a key is no key: of OpenAI, Azure, Anthropic, Google, AWS and those who imitate
-/// them.
-const DEAD_KEY: [&str; 12] = [
-    "invalid_api_key",
-    "incorrect_api_key",
-    "api_key_invalid",
-    "api_key_expired",
-    "api_key_disabled",
-    "key_revoked",
-    "account_deactivated",
-    "account_disabled",
-    "authentication_error",
-    "invalid_authentication",
-    "unrecognizedclientexception",
-    "invalidsignatureexception",
-];
-/// Codes by which they say that the content is not for them.
+/// Codes by which providers say that the content is not for them.
 const POLICY: [&str; 6] = [
     "content_policy_violation",
     "content_filter",
@@ -100,7 +84,7 @@ impl Fault {
             RelayError::UpstreamRefused { status, code, .. } => {
                 let code = code.as_deref().unwrap_or_default().to_ascii_lowercase();
                 match status {
-                    401 | 403 if DEAD_KEY.contains(&code.as_str()) => fault(B::Key, W::Kills, N::Another),
+                    401 | 403 if code == VOID_KEY => fault(B::Key, W::Kills, N::Another),
                     _ if POLICY.contains(&code.as_str()) => fault(B::Nobody, W::Counts, N::OtherPolicy),
                     401 | 403 => fault(B::Key, W::Counts, N::Another),
                     // No credit left there: it comes back when somebody pays.
@@ -116,6 +100,7 @@ impl Fault {
             }
             RelayError::Busy => fault(B::Nobody, W::Counts, N::Another),
             RelayError::ContextTooLong => fault(B::Nobody, W::Counts, N::LargerContext),
+            RelayError::NoHealthyChannel { .. } => fault(B::Nobody, W::Counts, N::Another),
             RelayError::Cancelled => fault(B::Nobody, W::Counts, N::GiveUp),
         }
     }
@@ -132,9 +117,9 @@ mod tests {
 
     #[test]
     fn a_key_is_dead_only_where_the_provider_says_so_in_words() {
-        for (status, code) in [(401, "invalid_api_key"), (403, "API_KEY_INVALID"), (401, "authentication_error")] {
-            let fault = refused(status, code);
-            assert_eq!((fault.blame, fault.weight, fault.next), (Blame::Key, Weight::Kills, Next::Another), "{code}");
+        for status in [401, 403] {
+            let fault = refused(status, VOID_KEY);
+            assert_eq!((fault.blame, fault.weight, fault.next), (Blame::Key, Weight::Kills, Next::Another));
         }
         assert_eq!(refused(401, "").weight, Weight::Counts, "a proxy's bare 401");
         assert_eq!(refused(400, "invalid_api_key").blame, Blame::Nobody);

@@ -13,9 +13,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Breaker, BreakerOptions, Passed, State};
 use crate::decay::Decaying;
-use crate::plan::Reason;
+use crate::plan::{Reason, within_limits};
 use crate::window::LastMinute;
 use crate::{Blame, Candidate, Fault, Moment, Weight};
+
+/// The cause of what another node has seen.
+const TOLD: &str = "told";
 
 /// How health is judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -59,13 +62,23 @@ impl Part {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
     pub channel: ChannelId,
+    /// What operators call the channel; empty before it was ever asked here.
+    pub name: Arc<str>,
     pub part: Part,
     pub from: State,
     pub to: State,
-    /// Times that it opened since it was last closed.
+    /// Times that it opened since it last went well while closed.
     pub opened: u32,
     /// The code of the failure, or what else made it change.
     pub cause: &'static str,
+}
+
+impl Change {
+    /// Whether another node has seen it, not this one.
+    #[must_use]
+    pub fn was_told(&self) -> bool {
+        self.cause == TOLD
+    }
 }
 
 /// How a call ended.
@@ -105,6 +118,7 @@ pub struct Health {
 }
 
 pub(crate) struct ChannelHealth {
+    name: Arc<str>,
     pub(crate) breaker: Breaker,
     pub(crate) models: HashMap<Arc<str>, Breaker>,
     pub(crate) keys: HashMap<KeyRef, Breaker>,
@@ -122,6 +136,7 @@ pub(crate) struct ChannelHealth {
 impl ChannelHealth {
     fn new(options: &HealthOptions) -> Self {
         Self {
+            name: Arc::default(),
             breaker: Breaker::default(),
             models: HashMap::new(),
             keys: HashMap::new(),
@@ -133,6 +148,12 @@ impl ChannelHealth {
             turn: 0,
             used: Moment::default(),
         }
+    }
+
+    /// The breakers of its keys and models.
+    fn parts(&self) -> impl Iterator<Item = (Part, &Breaker)> {
+        let keys = self.keys.iter().map(|(key, breaker)| (Part::Key { name: key.as_str().to_owned() }, breaker));
+        keys.chain(self.models.iter().map(|(model, breaker)| (Part::Model { name: (**model).to_owned() }, breaker)))
     }
 
     pub(crate) fn breaker_mut(&mut self, part: &Part) -> &mut Breaker {
@@ -206,6 +227,8 @@ impl Health {
             let breaker = self.entry(channel).breaker_mut(part);
             breaker.check(now, &options).map_err(|shut| Reason::Shut { part: part.clone(), shut })?;
         }
+        let nodes = self.nodes;
+        within_limits(candidate, self.entry(channel), input_tokens, nodes, now)?;
         let key_part = key.map(|key| Part::Key { name: key.as_str().to_owned() });
         let channel_pass = self.pass(channel, &Part::Channel, now)?;
         let model_pass = self.pass(channel, &Part::Model { name: (*model).to_owned() }, now)?;
@@ -214,6 +237,9 @@ impl Health {
         health.in_flight += 1;
         health.turn = health.turn.wrapping_add(1);
         health.used = now;
+        if health.name != candidate.name {
+            health.name = Arc::clone(&candidate.name);
+        }
         health.requests.add(1, now);
         health.tokens.add(input_tokens, now);
         let (key, begun) = (key.cloned(), now);
@@ -284,7 +310,49 @@ impl Health {
 
     /// Takes over what another node has seen. Whether it was news.
     pub fn adopt(&mut self, channel: ChannelId, part: &Part, state: State, opened: u32, now: Moment) -> bool {
-        self.changing(channel, part, "told", |breaker, options, _| breaker.adopt(state, opened, now, options))
+        self.entry(channel).used = now;
+        self.changing(channel, part, TOLD, |breaker, options, _| breaker.adopt(state, opened, now, options))
+    }
+
+    /// Begins to probe one breaker, as a trial.
+    ///
+    /// # Errors
+    /// It is no time for a trial.
+    pub fn begin_probe(&mut self, channel: ChannelId, part: &Part, now: Moment) -> Result<Passed, Reason> {
+        self.pass(channel, part, now)
+    }
+
+    /// The probe is over. A failure that tells against somebody keeps the breaker open, whomever it tells against.
+    pub fn end_probe(
+        &mut self,
+        (channel, part, passed): (ChannelId, &Part, Passed),
+        result: Result<(), &RelayError>,
+        now: Moment,
+    ) {
+        match result.map_err(|error| (error, Fault::of(error))) {
+            Ok(()) => self.changing(channel, part, "probed", |breaker, options, _| breaker.succeed(passed, options)),
+            Err((_, fault)) if fault.blame == Blame::Nobody => self.entry(channel).breaker_mut(part).leave(passed),
+            Err((error, fault)) => self.changing(channel, part, error.code(), |breaker, options, chance| {
+                breaker.fail(passed, &fault, now, chance, options);
+            }),
+        }
+    }
+
+    /// Every breaker that is not closed, for whoever has missed changes.
+    #[must_use]
+    pub fn ill(&self) -> Vec<Change> {
+        let mut ill = vec![];
+        for (channel, health) in &self.channels {
+            let own = [(Part::Channel, &health.breaker)].into_iter();
+            for (part, breaker) in own.chain(health.parts()) {
+                let to = breaker.told_state();
+                if to != State::Closed {
+                    let (name, opened) = (Arc::clone(&health.name), breaker.opened());
+                    ill.push(Change { channel: *channel, name, part, from: State::Closed, to, opened, cause: TOLD });
+                }
+            }
+        }
+        ill
     }
 
     /// Breakers whose time is over and that nobody tries: what a probe should try. A channel's own comes before its
@@ -303,10 +371,8 @@ impl Health {
             if health.breaker.state(now) != State::Closed {
                 continue;
             }
-            let keys = health.keys.iter().map(|(key, breaker)| (Part::Key { name: key.as_str().into() }, breaker));
-            let models = health.models.iter().map(|(model, breaker)| (Part::Model { name: (**model).into() }, breaker));
             due.extend(
-                keys.chain(models).filter(|(part, breaker)| is_due(part, breaker)).map(|(part, _)| (*channel, part)),
+                health.parts().filter(|(part, breaker)| is_due(part, breaker)).map(|(part, _)| (*channel, part)),
             );
         }
         due
@@ -326,13 +392,15 @@ impl Health {
         work: impl FnOnce(&mut Breaker, &BreakerOptions, f64) -> T,
     ) -> T {
         let (options, chance) = (self.options.breaker_of(part), self.random.f64());
-        let breaker = self.entry(channel).breaker_mut(part);
+        let health = self.entry(channel);
+        let name = Arc::clone(&health.name);
+        let breaker = health.breaker_mut(part);
         // A half-open one that nobody has tried yet is still an open one to those who were told so.
         let from = breaker.told_state();
         let result = work(breaker, &options, chance);
         let (to, opened) = (breaker.told_state(), breaker.opened());
         if from != to {
-            self.changes.push(Change { channel, part: part.clone(), from, to, opened, cause });
+            self.changes.push(Change { channel, name, part: part.clone(), from, to, opened, cause });
         }
         result
     }

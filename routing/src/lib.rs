@@ -6,20 +6,34 @@
 //! there is a bus. Whoever asks gets the answer, who gave it, and the story of how it came about; nothing of what was
 //! asked or answered is looked at.
 
+mod answer;
+mod attempt;
 mod breaker;
 mod budget;
 mod candidate;
 mod decay;
+mod demand;
 mod fault;
 mod health;
 mod moment;
 mod plan;
+mod probe;
+mod router;
+mod shared;
+mod watch;
 mod window;
 
+pub use answer::{Answer, Seen, Step};
+pub use attempt::Waiting;
 pub use breaker::{Breaker, BreakerOptions, Passed, Shut, State};
 pub use budget::{BudgetOptions, RetryBudget};
 pub use candidate::{Candidate, Tried, Wish};
+pub use demand::{Answered, Asked, Demand, Stage, Story, Tries, Try, Unanswered, When};
 pub use fault::{Blame, Fault, Next, Weight};
 pub use health::{Change, Ended, Health, HealthOptions, Part, Ticket};
 pub use moment::Moment;
 pub use plan::{Choice, LeftOut, Plan, Reason};
+pub use probe::{Probe, probe};
+pub use router::{Router, RouterOptions};
+pub use shared::{ShareOptions, share};
+pub use watch::Watch;

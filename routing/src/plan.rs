@@ -231,7 +231,7 @@ fn race(fraction: f64, weight: u32) -> f64 {
 }
 
 /// FNV-1a over both, finished as in MurmurHash3 so that similar names lie far apart. Every node computes the same.
-fn mixed(a: &[u8], b: &[u8]) -> u64 {
+pub(crate) fn mixed(a: &[u8], b: &[u8]) -> u64 {
     let folded =
         a.iter().chain(&[0]).chain(b).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
             (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
@@ -260,7 +260,7 @@ fn in_turn(candidate: &Candidate, turn: usize, wish: &Wish) -> impl Iterator<Ite
     rotated.chain(keys.is_empty().then_some(None))
 }
 
-fn within_limits(
+pub(crate) fn within_limits(
     candidate: &Candidate,
     health: &ChannelHealth,
     input_tokens: u64,

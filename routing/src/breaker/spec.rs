@@ -121,7 +121,9 @@ fn after_its_time_a_few_trials_pass_and_only_their_success_closes_it() {
     breaker.succeed(first, &OPTIONS);
     assert_eq!(breaker.state(at(10)), State::HalfOpen);
     breaker.succeed(second, &OPTIONS);
-    assert_eq!((breaker.state(at(10)), breaker.opened()), (State::Closed, 0));
+    assert_eq!((breaker.state(at(10)), breaker.opened()), (State::Closed, 1));
+    going_well(&mut breaker, at(10));
+    assert_eq!(breaker.opened(), 0, "it is as if nothing had been");
 }
 
 #[test]
@@ -133,6 +135,16 @@ fn a_failed_trial_opens_it_for_twice_as_long_up_to_the_longest_time() {
         now += expected;
         failing(&mut breaker, at(now), Weight::Repeats, None);
     }
+}
+
+#[test]
+fn whoever_passes_its_trials_and_fails_again_rests_longer_each_time() {
+    let mut breaker = opened_at(at(0));
+    for _ in 0..OPTIONS.successes {
+        going_well(&mut breaker, at(10));
+    }
+    failing(&mut breaker, at(10), Weight::Opens, None);
+    assert_eq!(breaker.state(at(10)), State::Open { until: at(30) });
 }
 
 #[test]
