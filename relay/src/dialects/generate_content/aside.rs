@@ -3,7 +3,7 @@
 //! Other dialects have no place for it, so it goes through the model as one part of Google's own at the end of its
 //! candidate: `{"candidate": {…}}` or `{"response": {…}}`.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::Dialect;
 use crate::model::{Opaque, Part};
@@ -31,8 +31,11 @@ pub(super) fn of_response(fields: Map<String, Value>) -> Option<Part> {
 }
 
 fn carry(kind: &str, fields: Map<String, Value>) -> Option<Part> {
-    let value = json!({ kind: fields });
-    (!fields.is_empty()).then_some(Part::Other(Opaque { dialect: Dialect::GenerateContent, value }))
+    if fields.is_empty() {
+        return None;
+    }
+    let value = Map::from_iter([(kind.to_owned(), Value::Object(fields))]).into();
+    Some(Part::Other(Opaque { dialect: Dialect::GenerateContent, value }))
 }
 
 /// What such a part carries; none of a part that is one.

@@ -87,7 +87,7 @@ pub(super) fn parts(part: Value, place: &str, calls: &mut Calls) -> Result<Vec<P
     Ok(match (text, data) {
         (Some(text), _) if thought => thoughts(text, signed),
         (Some(text), _) => texts(text, signed),
-        (None, Some(data)) if is_plain => followed(data, signed),
+        (None, Some(data)) if is_plain => followed(data, signed.as_deref()),
         (None, None) if is_plain => thoughts(String::new(), signed),
         _ => vec![Part::Other(Opaque { dialect: Dialect::GenerateContent, value: whole.into() })],
     })
@@ -101,10 +101,10 @@ fn thoughts(text: String, signed: Option<String>) -> Vec<Part> {
 }
 
 fn texts(text: String, signed: Option<String>) -> Vec<Part> {
-    if text.is_empty() { thoughts(text, signed) } else { followed(Part::text(text), signed) }
+    if text.is_empty() { thoughts(text, signed) } else { followed(Part::text(text), signed.as_deref()) }
 }
 
-fn followed(part: Part, signed: Option<String>) -> Vec<Part> {
+fn followed(part: Part, signed: Option<&str>) -> Vec<Part> {
     std::iter::once(part).chain(signed.map(signature::read_behind)).collect()
 }
 

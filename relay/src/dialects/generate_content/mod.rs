@@ -29,7 +29,7 @@ mod schema;
 mod signature;
 mod told;
 mod tools;
-mod usage;
+pub(crate) mod usage;
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ impl Served for GenerateContent {
     }
 
     fn write(&self, envelope: &Envelope, answer: Answer, usage: &Usage) -> Value {
-        told::whole(envelope, answer, usage)
+        told::whole(envelope, &answer, usage)
     }
 
     fn writer(&self, envelope: Envelope) -> Box<dyn DeltaWriter> {

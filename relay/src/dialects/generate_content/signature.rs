@@ -35,7 +35,7 @@ pub(super) fn read(signature: String) -> Opaque {
 }
 
 /// The same of a part that is neither thought nor call.
-pub(super) fn read_behind(signature: String) -> Part {
+pub(super) fn read_behind(signature: &str) -> Part {
     Part::Reasoning { text: String::new(), signature: Some(ours(json!({ PREVIOUS: signature }))) }
 }
 

@@ -13,11 +13,11 @@ use crate::model::{Answer, Audio, Candidate, Delta, FinishReason, Opaque, Part};
 use crate::{DeltaWriter, Envelope, ServedEvent, Usage};
 
 /// A whole answer.
-pub(super) fn whole(envelope: &Envelope, answer: Answer, usage: &Usage) -> Value {
+pub(super) fn whole(envelope: &Envelope, answer: &Answer, usage: &Usage) -> Value {
     let reader = Reader::Client { thoughts: asked_for_thoughts(&envelope.request) };
     let mut response = Map::new();
     let mut candidates = vec![];
-    for (index, candidate) in answer.candidates.into_iter().enumerate() {
+    for (index, candidate) in answer.candidates.iter().enumerate() {
         candidates.extend(whole_candidate(index, candidate, reader, &mut response));
     }
     if !candidates.is_empty() {
@@ -29,7 +29,7 @@ pub(super) fn whole(envelope: &Envelope, answer: Answer, usage: &Usage) -> Value
 /// `None` where the prompt was blocked and there is no candidate.
 fn whole_candidate(
     index: usize,
-    candidate: Candidate,
+    candidate: &Candidate,
     reader: Reader<'_>,
     response: &mut Map<String, Value>,
 ) -> Option<Value> {
@@ -54,7 +54,8 @@ fn whole_candidate(
 
 fn of_candidate(index: u64, parts: Vec<Value>, fields: Map<String, Value>) -> Value {
     let mut candidate = Map::new();
-    candidate.insert("content".to_owned(), json!({ "parts": parts, "role": "model" }));
+    let content = [("parts".to_owned(), parts.into()), ("role".to_owned(), "model".into())];
+    candidate.insert("content".to_owned(), Map::from_iter(content).into());
     candidate.extend(fields);
     candidate.insert("index".to_owned(), index.into());
     candidate.into()
@@ -117,8 +118,8 @@ impl Writer {
     }
 
     /// A chunk of what one part is, after the calls that came before it.
-    fn say(&mut self, candidate: u32, part: Part) -> Vec<ServedEvent> {
-        match aside::of_part(&part) {
+    fn say(&mut self, candidate: u32, part: &Part) -> Vec<ServedEvent> {
+        match aside::of_part(part) {
             Some(Aside::Candidate(fields)) => {
                 self.progress(candidate).fields.extend(fields.clone());
                 return vec![];
@@ -134,7 +135,7 @@ impl Writer {
         let mut parts = vec![];
         let calls = std::mem::take(&mut progress.calls);
         calls.iter().for_each(|(_, call)| said::push(&mut parts, call, reader));
-        said::push(&mut parts, &part, reader);
+        said::push(&mut parts, part, reader);
         progress.spoke |= !parts.is_empty();
         self.chunk(candidate, parts)
     }
@@ -160,7 +161,7 @@ impl Writer {
     }
 
     fn thought(&mut self, candidate: u32, text: String, signature: Option<Opaque>) -> Vec<ServedEvent> {
-        self.say(candidate, Part::Reasoning { text, signature })
+        self.say(candidate, &Part::Reasoning { text, signature })
     }
 }
 
@@ -168,8 +169,8 @@ impl DeltaWriter for Writer {
     fn write(&mut self, delta: Delta) -> Vec<ServedEvent> {
         match delta {
             Delta::Begin { .. } | Delta::Usage(_) | Delta::Citation { .. } => vec![],
-            Delta::Text { candidate, text } => self.say(candidate, Part::text(text)),
-            Delta::Refusal { candidate, text } => self.say(candidate, Part::Refusal(text)),
+            Delta::Text { candidate, text } => self.say(candidate, &Part::text(text)),
+            Delta::Refusal { candidate, text } => self.say(candidate, &Part::Refusal(text)),
             Delta::Reasoning { candidate, text } => self.thought(candidate, text, None),
             Delta::ReasoningSignature { candidate, signature } => {
                 self.thought(candidate, String::new(), Some(signature))
@@ -182,7 +183,7 @@ impl DeltaWriter for Writer {
                 self.arguments(candidate, call, &fragment);
                 vec![]
             }
-            Delta::Audio { candidate, audio } => spoken(&audio).map_or(vec![], |part| self.say(candidate, part)),
+            Delta::Audio { candidate, audio } => spoken(&audio).map_or(vec![], |part| self.say(candidate, &part)),
             Delta::Logprobs { candidate, logprobs } => {
                 let Some(result) = logprobs::write(&logprobs) else { return vec![] };
                 let fields = Map::from_iter([("logprobsResult".to_owned(), result)]);
@@ -190,12 +191,12 @@ impl DeltaWriter for Writer {
                 let response = Map::from_iter([("candidates".to_owned(), candidates)]);
                 vec![ServedEvent { name: None, data: close(&self.envelope, None, response) }]
             }
-            Delta::Part { candidate, part } => self.say(candidate, part),
+            Delta::Part { candidate, part } => self.say(candidate, &part),
             Delta::Finish { candidate, finish, .. } => {
                 let word = finish::write(&finish).to_owned();
                 self.progress(candidate).fields.entry("finishReason").or_insert_with(|| word.into());
                 // The calls that are complete now; the end itself waits for the usage.
-                self.say(candidate, Part::text(""))
+                self.say(candidate, &Part::text(""))
             }
         }
     }

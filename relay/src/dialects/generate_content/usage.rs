@@ -47,7 +47,7 @@ fn in_modality(details: Option<&Value>, modality: &str) -> u64 {
 }
 
 /// The same for a client.
-pub(super) fn write(usage: &Usage) -> Value {
+pub(crate) fn write(usage: &Usage) -> Value {
     let mut metadata = Map::new();
     let mut put = |key: &str, value: Value| metadata.insert(key.to_owned(), value);
     put("promptTokenCount", json!(usage.input_tokens));
