@@ -6,7 +6,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -19,8 +18,8 @@ use domain::relay::{ProviderKind, SealedKey};
 use metering::{Catalogue, ChannelProvider, ChannelSource, Offer};
 use projections::relay::{self as rows, Channel};
 use relay::local::{Local, LocalConfig};
-use relay::openai::{Limits, OpenAi, OpenAiConfig, SecretString};
-use relay::{AddressPolicy, ChatRequest, Provider, RelayError, ReplyStream, ServedAnswer, ServedCall, Watched};
+use relay::{AddressPolicy, KeyRef, Provider, ProviderConfig, ProviderKey, SecretString, Watched};
+use sha2::{Digest as _, Sha256};
 use sqlx::PgPool;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -64,7 +63,7 @@ impl Channels {
     }
 
     async fn provider_for(&self, channel: &Channel) -> anyhow::Result<Arc<dyn Provider>> {
-        if channel.provider == rows::Provider::Local {
+        if channel.provider.0 == ProviderKind::Local {
             return self.local.clone().context("this machine does not have the local model");
         }
         let sealed = rows::sealed_keys(&self.pool, channel.id).await?;
@@ -84,21 +83,15 @@ impl Channels {
         for key in sealed {
             let bytes = STANDARD.decode(key).context("a stored key is no base64")?;
             let open = self.vault.open_bytes(&SealedKey::context(ChannelId::new(channel.id)), &bytes)?;
-            keys.push(Some(SecretString::from(String::from_utf8(open).context("a stored key is no text")?)));
+            let secret = SecretString::from(String::from_utf8(open).context("a stored key is no text")?);
+            keys.push(ProviderKey { name: key_name(key), secret });
         }
-        if keys.is_empty() {
-            keys.push(None);
-        }
-        let account = |api_key| {
-            OpenAi::new(OpenAiConfig {
-                base_url: base_url.clone().unwrap_or_default(),
-                api_key,
-                address_policy: self.addresses,
-                limits: Limits::default(),
-            })
-        };
-        let accounts = keys.into_iter().map(account).collect::<Result<Vec<_>, _>>()?;
-        Ok(Arc::new(InTurn { accounts, next: AtomicUsize::new(0) }))
+        Ok(relay::provider(ProviderConfig {
+            base_url: base_url.clone(),
+            keys,
+            address_policy: self.addresses,
+            ..ProviderConfig::new(ProviderKind::Openai.as_str())
+        })?)
     }
 }
 
@@ -108,7 +101,7 @@ impl ChannelSource for Channels {
         let mut channels: Vec<Channel> =
             rows::channels(&self.pool).await?.into_iter().filter(|channel| channel.enabled).collect();
         // They come by age; the demonstration model answers only where nothing better is asked for.
-        channels.sort_by_key(|channel| channel.provider == rows::Provider::Local);
+        channels.sort_by_key(|channel| channel.provider.0 == ProviderKind::Local);
         let mut offers = vec![];
         for channel in channels {
             match self.provider_for(&channel).await {
@@ -127,6 +120,13 @@ impl ChannelSource for Channels {
     }
 }
 
+/// A key's name in health and metrics: what it is sealed to is new for every key that somebody enters, and tells nothing
+/// about it.
+fn key_name(sealed: &str) -> KeyRef {
+    let digest = Sha256::digest(sealed);
+    KeyRef::new(&hex::encode(digest.get(..8).unwrap_or_default()))
+}
+
 /// What is asked through it is counted under the channel's name of today.
 fn watched(channel: &Channel, provider: Arc<dyn Provider>) -> Arc<dyn Provider> {
     Arc::new(Watched::new(provider, channel.name.clone()))
@@ -134,14 +134,14 @@ fn watched(channel: &Channel, provider: Arc<dyn Provider>) -> Arc<dyn Provider> 
 
 fn offers_of<'c>(channel: &'c Channel, provider: &Arc<dyn Provider>) -> impl Iterator<Item = Arc<Offer>> + 'c {
     let provider = Arc::clone(provider);
-    let is_local = channel.provider == rows::Provider::Local;
+    let is_local = channel.provider.0 == ProviderKind::Local;
     channel.models.iter().map(move |model| {
         Arc::new(Offer {
             model: model.name.clone(),
             upstream: model.upstream.clone(),
             channel_id: ChannelId::new(channel.id),
             channel: channel.name.clone(),
-            kind: if is_local { ProviderKind::Local } else { ProviderKind::Openai },
+            kind: channel.provider.0,
             provider: Arc::clone(&provider),
             demonstration: is_local,
             context_tokens: model.context_tokens,
@@ -154,38 +154,6 @@ fn offers_of<'c>(channel: &'c Channel, provider: &Arc<dyn Provider>) -> impl Ite
             created_at: channel.created_at,
         })
     })
-}
-
-/// Several keys of one server, one call after the other.
-struct InTurn {
-    accounts: Vec<OpenAi>,
-    next: AtomicUsize,
-}
-
-impl InTurn {
-    fn account(&self) -> &OpenAi {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        &self.accounts[turn % self.accounts.len()]
-    }
-}
-
-#[async_trait]
-impl Provider for InTurn {
-    fn name(&self) -> &str {
-        "openai"
-    }
-
-    async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
-        self.account().chat(request, cancel).await
-    }
-
-    async fn call(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
-        self.account().call(call, cancel).await
-    }
-
-    async fn list_models(&self) -> Result<Vec<String>, RelayError> {
-        self.account().list_models().await
-    }
 }
 
 /// Takes changes of channels over into `catalogue` until `cancel`.

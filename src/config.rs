@@ -102,7 +102,7 @@ pub(crate) struct Config {
 }
 
 /// Two prices per million tokens, written `input/output`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prices(pub(crate) Rates);
 
 impl FromStr for Prices {

@@ -11,12 +11,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use domain::billing::Rates;
-use domain::relay::{Channel, ChannelCommand, ModelSpec, ProviderKind, SealedKey};
+use domain::relay::{Channel, ChannelCommand, ModelSpec, ModelTraits, ProviderKind, SealedKey};
 use domain::{ChannelId, Decider as _};
 use nats::{CommandMessage, Outcome, Sent};
 use relay::local;
-use relay::openai::{Limits, OpenAi, OpenAiConfig, SecretString};
-use relay::{AddressPolicy, Provider as _, check_base_url};
+use relay::{AddressPolicy, KeyRef, ProviderConfig, ProviderKey, SecretString, check_base_url};
 use uuid::Uuid;
 
 use crate::config::Config;
@@ -41,7 +40,7 @@ pub(crate) async fn ensure(config: &Config, node: &Node, has_local_model: bool) 
         }
     }
     if has_local_model && !exists(node, LOCAL).await? {
-        add(config, node, LOCAL, the_local_model(config.local_prices.0)).await?;
+        add(config, node, LOCAL, the_local_model(config.local_prices.0.clone())).await?;
     }
     Ok(())
 }
@@ -63,18 +62,19 @@ async fn environment(config: &Config, node: &Node) -> anyhow::Result<ChannelComm
     let key = config.openai_api_key.as_ref().map(|key| key.expose().to_owned());
     let mut names = config.openai_models.clone();
     if names.is_empty() {
-        let account = OpenAiConfig {
-            base_url: base_url.clone(),
-            api_key: key.clone().map(SecretString::from),
+        let secret = key.clone().map(SecretString::from);
+        let account = ProviderConfig {
+            base_url: Some(base_url.clone()),
+            keys: secret.map(|secret| ProviderKey { name: KeyRef::new("first"), secret }).into_iter().collect(),
             address_policy: addresses,
-            limits: Limits::default(),
+            ..ProviderConfig::new(ProviderKind::Openai.as_str())
         };
-        names = OpenAi::new(account)?
+        names = relay::provider(account)?
             .list_models()
             .await
             .context("OPENAI_MODELS is not set and the server does not list its models")?;
     }
-    let prices: BTreeMap<String, Rates> = names.iter().map(|name| (name.clone(), config.openai_prices.0)).collect();
+    let prices: BTreeMap<String, Rates> = names.iter().map(|name| (name.clone(), config.openai_prices.0.clone())).collect();
     let keys = key.map(|key| sealed(node, &key)).transpose()?.into_iter().collect();
     Ok(ChannelCommand::AddChannel {
         name: "OpenAI".to_owned(),
@@ -85,6 +85,7 @@ async fn environment(config: &Config, node: &Node) -> anyhow::Result<ChannelComm
         costs: prices.clone(),
         prices,
         enabled: true,
+        more: Box::default(),
         at: Utc::now(),
     })
 }
@@ -107,12 +108,14 @@ fn the_local_model(prices: Rates) -> ChannelCommand {
         // The electricity is the operator's.
         costs: BTreeMap::new(),
         enabled: true,
+        more: Box::default(),
         at: Utc::now(),
     }
 }
 
 fn spec(name: &str, context_tokens: Option<u32>, max_output_tokens: Option<u32>) -> ModelSpec {
-    ModelSpec { name: name.to_owned(), upstream: name.to_owned(), context_tokens, max_output_tokens }
+    let (name, upstream) = (name.to_owned(), name.to_owned());
+    ModelSpec { name, upstream, context_tokens, max_output_tokens, traits: ModelTraits::default() }
 }
 
 async fn add(config: &Config, node: &Node, id: Uuid, command: ChannelCommand) -> anyhow::Result<()> {

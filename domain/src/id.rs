@@ -38,6 +38,12 @@ pub mod kind {
     /// A key of the API.
     #[derive(JsonSchema)]
     pub struct ApiKey;
+    /// A response of the Responses API that is kept.
+    #[derive(JsonSchema)]
+    pub struct Response;
+    /// A group of users.
+    #[derive(JsonSchema)]
+    pub struct Group;
 }
 
 pub type UserId = Id<kind::User>;
@@ -48,6 +54,8 @@ pub type RunId = Id<kind::Run>;
 pub type HoldId = Id<kind::Hold>;
 pub type ChannelId = Id<kind::Channel>;
 pub type ApiKeyId = Id<kind::ApiKey>;
+pub type ResponseId = Id<kind::Response>;
+pub type GroupId = Id<kind::Group>;
 
 impl<K> Id<K> {
     /// Gives a UUID its meaning.

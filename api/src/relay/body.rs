@@ -9,9 +9,9 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     ChannelId,
     billing::Rates,
-    relay::{ModelSpec, SealedKey},
+    relay::{ModelSpec, ModelTraits, SealedKey},
 };
-use projections::billing::RatesSchema;
+use projections::{billing::RatesSchema, relay::Provider};
 use relay::{AddressPolicy, check_base_url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -29,7 +29,7 @@ const MAX_KEY_BYTES: usize = 4096;
 pub(crate) struct NewChannel {
     #[schema(min_length = 1, max_length = 80)]
     pub(super) name: String,
-    pub(super) provider: ProviderName,
+    pub(super) provider: Provider,
     /// Of the provider's API, with its version: `https://api.openai.com/v1`. Required for `openai`.
     #[serde(default)]
     pub(super) base_url: Option<String>,
@@ -76,26 +76,6 @@ pub(crate) struct ChannelPatch {
     pub(super) enabled: Option<bool>,
 }
 
-/// How a provider is spoken to.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[schema(as = ChannelProvider)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ProviderName {
-    /// OpenAI's chat completions, by whomever they are served.
-    Openai,
-    /// The model in this process.
-    Local,
-}
-
-impl From<ProviderName> for domain::relay::ProviderKind {
-    fn from(name: ProviderName) -> Self {
-        match name {
-            ProviderName::Openai => Self::Openai,
-            ProviderName::Local => Self::Local,
-        }
-    }
-}
-
 /// A model, by its name alone or described.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
@@ -131,7 +111,8 @@ impl From<ModelInput> for ModelSpec {
         let DescribedModel { name, upstream, context_tokens, max_output_tokens } = described;
         let name = name.trim().to_owned();
         let upstream = upstream.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
-        Self { upstream: upstream.unwrap_or_else(|| name.clone()), name, context_tokens, max_output_tokens }
+        let upstream = upstream.unwrap_or_else(|| name.clone());
+        Self { upstream, name, context_tokens, max_output_tokens, traits: ModelTraits::default() }
     }
 }
 

@@ -74,13 +74,14 @@ pub(super) async fn add(
     let id = ChannelId::new(identity.new_id("channel"));
     let command = ChannelCommand::AddChannel {
         name: request.name,
-        provider: request.provider.into(),
+        provider: request.provider.0,
         base_url: request.base_url.map(|text| body::base_url(&text, policy)).transpose()?,
         keys: body::seal(&vault, id, &request.keys)?,
         models: request.models.into_iter().map(Into::into).collect(),
         prices: body::rates("prices", request.prices)?,
         costs: body::rates("costs", request.costs)?,
         enabled: request.enabled,
+        more: Box::default(),
         at: Utc::now().trunc_subsecs(6),
     };
     writer.write(identity, id, command, StatusCode::CREATED).await
@@ -107,6 +108,7 @@ pub(super) async fn change(
         prices: body::rates("prices", request.prices)?,
         costs: body::rates("costs", request.costs)?,
         enabled: request.enabled,
+        more: Box::default(),
         at: Utc::now().trunc_subsecs(6),
     };
     writer.write(CommandIdentity::unique(), id, command, StatusCode::OK).await

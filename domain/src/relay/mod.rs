@@ -1,8 +1,14 @@
 //! Where answers come from, and at what price.
 
 pub mod channel;
+pub mod group;
+pub mod response;
 
 pub use channel::{
-    Channel, ChannelCommand, ChannelEvent, ChannelRefusal, ModelSpec, OfferedModel, ProviderKind, SealedKey,
+    Change, Channel, ChannelCommand, ChannelEvent, ChannelRefusal, HeaderInput, HeaderOverride, InForce, ModelPrices,
+    ModelSpec, MoreSettings, NewPrice, OfferedModel, Overrides, ParameterOverride, ProviderKind, Proxy, SealedKey,
+    Settings, Terms, Upcoming,
     routing::{Capability, Drain, Fallbacks, Limits, Modality, ModelTraits, Routing, Strategy},
 };
+pub use group::{Group, GroupCommand, GroupEvent, GroupRefusal};
+pub use response::{Response, ResponseCommand, ResponseEvent, ResponseRefusal};

@@ -1,7 +1,8 @@
 //! An account.
 //!
 //! Promise: an account is registered once, with names that were claimed for it in the same transaction. Its personal
-//! fields are sealed with its own key, so destroying that key erases the person and leaves the fact.
+//! fields are sealed with its own key, so destroying that key erases the person and leaves the fact. It is in one group of
+//! users, which says what it may use and what it pays.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -11,6 +12,7 @@ use thiserror::Error;
 use crate::{
     Sealed,
     decider::{Decider, Refusal},
+    relay::group,
 };
 
 /// What an account may do beyond its own things.
@@ -45,6 +47,12 @@ pub enum UserCommand {
         role: Role,
         at: DateTime<Utc>,
     },
+    /// Put it into a group, and out of the one that it was in.
+    AssignGroup {
+        /// Is there: whoever sends this has asked the group.
+        group: String,
+        at: DateTime<Utc>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -61,18 +69,27 @@ pub enum UserEvent {
         role: Role,
         at: DateTime<Utc>,
     },
+    /// An operator put the account into a group of users; it is in no other.
+    GroupAssigned {
+        /// The group's name.
+        group: String,
+        at: DateTime<Utc>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum UserRefusal {
     #[error("this account is registered already")]
     AlreadyRegistered,
+    #[error("there is no such account")]
+    UserNotFound,
 }
 
 impl Refusal for UserRefusal {
     fn code(&self) -> &'static str {
         match self {
             Self::AlreadyRegistered => "already_registered",
+            Self::UserNotFound => "user_not_found",
         }
     }
 }
@@ -84,6 +101,8 @@ pub enum User {
     Unknown,
     Registered {
         role: Role,
+        /// By name.
+        group: String,
     },
 }
 
@@ -100,12 +119,21 @@ impl Decider for User {
                 Ok(vec![UserEvent::Registered { email, username, password_hash, role, at }])
             }
             (UserCommand::RegisterUser { .. }, Self::Registered { .. }) => Err(UserRefusal::AlreadyRegistered),
+            (UserCommand::AssignGroup { group, at }, Self::Registered { group: old, .. }) => {
+                Ok(if group == *old { vec![] } else { vec![UserEvent::GroupAssigned { group, at }] })
+            }
+            (UserCommand::AssignGroup { .. }, Self::Unknown) => Err(UserRefusal::UserNotFound),
         }
     }
 
     fn apply(&mut self, event: UserEvent) {
         match event {
-            UserEvent::Registered { role, .. } => *self = Self::Registered { role },
+            UserEvent::Registered { role, .. } => *self = Self::Registered { role, group: group::DEFAULT.to_owned() },
+            UserEvent::GroupAssigned { group: new, .. } => {
+                if let Self::Registered { group, .. } = self {
+                    *group = new;
+                }
+            }
         }
     }
 }
@@ -114,6 +142,7 @@ impl cqrs_es::DomainEvent for UserEvent {
     fn event_type(&self) -> String {
         match self {
             Self::Registered { .. } => "user.registered",
+            Self::GroupAssigned { .. } => "user.group_assigned",
         }
         .to_owned()
     }
@@ -143,7 +172,7 @@ mod spec {
     }
 
     fn registered() -> UserEvent {
-        let UserCommand::RegisterUser { email, username, password_hash, role, at } = register();
+        let UserCommand::RegisterUser { email, username, password_hash, role, at } = register() else { unreachable!() };
         UserEvent::Registered { email, username, password_hash, role, at }
     }
 
@@ -161,5 +190,25 @@ mod spec {
             .given(vec![registered()])
             .when(register())
             .then_expect_error(UserRefusal::AlreadyRegistered);
+    }
+
+    fn assign(group: &str) -> UserCommand {
+        UserCommand::AssignGroup { group: group.to_owned(), at: DateTime::UNIX_EPOCH }
+    }
+
+    fn assigned(group: &str) -> UserEvent {
+        UserEvent::GroupAssigned { group: group.to_owned(), at: DateTime::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn an_account_is_in_the_default_group_until_it_is_put_into_another() {
+        let given = |events: Vec<UserEvent>| TestFramework::<Decided<User>>::with(()).given(events);
+        given(vec![registered()]).when(assign("default")).then_expect_events(vec![]);
+        given(vec![registered()]).when(assign("staff")).then_expect_events(vec![assigned("staff")]);
+        given(vec![registered(), assigned("staff")]).when(assign("staff")).then_expect_events(vec![]);
+        given(vec![registered(), assigned("staff")])
+            .when(assign("default"))
+            .then_expect_events(vec![assigned("default")]);
+        given(vec![]).when(assign("staff")).then_expect_error(UserRefusal::UserNotFound);
     }
 }

@@ -1,4 +1,4 @@
-//! Events of channels as rows of `relay_v1`.
+//! Events of channels and of kept responses as rows of `relay_v1`.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -22,20 +22,24 @@ impl Projector for RelayProjector {
     }
 
     fn handles(&self, aggregate_type: &str) -> bool {
-        aggregate_type == relay::Channel::TYPE
+        [relay::Channel::TYPE, relay::Response::TYPE].contains(&aggregate_type)
     }
 
     async fn apply(&self, tx: &mut PgConnection, events: &[&ProjectedEvent]) -> Result<Touched, ProjectionError> {
         for event in events.iter().filter(|event| self.handles(&event.aggregate_type)) {
+            if event.aggregate_type == relay::Response::TYPE {
+                super::responses::apply(tx, event).await?;
+                continue;
+            }
             let mut channel = Step { tx: &mut *tx, id: event.uuid()?, sequence: event.sequence };
             channel.apply(event.decode()?).await?;
         }
-        // Channels are the operators' business, and nobody's own.
+        // Channels are the operators' business and nobody's own; no screen shows responses.
         Ok(Touched::default())
     }
 
     async fn reset(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("TRUNCATE channels").execute(tx).await?;
+        sqlx::query("TRUNCATE channels, responses").execute(tx).await?;
         Ok(())
     }
 }
@@ -61,10 +65,15 @@ impl Step<'_> {
                 self.set("name = $4", at, |query| query.bind(storable(&name).into_owned())).await
             }
             E::AddressChanged { base_url, at } => {
-                self.set("base_url = $4", at, |query| query.bind(storable(&base_url).into_owned())).await
+                let base_url = base_url.map(|url| storable(&url).into_owned());
+                self.set("base_url = $4", at, |query| query.bind(base_url)).await
             }
             E::KeysReplaced { keys, at } => self.set("keys = $4", at, |query| query.bind(Json(keys))).await,
             E::ModelsOffered { models, at } => self.set("models = $4", at, |query| query.bind(Json(models))).await,
+            E::PricesChanged { at, .. }
+            | E::RoutingChanged { at, .. }
+            | E::OverridesChanged { at, .. }
+            | E::Annotated { at, .. } => self.set("removed = removed", at, |query| query).await,
             E::Enabled { at } => self.set("enabled = true", at, |query| query).await,
             E::Disabled { at } => self.set("enabled = false", at, |query| query).await,
             // Nothing secret of it stays behind.

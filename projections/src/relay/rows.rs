@@ -1,34 +1,14 @@
 //! The rows of `relay_v1` and how they are found.
 
 use chrono::{DateTime, Utc};
-use domain::{billing::Rates, relay::ProviderKind};
+use domain::billing::Rates;
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgPool, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::Provider;
 use crate::billing::RatesSchema;
-
-/// How a provider is spoken to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, sqlx::Type, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[sqlx(type_name = "text", rename_all = "snake_case")]
-#[schema(as = ChannelProvider)]
-pub enum Provider {
-    /// OpenAI's chat completions, by whomever they are served.
-    Openai,
-    /// The model in this process.
-    Local,
-}
-
-impl From<Provider> for ProviderKind {
-    fn from(provider: Provider) -> Self {
-        match provider {
-            Provider::Openai => Self::Openai,
-            Provider::Local => Self::Local,
-        }
-    }
-}
 
 /// A model as a channel offers it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -57,6 +37,7 @@ pub struct Model {
 pub struct Channel {
     pub id: Uuid,
     pub name: String,
+    #[sqlx(try_from = "String")]
     pub provider: Provider,
     #[schema(required = true)]
     pub base_url: Option<String>,

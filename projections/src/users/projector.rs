@@ -45,7 +45,12 @@ impl Projector for UsersProjector {
 
 async fn account(tx: &mut PgConnection, event: &ProjectedEvent, touched: &mut Touched) -> Result<(), ProjectionError> {
     let id = event.uuid()?;
-    let UserEvent::Registered { email, username, password_hash, role, at } = event.decode()?;
+    let (email, username, password_hash, role, at) = match event.decode()? {
+        UserEvent::Registered { email, username, password_hash, role, at } => {
+            (email, username, password_hash, role, at)
+        }
+        UserEvent::GroupAssigned { group, .. } => return group_assigned(tx, id, &group, touched).await,
+    };
     sqlx::query(
         "INSERT INTO users (id, email, username, password_hash, role, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO NOTHING",
@@ -60,6 +65,18 @@ async fn account(tx: &mut PgConnection, event: &ProjectedEvent, touched: &mut To
     .await?;
     touched.add(id, Topic::Me, None);
     Ok(())
+}
+
+async fn group_assigned(
+    tx: &mut PgConnection,
+    id: Uuid,
+    group: &str,
+    touched: &mut Touched,
+) -> Result<(), ProjectionError> {
+    let sql = "UPDATE users SET user_group = $2 WHERE id = $1";
+    let done = sqlx::query(sql).bind(id).bind(storable(group)).execute(tx).await?;
+    touched.add(id, Topic::Me, None);
+    if done.rows_affected() == 1 { Ok(()) } else { Err(ProjectionError::MissingRow) }
 }
 
 /// Erased fields read as empty.

@@ -1,9 +1,16 @@
 //! Channels as their rules say.
 
+mod prices;
+mod said;
+
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use proptest::{collection::vec, prelude::*};
 
-use super::*;
+use super::{
+    models::{MAX_MODEL_CHARS, MAX_MODELS},
+    routing::ModelTraits,
+    *,
+};
 use crate::Decided;
 
 const AT: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -20,7 +27,8 @@ fn after(events: Vec<ChannelEvent>) -> Channel {
 }
 
 fn spec(name: &str) -> ModelSpec {
-    ModelSpec { name: name.to_owned(), upstream: format!("{name}-2026"), context_tokens: None, max_output_tokens: None }
+    let (name, upstream) = (name.to_owned(), format!("{name}-2026"));
+    ModelSpec { name, upstream, context_tokens: None, max_output_tokens: None, traits: ModelTraits::default() }
 }
 
 fn specs(names: &[&str]) -> Vec<ModelSpec> {
@@ -51,6 +59,7 @@ struct New {
     prices: BTreeMap<String, Rates>,
     costs: BTreeMap<String, Rates>,
     enabled: bool,
+    more: MoreSettings,
 }
 
 /// Models a at 1, costing 0.5, and b at 2, costing nothing.
@@ -64,17 +73,19 @@ fn new() -> New {
         prices: list(&[("a", "1"), ("b", "2")]),
         costs: list(&[("a", "0.5")]),
         enabled: true,
+        more: MoreSettings::default(),
     }
 }
 
 fn add(new: New) -> ChannelCommand {
-    let New { name, provider, base_url, keys, models, prices, costs, enabled } = new;
-    ChannelCommand::AddChannel { name, provider, base_url, keys, models, prices, costs, enabled, at: AT }
+    let New { name, provider, base_url, keys, models, prices, costs, enabled, more } = new;
+    let more = Box::new(more);
+    ChannelCommand::AddChannel { name, provider, base_url, keys, models, prices, costs, enabled, more, at: AT }
 }
 
 /// What an operator changes; nothing by default.
 #[derive(Default, Clone, Debug)]
-struct Change {
+struct Changes {
     name: Option<String>,
     base_url: Option<String>,
     keys: Option<Vec<SealedKey>>,
@@ -82,15 +93,21 @@ struct Change {
     prices: BTreeMap<String, Rates>,
     costs: BTreeMap<String, Rates>,
     enabled: Option<bool>,
+    more: MoreSettings,
 }
 
-fn change(change: Change) -> ChannelCommand {
-    let Change { name, base_url, keys, models, prices, costs, enabled } = change;
-    ChannelCommand::ChangeChannel { name, base_url, keys, models, prices, costs, enabled, at: AT }
+fn change(change: Changes) -> ChannelCommand {
+    let Changes { name, base_url, keys, models, prices, costs, enabled, more } = change;
+    let more = Box::new(more);
+    ChannelCommand::ChangeChannel { name, base_url, keys, models, prices, costs, enabled, more, at: AT }
+}
+
+fn terms(price: &str, cost: &str, price_version: u32) -> Terms {
+    Terms { prices: rates(price), costs: rates(cost), price_version, upcoming: vec![] }
 }
 
 fn offered(name: &str, price: &str, cost: &str, price_version: u32) -> OfferedModel {
-    OfferedModel { spec: spec(name), prices: rates(price), costs: rates(cost), price_version }
+    OfferedModel { spec: spec(name), terms: terms(price, cost, price_version) }
 }
 
 fn added() -> Vec<ChannelEvent> {
@@ -109,6 +126,11 @@ fn added() -> Vec<ChannelEvent> {
 
 fn models_offered(models: Vec<OfferedModel>) -> ChannelEvent {
     ChannelEvent::ModelsOffered { models, at: AT }
+}
+
+fn prices_changed(model: &str, terms: Terms) -> ChannelEvent {
+    let models = vec![ModelPrices { model: model.to_owned(), terms }];
+    ChannelEvent::PricesChanged { models, source: None, at: AT }
 }
 
 fn removed() -> Vec<ChannelEvent> {
@@ -139,32 +161,28 @@ fn a_channel_is_added_once() {
 fn nothing_is_offered_without_a_price_but_costs_may_be_unknown() {
     let unpriced = New { prices: list(&[("a", "1")]), ..new() };
     given(vec![]).when(add(unpriced)).then_expect_error(ChannelRefusal::PriceMissing { model: "b".to_owned() });
-    let more = Change { models: Some(specs(&["a", "b", "c"])), ..Change::default() };
+    let more = Changes { models: Some(specs(&["a", "b", "c"])), ..Changes::default() };
     given(added()).when(change(more.clone())).then_expect_error(ChannelRefusal::PriceMissing { model: "c".to_owned() });
-    let priced = Change { prices: list(&[("c", "0")]), ..more };
+    let priced = Changes { prices: list(&[("c", "0")]), ..more };
     let all = [offered("a", "1", "0.5", 1), offered("b", "2", "0", 1), offered("c", "0", "0", 1)];
     given(added()).when(change(priced)).then_expect_events(vec![models_offered(all.to_vec())]);
 }
 
 #[test]
 fn a_price_or_cost_that_differs_is_a_new_version_of_that_model_alone() {
-    let dearer = Change { prices: list(&[("a", "3")]), ..Change::default() };
-    given(added())
-        .when(change(dearer))
-        .then_expect_events(vec![models_offered(vec![offered("a", "3", "0.5", 2), offered("b", "2", "0", 1)])]);
-    let costlier = Change { costs: list(&[("b", "1")]), ..Change::default() };
-    given(added())
-        .when(change(costlier))
-        .then_expect_events(vec![models_offered(vec![offered("a", "1", "0.5", 1), offered("b", "2", "1", 2)])]);
+    let dearer = Changes { prices: list(&[("a", "3")]), ..Changes::default() };
+    given(added()).when(change(dearer)).then_expect_events(vec![prices_changed("a", terms("3", "0.5", 2))]);
+    let costlier = Changes { costs: list(&[("b", "1")]), ..Changes::default() };
+    given(added()).when(change(costlier)).then_expect_events(vec![prices_changed("b", terms("2", "1", 2))]);
 }
 
 #[test]
 fn a_price_that_returns_to_what_it_was_is_a_new_version_still() {
-    let dearer = models_offered(vec![offered("a", "3", "0.5", 2), offered("b", "2", "0", 1)]);
-    let back = Change { prices: list(&[("a", "1")]), ..Change::default() };
+    let dearer = prices_changed("a", terms("3", "0.5", 2));
+    let back = Changes { prices: list(&[("a", "1")]), ..Changes::default() };
     given([added(), vec![dearer]].concat())
         .when(change(back))
-        .then_expect_events(vec![models_offered(vec![offered("a", "1", "0.5", 3), offered("b", "2", "0", 1)])]);
+        .then_expect_events(vec![prices_changed("a", terms("1", "0.5", 3))]);
 }
 
 #[test]
@@ -173,18 +191,18 @@ fn a_model_described_anew_keeps_its_price_and_version() {
     let models = Some(vec![spec("b"), described.clone()]);
     let expected = vec![offered("b", "2", "0", 1), OfferedModel { spec: described, ..offered("a", "1", "0.5", 1) }];
     given(added())
-        .when(change(Change { models, ..Change::default() }))
+        .when(change(Changes { models, ..Changes::default() }))
         .then_expect_events(vec![models_offered(expected)]);
 }
 
 #[test]
 fn a_name_that_returns_needs_a_price_and_goes_on_with_its_versions() {
     let without_a = [added(), vec![models_offered(vec![offered("b", "2", "0", 1)])]].concat();
-    let again = Change { models: Some(specs(&["a", "b"])), ..Change::default() };
+    let again = Changes { models: Some(specs(&["a", "b"])), ..Changes::default() };
     given(without_a.clone())
         .when(change(again.clone()))
         .then_expect_error(ChannelRefusal::PriceMissing { model: "a".to_owned() });
-    let priced = Change { prices: list(&[("a", "1")]), ..again };
+    let priced = Changes { prices: list(&[("a", "1")]), ..again };
     given(without_a)
         .when(change(priced))
         .then_expect_events(vec![models_offered(vec![offered("a", "1", "0", 2), offered("b", "2", "0", 1)])]);
@@ -197,11 +215,11 @@ fn prices_and_costs_of_models_that_are_not_offered_are_refused() {
     given(vec![]).when(add(New { prices: more.clone(), ..new() })).then_expect_error(unknown.clone());
     given(vec![]).when(add(New { costs: more.clone(), ..new() })).then_expect_error(unknown.clone());
     given(added())
-        .when(change(Change { prices: more.clone(), ..Change::default() }))
+        .when(change(Changes { prices: more.clone(), ..Changes::default() }))
         .then_expect_error(unknown.clone());
-    given(added()).when(change(Change { costs: more, ..Change::default() })).then_expect_error(unknown);
+    given(added()).when(change(Changes { costs: more, ..Changes::default() })).then_expect_error(unknown);
     // One that leaves in the same change is not offered either.
-    let leaving = Change { models: Some(specs(&["a"])), prices: list(&[("b", "1")]), ..Change::default() };
+    let leaving = Changes { models: Some(specs(&["a"])), prices: list(&[("b", "1")]), ..Changes::default() };
     given(added()).when(change(leaving)).then_expect_error(ChannelRefusal::InvalidModel { model: "b".to_owned() });
 }
 
@@ -233,7 +251,7 @@ fn a_channel_offers_at_least_one_model_and_at_most_so_many() {
     };
     for count in [0, MAX_MODELS + 1] {
         given(vec![]).when(add(many(count))).then_expect_error(ChannelRefusal::NoModels);
-        let change_to = Change { models: Some(many(count).models), ..Change::default() };
+        let change_to = Changes { models: Some(many(count).models), ..Changes::default() };
         given(added()).when(change(change_to)).then_expect_error(ChannelRefusal::NoModels);
     }
     given(vec![]).when(add(many(MAX_MODELS))).inspect_result().expect("as many are taken");
@@ -243,25 +261,27 @@ fn a_channel_offers_at_least_one_model_and_at_most_so_many() {
 fn a_provider_in_the_network_has_an_address_and_the_model_in_this_house_has_none() {
     let local = || New { provider: ProviderKind::Local, base_url: None, keys: vec![], ..new() };
     given(vec![]).when(add(local())).inspect_result().expect("the local model needs no address");
+    given(vec![]).when(add(New { base_url: None, ..new() })).inspect_result().expect("it has an address of its own");
     let wrong = [
-        New { base_url: None, ..new() },
+        New { provider: ProviderKind::OpenaiCompatible, base_url: None, ..new() },
+        New { provider: ProviderKind::AzureOpenai, base_url: None, ..new() },
         New { base_url: Some(String::new()), ..new() },
         New { base_url: Some(ADDRESS.to_owned()), ..local() },
     ];
     for wrong in wrong {
         given(vec![]).when(add(wrong)).then_expect_error(ChannelRefusal::InvalidBaseUrl);
     }
-    let to = |base_url: &str| change(Change { base_url: Some(base_url.to_owned()), ..Change::default() });
+    let to = |base_url: &str| change(Changes { base_url: Some(base_url.to_owned()), ..Changes::default() });
     let in_house = after(vec![]).decide(add(local())).unwrap();
     given(in_house).when(to(ADDRESS)).then_expect_error(ChannelRefusal::InvalidBaseUrl);
     given(added()).when(to("")).then_expect_error(ChannelRefusal::InvalidBaseUrl);
-    let elsewhere = ChannelEvent::AddressChanged { base_url: "https://elsewhere.example".to_owned(), at: AT };
+    let elsewhere = ChannelEvent::AddressChanged { base_url: Some("https://elsewhere.example".to_owned()), at: AT };
     given(added()).when(to("https://elsewhere.example")).then_expect_events(vec![elsewhere]);
 }
 
 #[test]
 fn a_channel_has_a_name_of_its_own_without_spaces_around_it() {
-    let renamed = |name: &str| change(Change { name: Some(name.to_owned()), ..Change::default() });
+    let renamed = |name: &str| change(Changes { name: Some(name.to_owned()), ..Changes::default() });
     for bad in ["", "  ", "two\nlines", &"x".repeat(MAX_NAME_CHARS + 1)] {
         given(vec![]).when(add(New { name: bad.to_owned(), ..new() })).then_expect_error(ChannelRefusal::InvalidName);
         given(added()).when(renamed(bad)).then_expect_error(ChannelRefusal::InvalidName);
@@ -274,9 +294,9 @@ fn a_channel_has_a_name_of_its_own_without_spaces_around_it() {
 }
 
 #[test]
-fn keys_are_replaced_as_a_whole_and_never_compared() {
-    let to = |keys: Vec<SealedKey>| change(Change { keys: Some(keys), ..Change::default() });
-    for keys in [vec![key("1111"), key("2222")], vec![key("wxyz")], vec![]] {
+fn keys_are_replaced_as_a_whole() {
+    let to = |keys: Vec<SealedKey>| change(Changes { keys: Some(keys), ..Changes::default() });
+    for keys in [vec![key("1111"), key("2222")], vec![key("wxyz"), key("wxyz")], vec![]] {
         let replaced = ChannelEvent::KeysReplaced { keys: keys.clone(), at: AT };
         given(added()).when(to(keys)).then_expect_events(vec![replaced]);
     }
@@ -287,7 +307,7 @@ fn keys_are_replaced_as_a_whole_and_never_compared() {
 
 #[test]
 fn it_is_switched_on_and_off() {
-    let switch = |enabled| change(Change { enabled: Some(enabled), ..Change::default() });
+    let switch = |enabled| change(Changes { enabled: Some(enabled), ..Changes::default() });
     given(added()).when(switch(false)).then_expect_events(vec![ChannelEvent::Disabled { at: AT }]);
     let off = [added(), vec![ChannelEvent::Disabled { at: AT }]].concat();
     given(off).when(switch(true)).then_expect_events(vec![ChannelEvent::Enabled { at: AT }]);
@@ -296,16 +316,23 @@ fn it_is_switched_on_and_off() {
 #[test]
 fn a_change_that_changes_nothing_leaves_no_event() {
     let New { name, base_url, models, prices, costs, enabled, .. } = new();
-    let same =
-        Change { name: Some(name), base_url, keys: None, models: Some(models), prices, costs, enabled: Some(enabled) };
-    for nothing in [same, Change::default()] {
+    let same = Changes {
+        name: Some(name),
+        base_url,
+        models: Some(models),
+        prices,
+        costs,
+        enabled: Some(enabled),
+        ..Changes::default()
+    };
+    for nothing in [same, Changes::default()] {
         given(added()).when(change(nothing)).then_expect_events(vec![]);
     }
 }
 
 #[test]
 fn a_change_with_one_bad_part_changes_nothing_at_all() {
-    let mixed = Change { name: Some("Other".to_owned()), prices: list(&[("c", "1")]), ..Change::default() };
+    let mixed = Changes { name: Some("Other".to_owned()), prices: list(&[("c", "1")]), ..Changes::default() };
     given(added()).when(change(mixed)).then_expect_error(ChannelRefusal::InvalidModel { model: "c".to_owned() });
 }
 
@@ -314,13 +341,13 @@ fn a_removed_channel_is_gone_for_good() {
     let remove = || ChannelCommand::RemoveChannel { at: AT };
     given(added()).when(remove()).then_expect_events(vec![ChannelEvent::Removed { at: AT }]);
     given(removed()).when(remove()).then_expect_events(vec![]);
-    given(removed()).when(change(Change::default())).then_expect_error(ChannelRefusal::ChannelNotFound);
+    given(removed()).when(change(Changes::default())).then_expect_error(ChannelRefusal::ChannelNotFound);
     given(removed()).when(add(new())).then_expect_error(ChannelRefusal::AlreadyAdded);
 }
 
 #[test]
 fn what_was_never_added_is_not_found() {
-    given(vec![]).when(change(Change::default())).then_expect_error(ChannelRefusal::ChannelNotFound);
+    given(vec![]).when(change(Changes::default())).then_expect_error(ChannelRefusal::ChannelNotFound);
     given(vec![]).when(ChannelCommand::RemoveChannel { at: AT }).then_expect_error(ChannelRefusal::ChannelNotFound);
 }
 
@@ -329,51 +356,91 @@ fn any_prices() -> impl Strategy<Value = BTreeMap<String, Rates>> {
     vec(entry(), 0..4).prop_map(|entries| list(&entries))
 }
 
-fn any_change() -> impl Strategy<Value = Change> {
+fn any_change() -> impl Strategy<Value = Changes> {
     let names = prop::sample::subsequence(vec!["a", "b", "c"], 1..=3);
     (prop::option::of(names), any_prices(), any_prices(), prop::option::of(any::<bool>())).prop_map(
-        |(names, prices, costs, enabled)| Change {
+        |(names, prices, costs, enabled)| Changes {
             models: names.map(|names| specs(&names)),
             prices,
             costs,
             enabled,
-            ..Change::default()
+            ..Changes::default()
         },
     )
+}
+
+/// The price lists of an event: by model and version.
+fn lists(event: &ChannelEvent) -> Vec<((String, u32), (Rates, Rates))> {
+    let of = |model: &str, terms: &Terms| {
+        let later = terms.upcoming.iter().map(|later| (later.price_version, later.prices.clone(), later.costs.clone()));
+        let all = std::iter::once((terms.price_version, terms.prices.clone(), terms.costs.clone())).chain(later);
+        all.map(|(version, prices, costs)| ((model.to_owned(), version), (prices, costs))).collect::<Vec<_>>()
+    };
+    match event {
+        ChannelEvent::ModelsOffered { models, .. } => {
+            models.iter().flat_map(|model| of(&model.spec.name, &model.terms)).collect()
+        }
+        ChannelEvent::PricesChanged { models, .. } => {
+            models.iter().flat_map(|model| of(&model.model, &model.terms)).collect()
+        }
+        _ => vec![],
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Ask {
+    Change(Changes),
+    Later { model: &'static str, price: Option<&'static str>, day: u32 },
+    Revert { to: usize },
+}
+
+fn any_ask() -> impl Strategy<Value = Ask> {
+    let model = prop::sample::select(vec!["a", "b", "c"]);
+    let later = (model, prop::option::of(prop::sample::select(vec!["0", "1", "2"])), 0..5_u32);
+    prop_oneof![
+        3 => any_change().prop_map(Ask::Change),
+        2 => later.prop_map(|(model, price, day)| Ask::Later { model, price, day }),
+        1 => (0..50_usize).prop_map(|to| Ask::Revert { to }),
+    ]
 }
 
 proptest! {
     /// So that a settlement, which names model and version, names one price list for ever.
     #[test]
-    fn one_version_of_a_model_is_one_price_list_for_ever(changes in vec(any_change(), 1..60)) {
+    fn one_version_of_a_model_is_one_price_list_for_ever(asks in vec(any_ask(), 1..60)) {
         let mut channel = after(added());
-        let mut known = BTreeMap::new();
-        let mut newest: BTreeMap<String, u32> = BTreeMap::new();
-        for event in added() {
-            if let ChannelEvent::ModelsOffered { models, .. } = event {
-                known.extend(models.iter().map(|m| ((m.spec.name.clone(), m.price_version), (m.prices.clone(), m.costs.clone()))));
-                newest.extend(models.into_iter().map(|model| (model.spec.name, model.price_version)));
-            }
-        }
-        for one in changes {
-            let events = channel.decide(change(one.clone())).unwrap_or_default();
-            for event in events {
-                if let ChannelEvent::ModelsOffered { models, .. } = &event {
-                    for model in models {
-                        let place = (model.spec.name.clone(), model.price_version);
-                        let terms = known.entry(place).or_insert((model.prices.clone(), model.costs.clone())).clone();
-                        prop_assert_eq!(terms, (model.prices.clone(), model.costs.clone()));
-                        let before = newest.insert(model.spec.name.clone(), model.price_version).unwrap_or(0);
-                        prop_assert!(before <= model.price_version && model.price_version <= before + 1);
-                    }
+        let mut known: BTreeMap<_, _> = added().iter().flat_map(lists).collect();
+        let mut past = vec![channel.clone()];
+        for ask in asks {
+            let command = match ask.clone() {
+                Ask::Change(changes) => change(changes),
+                Ask::Later { model, price, day } => ChannelCommand::SetPrices {
+                    prices: vec![NewPrice { model: model.to_owned(), prices: price.map(rates), costs: None, from: Some(day_of(day)) }],
+                    source: None,
+                    at: AT,
+                },
+                Ask::Revert { to } => {
+                    let settings = Box::new(past[to % past.len()].settings().unwrap().clone());
+                    ChannelCommand::RevertChannel { settings, at: AT }
+                }
+            };
+            for event in channel.decide(command.clone()).unwrap_or_default() {
+                for (place, list) in lists(&event) {
+                    let first = known.entry(place).or_insert_with(|| list.clone());
+                    prop_assert_eq!(&*first, &list);
                 }
                 channel.apply(event);
             }
-            prop_assert_eq!(channel.decide(change(one)).unwrap_or_default(), vec![], "told twice, done once");
+            prop_assert_eq!(channel.decide(command).unwrap_or_default(), vec![], "told twice, done once");
+            past.push(channel.clone());
         }
         let stored = serde_json::to_string(&channel).unwrap();
         prop_assert_eq!(serde_json::from_str::<Channel>(&stored).unwrap(), channel);
     }
+}
+
+fn day_of(day: u32) -> DateTime<Utc> {
+    AT + chrono::TimeDelta::days(i64::from(day))
 }
 
 #[test]

@@ -1,0 +1,113 @@
+//! What can be asked of a channel.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Settings,
+    models::{ModelSpec, NewPrice},
+    overrides::{HeaderOverride, ParameterOverride, Proxy, SealedKey},
+    provider::ProviderKind,
+    routing::{Drain, Limits},
+};
+use crate::billing::Rates;
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChannelCommand {
+    AddChannel {
+        name: String,
+        provider: ProviderKind,
+        /// Checked and in its final form; absent for the local model, and where the provider's own is meant.
+        base_url: Option<String>,
+        keys: Vec<SealedKey>,
+        models: Vec<ModelSpec>,
+        /// By public name, one for every model.
+        prices: BTreeMap<String, Rates>,
+        /// Nothing where absent.
+        costs: BTreeMap<String, Rates>,
+        enabled: bool,
+        #[serde(default)]
+        more: Box<MoreSettings>,
+        at: DateTime<Utc>,
+    },
+    /// Change what is given.
+    ChangeChannel {
+        name: Option<String>,
+        base_url: Option<String>,
+        /// Replaces all keys.
+        keys: Option<Vec<SealedKey>>,
+        /// Replaces the list; models that stay keep their prices.
+        models: Option<Vec<ModelSpec>>,
+        /// Changes those named.
+        prices: BTreeMap<String, Rates>,
+        /// Changes those named.
+        costs: BTreeMap<String, Rates>,
+        enabled: Option<bool>,
+        #[serde(default)]
+        more: Box<MoreSettings>,
+        at: DateTime<Utc>,
+    },
+    /// Change what models cost, now or from an instant on.
+    SetPrices {
+        prices: Vec<NewPrice>,
+        /// The list that they are from, where they are from one.
+        source: Option<String>,
+        at: DateTime<Utc>,
+    },
+    /// Make the channel again what it was. Prices return under new versions.
+    RevertChannel {
+        settings: Box<Settings>,
+        at: DateTime<Utc>,
+    },
+    RemoveChannel {
+        at: DateTime<Utc>,
+    },
+}
+
+/// What else can be said about a channel; what is absent stays.
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MoreSettings {
+    pub priority: Option<i32>,
+    pub weight: Option<u32>,
+    pub groups: Option<BTreeSet<String>>,
+    pub limits: Option<Limits>,
+    pub drain: Option<Change<Drain>>,
+    pub parameters: Option<Vec<ParameterOverride>>,
+    pub headers: Option<Vec<HeaderInput>>,
+    pub proxy: Option<Change<Proxy>>,
+    pub tags: Option<BTreeSet<String>>,
+    pub note: Option<String>,
+}
+
+/// What may be absent is set, or taken away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change<T> {
+    To(T),
+    Nothing,
+}
+
+impl<T> Change<T> {
+    /// What is there afterwards.
+    pub(super) fn into_value(self) -> Option<T> {
+        match self {
+            Self::To(value) => Some(value),
+            Self::Nothing => None,
+        }
+    }
+}
+
+/// A header as it shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeaderInput {
+    Change(HeaderOverride),
+    /// As it is: whoever changes another header need not know this one's secret.
+    Keep {
+        name: String,
+    },
+}
