@@ -6,6 +6,7 @@
 pub mod chat_completions;
 mod claude;
 mod common;
+pub mod converse;
 pub mod generate_content;
 pub mod messages;
 mod refused;
