@@ -16,7 +16,7 @@ use crate::model::{
 };
 
 /// Parameters of clients that mean the state that we keep, or the stream that we write.
-const OURS: [&str; 4] = ["store", "previous_response_id", "background_options", "stream_options"];
+pub(super) const OURS: [&str; 4] = ["store", "previous_response_id", "background_options", "stream_options"];
 
 /// Writes a body; see [`crate::Spoken::write`].
 pub(super) fn write(prompt: &Prompt) -> Map<String, Value> {
@@ -273,7 +273,7 @@ fn include(prompt: &Prompt) -> Option<Value> {
 }
 
 /// OpenAI's models that think: the o series, and GPT-5 and later without those made for chatting.
-fn thinks(model: &str) -> bool {
+pub(super) fn thinks(model: &str) -> bool {
     let digit = |prefix: &str| model.strip_prefix(prefix).and_then(|rest| rest.chars().next()?.to_digit(10));
     digit("o").is_some() || (digit("gpt-").is_some_and(|generation| generation >= 5) && !model.contains("chat"))
 }

@@ -10,13 +10,14 @@ mod content;
 mod items;
 mod message;
 mod object;
+pub(crate) mod passing;
 mod reader;
 mod signature;
 #[cfg(test)]
 mod spec;
 pub mod state;
 mod thoughts;
-mod usage;
+pub(crate) mod usage;
 mod writer;
 
 use std::time::Duration;

@@ -134,6 +134,11 @@ pub(super) fn item_id(prefix: &str, response: &str, place: impl std::fmt::Displa
     format!("{prefix}_{}_{place}", response.strip_prefix(RESPONSE).unwrap_or(response))
 }
 
+/// What an id begins with, which says of what kind its item is.
+pub(super) fn prefix_of(id: &str) -> &str {
+    id.split_once('_').map(|(prefix, _)| prefix).filter(|prefix| prefix.len() <= 8).unwrap_or("item")
+}
+
 /// The id of the response that has that item, if we made the item's id.
 pub(super) fn response_of_item(item: &str) -> Option<String> {
     let (_, rest) = item.split_once('_')?;
@@ -254,9 +259,8 @@ impl Items<'_> {
     /// An item that only OpenAI has, under an id of ours.
     fn other(&mut self, opaque: &Opaque) {
         let Some(Value::Object(item)) = opaque.in_dialect(Dialect::Responses) else { return };
-        let own = item.get("id").and_then(Value::as_str).and_then(|id| id.split_once('_')).map(|(prefix, _)| prefix);
-        let prefix = own.filter(|prefix| prefix.len() <= 8).unwrap_or("item").to_owned();
-        self.push(&prefix, |id| {
+        let prefix = item.get("id").and_then(Value::as_str).map_or("item", prefix_of);
+        self.push(prefix, |id| {
             let mut item = item.clone();
             item.insert("id".to_owned(), json!(id));
             Value::Object(item)

@@ -22,7 +22,7 @@ pub(super) fn read(report: &Value) -> Option<Usage> {
 }
 
 /// What a client is told.
-pub(super) fn write(usage: &Usage) -> Value {
+pub(crate) fn write(usage: &Usage) -> Value {
     json!({
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {

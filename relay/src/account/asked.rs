@@ -1,0 +1,163 @@
+//! What goes upstream for one call, and what it is counted by.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::media;
+use crate::count::{self, Generated};
+use crate::dialects::{responses, served};
+use crate::model::Prompt;
+use crate::providers::Vendor;
+use crate::{Dialect, InvalidRequest, RelayError, ServedCall, Usage};
+
+/// One request as it goes upstream.
+pub(crate) struct Asked {
+    /// As it is spoken upstream.
+    pub(crate) dialect: Dialect,
+    /// The upstream's id of the model.
+    pub(crate) model: String,
+    pub(crate) stream: bool,
+    pub(crate) body: Map<String, Value>,
+    /// Answers to the same question that were asked for, where it is translated.
+    candidates: u32,
+    pub(super) question: Question,
+}
+
+/// What was asked, kept to the end of the answer, because a missing usage is counted from it.
+#[derive(Clone)]
+pub(super) enum Question {
+    Call { dialect: Dialect, model: String, body: Arc<Map<String, Value>> },
+    Prompt { prompt: Arc<Prompt> },
+}
+
+impl Asked {
+    /// A client's call, in its own dialect where the vendor speaks it, else in translation.
+    ///
+    /// # Errors
+    /// [`RelayError::UpstreamRefused`] with status 400 if the body is none of its dialect, or holds what the upstream
+    /// cannot be given. Nothing was sent.
+    pub(super) fn of_call(call: &ServedCall, vendor: &dyn Vendor) -> Result<Self, RelayError> {
+        let dialect = vendor.dialect(Some(call.dialect), &call.model);
+        let mut candidates = 1;
+        let mut body = if dialect == call.dialect {
+            passing(call)
+        } else {
+            let prompt = understood(call)?;
+            media::check(&prompt, dialect).map_err(invalid)?;
+            candidates = prompt.candidates.unwrap_or(1);
+            vendor.spoken(dialect).write(&prompt)
+        };
+        vendor.adapt(dialect, &mut body);
+        let question =
+            Question::Call { dialect: call.dialect, model: call.model.clone(), body: Arc::clone(&call.body) };
+        Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, candidates, question })
+    }
+
+    /// A question of our own.
+    ///
+    /// # Errors
+    /// As [`Self::of_call`].
+    pub(super) fn of_prompt(prompt: Prompt, vendor: &dyn Vendor) -> Result<Self, RelayError> {
+        let dialect = vendor.dialect(None, &prompt.model);
+        media::check(&prompt, dialect).map_err(invalid)?;
+        let mut body = vendor.spoken(dialect).write(&prompt);
+        vendor.adapt(dialect, &mut body);
+        let (model, stream) = (prompt.model.clone(), prompt.stream);
+        Ok(Self {
+            dialect,
+            model,
+            stream,
+            body,
+            candidates: 1,
+            question: Question::Prompt { prompt: Arc::new(prompt) },
+        })
+    }
+}
+
+impl Asked {
+    /// How many answers can come.
+    pub(super) fn candidates(&self) -> u32 {
+        match self.dialect {
+            Dialect::ChatCompletions | Dialect::GenerateContent => self.candidates,
+            // The others know one.
+            Dialect::Responses | Dialect::Messages | Dialect::Converse => 1,
+        }
+    }
+}
+
+impl Question {
+    /// What it and its answer would be in tokens of the model. Call it off the async threads.
+    pub(super) fn count(&self, generated: &Generated) -> Usage {
+        match self {
+            Self::Call { dialect, model, body } => count::count(*dialect, model, body, generated),
+            Self::Prompt { prompt } => count::count_prompt_and_answer(prompt, generated),
+        }
+    }
+}
+
+/// The client's body with what is ours in its place: the model, the bound, and whether it is a stream.
+fn passing(call: &ServedCall) -> Map<String, Value> {
+    let mut body = (*call.body).clone();
+    match call.dialect {
+        // Both stand in the address.
+        Dialect::GenerateContent => ["model", "stream"].iter().for_each(|key| drop(body.shift_remove(*key))),
+        _ => {
+            body.insert("model".to_owned(), call.model.as_str().into());
+            body.insert("stream".to_owned(), call.stream.into());
+            if call.dialect == Dialect::Responses {
+                responses::passing::ask(&mut body);
+            }
+        }
+    }
+    if let Some(bound) = call.max_output_tokens {
+        set_bound(&mut body, call.dialect, bound);
+    }
+    body
+}
+
+fn set_bound(body: &mut Map<String, Value>, dialect: Dialect, bound: u32) {
+    let (within, key) = match dialect {
+        Dialect::ChatCompletions => {
+            // The vendor gives it the name that the server knows.
+            drop(body.shift_remove("max_tokens"));
+            (None, "max_completion_tokens")
+        }
+        Dialect::Responses => (None, "max_output_tokens"),
+        Dialect::Messages => (None, "max_tokens"),
+        Dialect::GenerateContent => (Some("generationConfig"), "maxOutputTokens"),
+        Dialect::Converse => (Some("inferenceConfig"), "maxTokens"),
+    };
+    let Some(within) = within else {
+        body.insert(key.to_owned(), bound.into());
+        return;
+    };
+    match body.get_mut(within) {
+        Some(Value::Object(config)) => drop(config.insert(key.to_owned(), bound.into())),
+        _ => drop(body.insert(within.to_owned(), Map::from_iter([(key.to_owned(), bound.into())]).into())),
+    }
+}
+
+/// A client's request in the model of all dialects, with what is ours in its place.
+///
+/// # Errors
+/// [`RelayError::UpstreamRefused`] with status 400 if the body is none of its dialect.
+pub(crate) fn understood(call: &ServedCall) -> Result<Prompt, RelayError> {
+    let mut body = (*call.body).clone();
+    body.insert("model".to_owned(), call.model.as_str().into());
+    let mut prompt = served(call.dialect)?.read(body).map_err(invalid)?;
+    prompt.model.clone_from(&call.model);
+    prompt.stream = call.stream;
+    prompt.max_output_tokens = call.max_output_tokens.or(prompt.max_output_tokens);
+    Ok(prompt)
+}
+
+/// A request that cannot be served, as its dialect's clients are told of it.
+fn invalid(error: InvalidRequest) -> RelayError {
+    RelayError::UpstreamRefused {
+        status: 400,
+        message: error.message,
+        code: Some("invalid_request".to_owned()),
+        param: error.param,
+    }
+}

@@ -1,0 +1,146 @@
+//! Answers that pass through in the dialect in which they were asked, whole or event by event: as the provider sent them
+//! but for the name of the model, which is the one that was asked for, and for the usage, which is what is billed.
+//!
+//! Chat completions in chunks have a listener of their own, because their servers need correcting. Everything else is
+//! read beside by its dialect's reader for what it costs and when it ends. The events that tell the usage at the end are
+//! kept until it is known whether the provider can be believed.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value};
+
+use super::served::Ending;
+use super::stream::{Heard, Listener};
+use crate::dialects::{generate_content, messages, responses};
+use crate::{Basis, DeltaReader, Dialect, Envelope, RelayError, ServedEvent, Usage};
+
+/// One answer in events.
+pub(super) struct Passing {
+    dialect: Dialect,
+    reader: Box<dyn DeltaReader>,
+    envelope: Envelope,
+    /// The last events, kept until the usage is known.
+    kept: Vec<ServedEvent>,
+}
+
+impl Passing {
+    pub(super) fn new(dialect: Dialect, reader: Box<dyn DeltaReader>, envelope: Envelope) -> Self {
+        Self { dialect, reader, envelope, kept: vec![] }
+    }
+
+    /// Whether an event belongs to the end of the answer.
+    fn is_last(&self, data: &Value) -> bool {
+        let kind = data.get("type").and_then(Value::as_str).unwrap_or_default();
+        match self.dialect {
+            Dialect::Messages => matches!(kind, "message_delta" | "message_stop"),
+            Dialect::Responses => matches!(kind, "response.completed" | "response.incomplete"),
+            _ => self.reader.is_finished(),
+        }
+    }
+}
+
+impl Listener for Passing {
+    type Step = ServedEvent;
+
+    fn hear(&mut self, name: Option<&str>, data: &str) -> Result<Heard<ServedEvent>, RelayError> {
+        let mut heard = Heard::default();
+        for delta in self.reader.read(name, data)? {
+            heard.watch(&delta);
+        }
+        let Ok(Value::Object(mut body)) = serde_json::from_str(data) else {
+            return Err(RelayError::UpstreamGarbage("an event is not a JSON object".to_owned()));
+        };
+        rename(self.dialect, &mut body, &self.envelope);
+        // Both name their events by their type; the name may be missing where a server leaves it out.
+        let name = match self.dialect {
+            Dialect::Messages | Dialect::Responses => body.get("type").and_then(Value::as_str),
+            _ => None,
+        };
+        let name = name.map(|name| Cow::Owned(name.to_owned()));
+        let event = ServedEvent { name, data: body.into() };
+        if !self.kept.is_empty() || self.is_last(&event.data) {
+            self.kept.push(event);
+        } else {
+            heard.steps.push(event);
+        }
+        Ok(heard)
+    }
+
+    fn is_finished(&self) -> bool {
+        self.reader.is_finished()
+    }
+}
+
+impl Ending for Passing {
+    fn last(&mut self, usage: &Usage) -> Vec<ServedEvent> {
+        let mut last = std::mem::take(&mut self.kept);
+        for event in &mut last {
+            let place = match (self.dialect, event.name.as_deref()) {
+                (Dialect::Messages, Some("message_delta")) | (Dialect::GenerateContent, _) => Some(&mut event.data),
+                (Dialect::Responses, _) => event.data.get_mut("response"),
+                _ => None,
+            };
+            if let Some(Value::Object(body)) = place {
+                bill(self.dialect, body, usage);
+            }
+        }
+        last
+    }
+}
+
+/// A whole answer.
+pub(super) fn whole(dialect: Dialect, mut body: Map<String, Value>, envelope: &Envelope, usage: &Usage) -> Value {
+    rename_answer(dialect, &mut body, envelope);
+    bill(dialect, &mut body, usage);
+    body.into()
+}
+
+/// Puts the name that was asked for into an event.
+fn rename(dialect: Dialect, event: &mut Map<String, Value>, envelope: &Envelope) {
+    let answer = match dialect {
+        Dialect::Messages => event.get_mut("message").and_then(Value::as_object_mut),
+        Dialect::Responses => return responses::passing::event(event, envelope),
+        _ => Some(event),
+    };
+    let Some(answer) = answer else { return };
+    rename_answer(dialect, answer, envelope);
+    if dialect == Dialect::Messages
+        && let Some(Value::Object(usage)) = answer.get_mut("usage")
+        && is_empty_report(usage)
+    {
+        // Agents account by this number, and some servers only know it at the end.
+        usage.insert("input_tokens".to_owned(), envelope.input_tokens.into());
+    }
+}
+
+/// Whether the input of a message is told as nothing.
+fn is_empty_report(usage: &Map<String, Value>) -> bool {
+    ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"]
+        .iter()
+        .all(|key| usage.get(*key).and_then(Value::as_u64).unwrap_or(0) == 0)
+}
+
+fn rename_answer(dialect: Dialect, answer: &mut Map<String, Value>, envelope: &Envelope) {
+    if dialect == Dialect::Responses {
+        // It is kept here under our own ids, where the client will look for it.
+        return responses::passing::answer(answer, envelope);
+    }
+    let key = if dialect == Dialect::GenerateContent { "modelVersion" } else { "model" };
+    answer.insert(key.to_owned(), envelope.model.as_str().into());
+}
+
+/// Puts what is billed into an answer. A report that was believed keeps its further details; any other is not what is
+/// charged.
+fn bill(dialect: Dialect, answer: &mut Map<String, Value>, usage: &Usage) {
+    let (key, told) = match dialect {
+        Dialect::ChatCompletions => ("usage", usage.to_openai()),
+        Dialect::Responses => ("usage", responses::usage::write(usage)),
+        Dialect::Messages => ("usage", messages::usage::write(usage)),
+        Dialect::GenerateContent => ("usageMetadata", generate_content::usage::write(usage)),
+        // Never served.
+        Dialect::Converse => return,
+    };
+    if usage.basis != Basis::Reported || answer.get(key).is_none_or(Value::is_null) {
+        answer.insert(key.to_owned(), told);
+    }
+}
