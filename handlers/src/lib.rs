@@ -26,7 +26,7 @@ use domain::{
     Decider,
     billing::Wallet,
     chat::Session,
-    relay::Channel,
+    relay::{Channel, Response},
     users::{ApiKey, Device, Reservation, User},
 };
 
@@ -49,6 +49,7 @@ pub fn capabilities() -> HashMap<String, String> {
         of::<ApiKey>(),
         of::<Session>(),
         of::<Channel>(),
+        of::<Response>(),
         of::<Wallet>(),
     ])
 }

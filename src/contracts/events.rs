@@ -10,7 +10,7 @@ use cqrs_es::DomainEvent;
 use domain::Decider;
 use domain::billing::Wallet;
 use domain::chat::Session;
-use domain::relay::Channel;
+use domain::relay::{Channel, Response};
 use domain::upcast::upcast;
 use domain::users::{ApiKey, Device, Reservation, User};
 use schemars::generate::SchemaSettings;
@@ -158,6 +158,18 @@ fn aggregates(generator: &mut SchemaGenerator) -> anyhow::Result<Vec<Aggregate>>
                 wire!("channel.enabled.v1"),
                 wire!("channel.disabled.v1"),
                 wire!("channel.removed.v1"),
+            ],
+        )?,
+        aggregate::<Response>(
+            generator,
+            "0197a0c0-0000-7000-8000-000000000014",
+            "A response of the Responses API that is kept for its owner, with what was asked.",
+            &[
+                wire!("response.created.v1"),
+                wire!("response.completed.v1"),
+                wire!("response.failed.v1"),
+                wire!("response.cancelled.v1"),
+                wire!("response.deleted.v1"),
             ],
         )?,
         aggregate::<Wallet>(

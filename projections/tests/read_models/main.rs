@@ -16,6 +16,7 @@ mod purse;
 mod rebuild;
 mod reconcile;
 mod relay;
+mod responses;
 mod runner;
 mod support;
 mod users;

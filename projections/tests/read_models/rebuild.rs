@@ -13,10 +13,11 @@ use crate::{
     api_keys::created_key,
     purse::{Purse, hold_id, reply, tokens},
     relay::Upstream,
+    responses::keep_a_little,
     support::{Talk, World, at, user, world},
 };
 
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "chat_v1.sessions",
     "chat_v1.messages",
     "billing_v1.wallets",
@@ -24,6 +25,7 @@ const TABLES: [&str; 11] = [
     "billing_v1.charges",
     "billing_v1.ledger_entries",
     "relay_v1.channels",
+    "relay_v1.responses",
     "users_v1.users",
     "users_v1.names",
     "users_v1.devices",
@@ -58,6 +60,7 @@ async fn spend_a_little(world: &World, owner: UserId) {
     let key = ApiKeyId::new(Uuid::now_v7());
     world.append::<ApiKey>(key, created_key(owner, "laptop", 1)).await;
     world.append::<ApiKey>(key, ApiKeyEvent::Revoked { at: at(9) }).await;
+    keep_a_little(world, owner).await;
     for removed in [false, true] {
         let mut channel = Upstream::add(world, "main", 1).await;
         channel.change(json!({"name": "renamed", "enabled": false})).await;
