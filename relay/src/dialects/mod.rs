@@ -5,7 +5,7 @@
 
 pub mod chat_completions;
 mod claude;
-mod common;
+pub(crate) mod common;
 pub mod converse;
 pub mod generate_content;
 pub mod messages;

@@ -1,5 +1,5 @@
 //! Google's dialect on both sides, against bytes from its documentation (`relay/tests/fixtures/README.md`).
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a panic is a test's failure report")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a panic is a test's failure report")]
 
 mod identity;
 mod served;
