@@ -29,7 +29,7 @@ pub struct AddressPolicy {
 }
 
 impl AddressPolicy {
-    fn allows(self, address: IpAddr) -> bool {
+    pub(crate) fn allows(self, address: IpAddr) -> bool {
         self.allow_link_local || !is_link_local(address)
     }
 }

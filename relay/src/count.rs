@@ -7,7 +7,8 @@
 use serde_json::{Map, Value};
 use tiktoken_rs::{CoreBPE, bpe_for_model, o200k_base_singleton};
 
-use crate::{Basis, Counted, Dialect, Turn, Usage};
+use crate::model::{MediaSource, Message, OutputFormat, Part, Prompt, Tool};
+use crate::{Basis, Counted, Dialect, Turn, Usage, dialects};
 
 /// Tokens that the conversation format adds to each message, its role included.
 const TOKENS_PER_MESSAGE: u64 = 4;
@@ -36,10 +37,7 @@ const BYTES_PER_TOKEN: u64 = 4;
 #[must_use]
 pub fn count_call(dialect: Dialect, model: &str, body: &Map<String, Value>) -> Counted {
     let mut counter = Counter::of(model);
-    match dialect {
-        Dialect::ChatCompletions => counter.request(body),
-        _ => body.values().for_each(|value| counter.json(value)),
-    }
+    counter.call(dialect, body);
     Counted { tokens: counter.tokens, basis: counter.basis }
 }
 
@@ -77,19 +75,33 @@ impl Generated {
 }
 
 /// What a request and its answer would be in tokens of `model`. Call it off the async threads.
-pub(crate) fn count(model: &str, body: &Map<String, Value>, generated: &Generated) -> Usage {
-    let mut counter = Counter::of(model);
-    // The answer first: where there is too much to count, the estimate falls on the input.
-    counter.text(&generated.thought);
-    let reasoning = counter.tokens;
-    counter.text(&generated.said);
-    let output = std::mem::take(&mut counter.tokens);
-    counter.request(body);
-    Usage::new(counter.tokens, output, counter.basis).with_parts(0, reasoning)
+pub(crate) fn count(dialect: Dialect, model: &str, body: &Map<String, Value>, generated: &Generated) -> Usage {
+    Counter::of(model).usage(generated, |counter| counter.call(dialect, body))
+}
+
+/// The same for a question in the model of all dialects.
+pub(crate) fn count_prompt_and_answer(prompt: &Prompt, generated: &Generated) -> Usage {
+    Counter::of(&prompt.model).usage(generated, |counter| counter.prompt(prompt))
+}
+
+/// The input tokens of a question. Call it off the async threads, as [`count_call`].
+#[must_use]
+pub fn count_prompt(prompt: &Prompt) -> Counted {
+    let mut counter = Counter::of(&prompt.model);
+    counter.prompt(prompt);
+    Counted { tokens: counter.tokens, basis: counter.basis }
+}
+
+/// A request in the model of all dialects, if it can be read.
+pub(crate) fn read_prompt(dialect: Dialect, model: &str, body: &Map<String, Value>) -> Option<Prompt> {
+    let mut body = body.clone();
+    body.insert("model".to_owned(), model.into());
+    dialects::served(dialect).ok()?.read(body).ok()
 }
 
 /// A sum of tokens.
-struct Counter {
+struct Counter<'m> {
+    model: &'m str,
     vocabulary: &'static CoreBPE,
     basis: Basis,
     /// Bytes that may still be counted one by one.
@@ -97,13 +109,34 @@ struct Counter {
     tokens: u64,
 }
 
-impl Counter {
-    fn of(model: &str) -> Self {
+impl<'m> Counter<'m> {
+    fn of(model: &'m str) -> Self {
         let (vocabulary, basis) = match bpe_for_model(model) {
             Ok(vocabulary) => (vocabulary, Basis::Counted),
             Err(_) => (o200k_base_singleton(), Basis::Estimated),
         };
-        Self { vocabulary, basis, budget: MAX_COUNTED_BYTES, tokens: 0 }
+        Self { model, vocabulary, basis, budget: MAX_COUNTED_BYTES, tokens: 0 }
+    }
+
+    fn usage(mut self, generated: &Generated, question: impl FnOnce(&mut Self)) -> Usage {
+        // The answer first: where there is too much to count, the estimate falls on the input.
+        self.text(&generated.thought);
+        let reasoning = self.tokens;
+        self.text(&generated.said);
+        let output = std::mem::take(&mut self.tokens);
+        question(&mut self);
+        Usage::new(self.tokens, output, self.basis).with_parts(0, reasoning)
+    }
+
+    /// A request in any dialect; what cannot be read is counted as the text that it is.
+    fn call(&mut self, dialect: Dialect, body: &Map<String, Value>) {
+        if dialect == Dialect::ChatCompletions {
+            return self.request(body);
+        }
+        match read_prompt(dialect, self.model, body) {
+            Some(prompt) => self.prompt(&prompt),
+            None => body.values().for_each(|value| self.json(value)),
+        }
     }
 
     fn text(&mut self, text: &str) {
@@ -180,6 +213,62 @@ impl Counter {
     }
 }
 
+/// A question in the model of all dialects, by the same rules.
+impl Counter<'_> {
+    fn prompt(&mut self, prompt: &Prompt) {
+        self.tokens += TOKENS_OF_PRIMING;
+        prompt.messages.iter().for_each(|message| self.said(message));
+        for tool in &prompt.tools {
+            self.tokens += TOKENS_PER_TOOL;
+            match tool {
+                Tool::Function { name, description, parameters, .. } => {
+                    self.text(name);
+                    self.text(description.as_deref().unwrap_or_default());
+                    self.json(parameters.as_ref().unwrap_or(&Value::Null));
+                }
+                Tool::Custom { name, description, format } => {
+                    self.text(name);
+                    self.text(description.as_deref().unwrap_or_default());
+                    self.json(format.as_ref().unwrap_or(&Value::Null));
+                }
+                Tool::Other(opaque) => self.json(&opaque.value),
+            }
+        }
+        if let OutputFormat::Schema { name, schema, .. } = &prompt.format {
+            self.text(name);
+            self.json(schema);
+        }
+    }
+
+    fn said(&mut self, message: &Message) {
+        self.tokens += TOKENS_PER_MESSAGE;
+        self.text(message.name.as_deref().unwrap_or_default());
+        message.parts.iter().for_each(|part| self.in_message(part));
+    }
+
+    fn in_message(&mut self, part: &Part) {
+        match part {
+            Part::Text { text, .. } | Part::Refusal(text) | Part::Reasoning { text, .. } => self.text(text),
+            Part::Image { detail, .. } if detail.as_deref() == Some("low") => self.flat(TOKENS_PER_SMALL_IMAGE),
+            Part::Image { .. } => self.flat(TOKENS_PER_IMAGE),
+            Part::Audio(_) => self.flat(TOKENS_PER_AUDIO),
+            Part::File { source: MediaSource::Text(text), .. } => self.text(text),
+            Part::File { .. } => self.flat(TOKENS_PER_FILE),
+            Part::ToolCall { name, arguments, .. } => {
+                self.tokens += TOKENS_PER_TOOL;
+                self.text(name);
+                self.text(arguments);
+            }
+            Part::ToolResult(outcome) => {
+                self.text(&outcome.call_id);
+                outcome.content.iter().for_each(|part| self.in_message(part));
+            }
+            // Nobody knows what it is; it may well be data.
+            Part::Other(_) => self.flat(TOKENS_PER_FILE),
+        }
+    }
+}
+
 fn items(value: Option<&Value>) -> impl Iterator<Item = &Value> {
     value.and_then(Value::as_array).into_iter().flatten()
 }
@@ -213,7 +302,8 @@ mod tests {
 
     #[test]
     fn a_known_model_is_counted_with_its_own_vocabulary() {
-        let usage = count("gpt-4o-mini", &asks(json!("Hello world")), &says("Hello world, hello"));
+        let usage =
+            count(Dialect::ChatCompletions, "gpt-4o-mini", &asks(json!("Hello world")), &says("Hello world, hello"));
         assert_eq!(usage, Usage::new(2 + 7, 4, Basis::Counted));
     }
 
@@ -230,7 +320,7 @@ mod tests {
 
     #[test]
     fn an_unknown_model_is_an_estimate() {
-        let usage = count("someone/elses-model", &asks(json!("Hello world")), &says("你好"));
+        let usage = count(Dialect::ChatCompletions, "someone/elses-model", &asks(json!("Hello world")), &says("你好"));
         assert_eq!((usage.basis, usage.input_tokens), (Basis::Estimated, 9));
         assert!((1..=4).contains(&usage.output_tokens));
     }
@@ -244,7 +334,7 @@ mod tests {
     #[test]
     fn reasoning_is_a_part_of_the_output() {
         let generated = Generated { said: "Hello world".to_owned(), thought: "Hello world, hello".to_owned() };
-        let usage = count("gpt-4o", &Map::new(), &generated);
+        let usage = count(Dialect::ChatCompletions, "gpt-4o", &Map::new(), &generated);
         assert_eq!((usage.output_tokens, usage.reasoning_tokens), (6, 4));
     }
 
@@ -267,7 +357,7 @@ mod tests {
         let file = json!({"type": "file", "file": {"file_data": data}});
         assert_eq!(count_request("gpt-4o", &asks(json!([file]))), 7 + TOKENS_PER_FILE);
         assert!(started.elapsed() < Duration::from_secs(5), "the data was tokenized");
-        let usage = count("gpt-4o", &asks(json!([small])), &says("x"));
+        let usage = count(Dialect::ChatCompletions, "gpt-4o", &asks(json!([small])), &says("x"));
         assert_eq!(usage.basis, Basis::Estimated, "a flat price is no count");
     }
 
@@ -307,7 +397,8 @@ mod tests {
 
     #[test]
     fn a_huge_text_is_estimated_by_its_length() {
-        let usage = count("gpt-4o", &asks(json!("a".repeat(MAX_COUNTED_BYTES))), &says("four"));
+        let usage =
+            count(Dialect::ChatCompletions, "gpt-4o", &asks(json!("a".repeat(MAX_COUNTED_BYTES))), &says("four"));
         assert_eq!((usage.basis, usage.output_tokens), (Basis::Estimated, 1));
         assert_eq!(usage.input_tokens, 7 + MAX_COUNTED_BYTES as u64 / BYTES_PER_TOKEN);
     }

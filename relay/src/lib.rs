@@ -8,6 +8,7 @@
 //! The crate knows no other member of the workspace and no database. It keeps no record of prompts or replies, and
 //! neither its errors nor its `Debug` output contain message text, keys or full URLs.
 
+mod account;
 mod address;
 mod call;
 mod chat;
@@ -15,9 +16,10 @@ mod count;
 mod dialect;
 pub mod dialects;
 mod error;
+mod http;
 pub mod local;
+pub mod modalities;
 pub mod model;
-pub mod openai;
 mod provider;
 pub mod providers;
 mod sse;
@@ -27,9 +29,12 @@ mod watched;
 pub use address::{AddressPolicy, check_base_url};
 pub use call::{Counted, KeyRef, ServedAnswer, ServedCall, ServedFrame, ServedStream};
 pub use chat::{ChatRequest, Finish, ReplyDelta, ReplyStream, Role, Turn};
-pub use count::{count_call, count_turns};
+pub use count::{count_call, count_prompt, count_turns};
 pub use dialect::{DeltaReader, DeltaWriter, Dialect, Envelope, InvalidRequest, Served, ServedEvent, Spoken};
 pub use error::{RelayError, VOID_KEY};
 pub use provider::Provider;
+pub use providers::{
+    KeyOrder, Kind, Limits, ParameterOverride, ProviderConfig, ProviderKey, SecretString, kinds, provider,
+};
 pub use usage::{Basis, Usage};
 pub use watched::Watched;

@@ -5,7 +5,7 @@
 //! turns by token; a full queue refuses with [`RelayError::Busy`]. A conversation longer than the window loses its
 //! oldest turns before the model sees it.
 
-mod complete;
+mod answer;
 mod generate;
 mod llama;
 mod prepare;
@@ -26,7 +26,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::generate::{Generation, Model, Out};
 pub use self::prepare::prepare;
-use crate::{Basis, ChatRequest, Counted, Dialect, Provider, RelayError, ReplyStream, ServedAnswer, ServedCall, Turn};
+use crate::account::understood;
+use crate::count::read_prompt;
+use crate::{
+    Basis, ChatRequest, Counted, Dialect, Provider, RelayError, ReplyStream, ServedAnswer, ServedCall, Turn, dialects,
+};
 
 /// The one model that this provider has.
 pub const MODEL_ID: &str = "smollm2-135m-instruct";
@@ -176,10 +180,10 @@ impl Provider for Local {
     }
 
     fn count_call(&self, dialect: Dialect, model: &str, body: &Map<String, Value>) -> Counted {
-        match complete::turns(body) {
-            Ok(turns) => Counted { tokens: self.count_turns(model, &turns), basis: Basis::Counted },
+        match read_prompt(dialect, model, body).and_then(|prompt| answer::turns(&prompt).ok()) {
+            Some(turns) => Counted { tokens: self.count_turns(model, &turns), basis: Basis::Counted },
             // It will be refused.
-            Err(_) => crate::count_call(dialect, model, body),
+            None => crate::count_call(dialect, model, body),
         }
     }
 
@@ -205,12 +209,16 @@ impl Provider for Local {
     }
 
     async fn call(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
-        let reply = self.chat(complete::chat_request(&call)?, cancel).await?;
+        let served = dialects::served(call.dialect)?;
+        let prompt = understood(&call)?;
+        let reply = self.chat(answer::chat_request(&prompt)?, cancel).await?;
         let envelope = call.envelope;
-        match call.stream {
-            true => Ok(ServedAnswer::Stream(complete::chunks(reply, envelope))),
-            false => complete::whole(reply, &envelope).await,
+        if call.stream {
+            let writer = served.writer(envelope.clone());
+            return Ok(ServedAnswer::Stream(answer::events(reply, envelope, writer)));
         }
+        let (answer, usage) = answer::whole(reply, &envelope).await?;
+        Ok(ServedAnswer::Whole { body: served.write(&envelope, answer, &usage), usage })
     }
 
     async fn list_models(&self) -> Result<Vec<String>, RelayError> {

@@ -6,13 +6,16 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt};
 use tokio::io::AsyncRead;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use tokio_util::io::StreamReader;
 
-/// The `data` of one event. Event names and ids are not used by any provider here.
+/// One event. Ids are not used by any provider here.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Event {
+    /// The `event` field.
+    pub(crate) name: Option<String>,
     pub(crate) data: String,
     /// False where the connection ended before the empty line that completes an event.
     pub(crate) complete: bool,
@@ -29,6 +32,24 @@ pub(crate) enum ReadError {
     Garbage(&'static str),
 }
 
+/// The events of one upstream answer, whatever frames them.
+pub(crate) struct Events(EventReader<Source>);
+
+type Source = Box<dyn AsyncRead + Send + Unpin>;
+
+impl Events {
+    /// Those in the body of a response.
+    pub(crate) fn of(response: reqwest::Response, max_bytes: usize) -> Self {
+        let bytes = response.bytes_stream().map_err(std::io::Error::other);
+        Self(EventReader::new(Box::new(StreamReader::new(bytes.boxed())), max_bytes))
+    }
+
+    /// The next one, or `None` at the end of the body.
+    pub(crate) async fn next(&mut self, idle: Duration) -> Option<Result<Event, ReadError>> {
+        self.0.next(idle).await
+    }
+}
+
 /// Reads events from a byte stream.
 pub(crate) struct EventReader<R> {
     lines: FramedRead<R, LinesCodec>,
@@ -43,21 +64,27 @@ impl<R: AsyncRead + Unpin> EventReader<R> {
 
     /// The next event that has data, or `None` at the end of the body.
     pub(crate) async fn next(&mut self, idle: Duration) -> Option<Result<Event, ReadError>> {
+        let mut name: Option<String> = None;
         let mut data: Option<String> = None;
         loop {
             let line = match tokio::time::timeout(idle, self.lines.next()).await {
                 Err(_) => return Some(Err(ReadError::Idle)),
-                Ok(None) => return data.map(|data| Ok(Event { data, complete: false })),
+                Ok(None) => return data.map(|data| Ok(Event { name, data, complete: false })),
                 Ok(Some(Err(error))) => return Some(Err(read_error(&error))),
                 Ok(Some(Ok(line))) => line,
             };
             if line.is_empty() {
                 match data.take() {
-                    Some(data) => return Some(Ok(Event { data, complete: true })),
-                    None => continue,
+                    Some(data) => return Some(Ok(Event { name, data, complete: true })),
+                    None => {
+                        name = None;
+                        continue;
+                    }
                 }
             }
-            if let Some(value) = field(&line, "data") {
+            if let Some(value) = field(&line, "event") {
+                name = Some(value.to_owned());
+            } else if let Some(value) = field(&line, "data") {
                 match &mut data {
                     None => data = Some(value.to_owned()),
                     Some(data) if data.len() + value.len() > self.max_bytes => {
@@ -95,7 +122,6 @@ mod tests {
     use std::io;
 
     use futures::stream;
-    use tokio_util::io::StreamReader;
 
     use super::*;
 
@@ -116,7 +142,7 @@ mod tests {
     }
 
     fn event(data: &str) -> Result<Event, ReadError> {
-        Ok(Event { data: data.to_owned(), complete: true })
+        Ok(Event { name: None, data: data.to_owned(), complete: true })
     }
 
     #[tokio::test]
@@ -129,7 +155,7 @@ mod tests {
     #[tokio::test]
     async fn several_data_lines_are_one_event_and_comments_and_other_fields_are_none() {
         let events = read(vec![b": ping\n\nevent: x\nid: 1\ndata: a\ndata:b\n\n\n\nretry: 5\n\n"], 1024).await;
-        assert_eq!(events, [event("a\nb")]);
+        assert_eq!(events, [Ok(Event { name: Some("x".to_owned()), data: "a\nb".to_owned(), complete: true })]);
     }
 
     #[tokio::test]
@@ -141,7 +167,7 @@ mod tests {
     #[tokio::test]
     async fn an_event_without_its_empty_line_is_given_as_incomplete() {
         let events = read(vec![b"data: [DONE]"], 1024).await;
-        assert_eq!(events, [Ok(Event { data: "[DONE]".to_owned(), complete: false })]);
+        assert_eq!(events, [Ok(Event { name: None, data: "[DONE]".to_owned(), complete: false })]);
     }
 
     #[tokio::test]

@@ -168,7 +168,7 @@ async fn what_would_be_a_lie_is_refused_with_its_parameter() {
         let RelayError::UpstreamRefused { status, param: named, .. } = whole(asked).await.unwrap_err() else {
             panic!("no refusal of {param}")
         };
-        assert_eq!((status, named.as_deref()), (400, Some(param)));
+        assert!(status == 400 && named.as_deref().is_some_and(|named| named.starts_with(param)), "{named:?}");
     }
 }
 

@@ -1,29 +1,32 @@
 //! The OpenAI adapter against a real HTTP server that behaves, misbehaves and breaks off.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic with a sentence is a test's failure report")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use relay::openai::{Limits, OpenAi, OpenAiConfig};
 use relay::{
-    AddressPolicy, Basis, ChatRequest, Finish, Provider, RelayError, ReplyDelta, ReplyStream, Role, Turn, Usage,
+    AddressPolicy, Basis, ChatRequest, Finish, KeyRef, Limits, Provider, ProviderConfig, ProviderKey, RelayError,
+    ReplyDelta, ReplyStream, Role, Turn, Usage,
 };
 use testkit::provider::{MockProvider, Outcome, Script};
 use tokio_util::sync::CancellationToken;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn adapter_with(provider: &MockProvider, limits: Limits) -> OpenAi {
-    OpenAi::new(OpenAiConfig {
-        base_url: provider.base_url().to_owned(),
-        api_key: Some("sk-test-key".into()),
-        limits,
-        address_policy: AddressPolicy::default(),
-    })
-    .unwrap()
+fn config(provider: &MockProvider) -> ProviderConfig {
+    ProviderConfig {
+        base_url: Some(provider.base_url().to_owned()),
+        keys: vec![ProviderKey { name: KeyRef::new("first"), secret: "sk-test-key".into() }],
+        ..ProviderConfig::new("openai")
+    }
 }
 
-fn adapter(provider: &MockProvider) -> OpenAi {
+fn adapter_with(provider: &MockProvider, limits: Limits) -> Arc<dyn Provider> {
+    relay::provider(ProviderConfig { limits, ..config(provider) }).unwrap()
+}
+
+fn adapter(provider: &MockProvider) -> Arc<dyn Provider> {
     adapter_with(provider, Limits::default())
 }
 
@@ -320,33 +323,27 @@ async fn the_models_of_a_server_are_listed_in_its_order() {
 #[tokio::test]
 async fn a_server_that_has_no_list_of_models_is_a_clear_error() {
     let provider = MockProvider::start().await;
-    let config = OpenAiConfig {
-        base_url: format!("{}/elsewhere", provider.base_url()),
-        api_key: None,
-        limits: Limits::default(),
-        address_policy: AddressPolicy::default(),
-    };
-    let error = OpenAi::new(config).unwrap().list_models().await.unwrap_err();
+    let base_url = Some(format!("{}/elsewhere", provider.base_url()));
+    let account = relay::provider(ProviderConfig { base_url, ..config(&provider) }).unwrap();
+    let error = account.list_models().await.unwrap_err();
     assert_eq!(error.code(), "upstream_refused");
 }
 
 #[test]
 fn an_account_in_a_link_local_network_is_refused_unless_it_is_allowed() {
-    let account = |allow_link_local| OpenAiConfig {
-        base_url: "http://169.254.169.254/v1".to_owned(),
-        api_key: None,
-        limits: Limits::default(),
+    let account = |allow_link_local| ProviderConfig {
+        base_url: Some("http://169.254.169.254/v1".to_owned()),
         address_policy: AddressPolicy { allow_link_local },
+        ..ProviderConfig::new("openai")
     };
-    assert_eq!(OpenAi::new(account(false)).err().map(|error| error.code()), Some("misconfigured"));
-    assert!(OpenAi::new(account(true)).is_ok());
+    assert_eq!(relay::provider(account(false)).err().map(|error| error.code()), Some("misconfigured"));
+    assert!(relay::provider(account(true)).is_ok());
 }
 
 #[tokio::test]
 async fn a_server_may_be_named_instead_of_numbered() {
     let provider = MockProvider::start().await;
-    let base_url = provider.base_url().replace("127.0.0.1", "localhost");
-    let config =
-        OpenAiConfig { base_url, api_key: None, limits: Limits::default(), address_policy: AddressPolicy::default() };
-    assert_eq!(OpenAi::new(config).unwrap().list_models().await.unwrap(), ["mock-1", "mock-2"]);
+    let base_url = Some(provider.base_url().replace("127.0.0.1", "localhost"));
+    let account = relay::provider(ProviderConfig { base_url, ..config(&provider) }).unwrap();
+    assert_eq!(account.list_models().await.unwrap(), ["mock-1", "mock-2"]);
 }

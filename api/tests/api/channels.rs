@@ -8,10 +8,7 @@ use chrono::Utc;
 use domain::{ChannelId, billing::Rates, relay::ProviderKind};
 use metering::{ChannelProvider, ChannelSource, Offer};
 use projections::relay::{self as rows, Channel};
-use relay::{
-    AddressPolicy, Provider,
-    openai::{Limits, OpenAi, OpenAiConfig, SecretString},
-};
+use relay::{KeyRef, Provider, ProviderConfig, ProviderKey, SecretString};
 use sqlx::PgPool;
 use uuid::Uuid;
 use vault::Vault;
@@ -63,8 +60,10 @@ impl TestChannels {
 }
 
 fn account(base_url: &str, api_key: Option<SecretString>) -> Arc<dyn Provider> {
-    let (base_url, address_policy, limits) = (base_url.to_owned(), AddressPolicy::default(), Limits::default());
-    Arc::new(OpenAi::new(OpenAiConfig { base_url, api_key, address_policy, limits }).unwrap())
+    let key = |secret| ProviderKey { name: KeyRef::new("test"), secret };
+    let keys = api_key.map(key).into_iter().collect();
+    relay::provider(ProviderConfig { base_url: Some(base_url.to_owned()), keys, ..ProviderConfig::new("openai") })
+        .unwrap()
 }
 
 fn rates((input, output): (&str, &str)) -> Rates {

@@ -19,10 +19,7 @@ use handlers::{
 };
 use metering::{Call, Catalogue, Held, Meter, MeterOptions, Offer};
 use nats::{CommandClient, CommandMessage, CommandOptions, ConsumerOptions, Outcome, Sent};
-use relay::{
-    Provider,
-    openai::{Limits, OpenAi, OpenAiConfig},
-};
+use relay::ProviderConfig;
 use testkit::provider::MockProvider;
 use tokio_util::sync::CancellationToken;
 
@@ -91,13 +88,8 @@ impl House {
 
     /// The scripted provider twice: as `m`, which is free, and as `priced`.
     fn catalogue(&self) -> Catalogue {
-        let openai = OpenAi::new(OpenAiConfig {
-            base_url: self.provider.base_url().to_owned(),
-            api_key: None,
-            limits: Limits::default(),
-            address_policy: relay::AddressPolicy::default(),
-        });
-        let provider: Arc<dyn Provider> = Arc::new(openai.unwrap());
+        let base_url = Some(self.provider.base_url().to_owned());
+        let provider = relay::provider(ProviderConfig { base_url, ..ProviderConfig::new("openai") }).unwrap();
         let offer = |model: &str, prices: Rates, costs: Rates| {
             Arc::new(Offer {
                 model: model.to_owned(),

@@ -11,6 +11,7 @@ mod delta;
 mod gather;
 mod prompt;
 mod shown;
+mod steps;
 
 pub use answer::{Answer, Candidate, FinishReason};
 pub use delta::Delta;

@@ -11,10 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use relay::openai::{Limits, OpenAi, OpenAiConfig};
 use relay::{
-    AddressPolicy, Dialect, Envelope, Provider, RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame,
-    ServedStream, Usage,
+    Dialect, Envelope, KeyRef, Limits, Provider, ProviderConfig, ProviderKey, RelayError, ServedAnswer, ServedCall,
+    ServedEvent, ServedFrame, ServedStream, Usage, provider,
 };
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -23,12 +22,12 @@ use self::upstream::{Answer, Upstream};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-fn adapter_with(upstream: &Upstream, limits: Limits) -> OpenAi {
-    OpenAi::new(OpenAiConfig {
-        base_url: upstream.base_url.clone(),
-        api_key: Some("sk-test-key".into()),
+fn adapter_with(upstream: &Upstream, limits: Limits) -> Arc<dyn Provider> {
+    provider(ProviderConfig {
+        base_url: Some(upstream.base_url.clone()),
+        keys: vec![ProviderKey { name: KeyRef::new("first"), secret: "sk-test-key".into() }],
         limits,
-        address_policy: AddressPolicy::default(),
+        ..ProviderConfig::new("openai")
     })
     .unwrap()
 }

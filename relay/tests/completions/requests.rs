@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use relay::openai::Limits;
-use relay::{Provider, ServedCall};
+use relay::{Limits, ServedCall};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -40,7 +39,7 @@ async fn tools_and_everything_unknown_go_upstream_as_the_client_sent_them() {
 async fn a_conversation_with_results_of_tools_and_reasoning_goes_back_as_it_came() {
     let call = json!({"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}});
     let messages = json!([
-        {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]},
+        {"role": "system", "content": [{"type": "text", "text": "Be brief."}]},
         {"role": "user", "content": "Weather?", "name": "ann"},
         {"role": "assistant", "content": null, "reasoning_content": "Look it up.", "tool_calls": [call]},
         {"role": "tool", "tool_call_id": "call_1", "content": "rain"},

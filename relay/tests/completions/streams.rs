@@ -3,8 +3,7 @@
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
-use relay::openai::Limits;
-use relay::{Basis, Provider, RelayError, ServedAnswer, ServedFrame, Usage};
+use relay::{Basis, Limits, RelayError, ServedAnswer, ServedFrame, Usage};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
@@ -182,10 +181,25 @@ async fn what_breaks_off_is_an_error_and_what_came_before_was_delivered() {
 
 #[tokio::test]
 async fn an_error_frame_keeps_the_providers_code_and_parameter() {
-    let frame = format!("data: {}\n\n", include_str!("../fixtures/openai_error_param.json").replace('\n', " "));
+    let half = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Half\"}}]}\n\n";
+    let frame = format!("{half}data: {}\n\n", include_str!("../fixtures/openai_error_param.json").replace('\n', " "));
     let (_, outcome) = streamed(Answer::stream(frame), json!({})).await;
     let RelayError::UpstreamRefused { status, code, param, .. } = outcome.unwrap_err() else { panic!("no refusal") };
     assert_eq!((status, code.as_deref(), param.as_deref()), (200, Some("invalid_value"), Some("messages[0].role")));
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_before_its_first_chunk_is_no_stream_so_that_another_upstream_can_be_asked() {
+    for (body, code) in [
+        ("data: {\"error\": {\"message\": \"later\", \"code\": 429}}\n\n", "upstream_rate_limited"),
+        (": ping\n\n", "upstream_cut"),
+        ("data: oops\n\n", "upstream_garbage"),
+    ] {
+        let upstream = Upstream::start(Answer::stream(body)).await;
+        let adapter = adapter_with(&upstream, Limits::default());
+        let error = adapter.call(request(json!({}), true), CancellationToken::new()).await.unwrap_err();
+        assert_eq!(error.code(), code);
+    }
 }
 
 #[tokio::test]

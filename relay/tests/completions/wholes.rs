@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use relay::openai::Limits;
-use relay::{Basis, Provider, RelayError, ServedAnswer, Usage};
+use relay::{Basis, Limits, RelayError, ServedAnswer, Usage};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 

@@ -2,13 +2,17 @@
 
 use serde_json::Value;
 
-use crate::count::Generated;
 use crate::{Basis, Usage};
 
-/// A report of more tokens than this is a mistake: no context window is near.
-const MAX_TOKENS: u64 = 100_000_000;
+/// Where the parts of a side are: as OpenAI has it first, then DeepSeek and Moonshot; OpenRouter, DashScope and LiteLLM.
+const CACHED: [&str; 3] = ["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cached_tokens"];
+const CACHE_WRITES: [&str; 3] = [
+    "/prompt_tokens_details/cache_write_tokens",
+    "/prompt_tokens_details/cache_creation_input_tokens",
+    "/cache_creation_input_tokens",
+];
 
-/// The numbers of a report, if it holds any. Parts are where OpenAI puts them, else where DeepSeek or Moonshot do.
+/// The numbers of a report, if it holds any.
 pub(crate) fn read(report: &Value) -> Option<Usage> {
     let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64);
     let (input, output) = (number("/prompt_tokens"), number("/completion_tokens"));
@@ -16,8 +20,7 @@ pub(crate) fn read(report: &Value) -> Option<Usage> {
         return None;
     }
     let (input, mut output) = (input.unwrap_or(0), output.unwrap_or(0));
-    let cached = ["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cached_tokens"];
-    let cached = cached.into_iter().find_map(number).unwrap_or(0);
+    let first = |pointers: &[&str]| pointers.iter().find_map(|pointer| number(pointer)).unwrap_or(0);
     let reasoning = number("/completion_tokens_details/reasoning_tokens").unwrap_or(0);
     // xAI counts reasoning beside the completion instead of in it; its total tells.
     let beside = output.checked_add(reasoning).filter(|_| reasoning > 0);
@@ -25,13 +28,17 @@ pub(crate) fn read(report: &Value) -> Option<Usage> {
     if let Some(whole) = beside.filter(|whole| total.is_some() && input.checked_add(*whole) == total) {
         output = whole;
     }
-    Some(Usage::new(input, output, Basis::Reported).with_parts(cached, reasoning))
-}
-
-/// Whether those numbers can be those of an answer with that text.
-pub(crate) fn is_believable(usage: &Usage, generated: &Generated) -> bool {
-    let is_possible = usage.input_tokens <= MAX_TOKENS && usage.output_tokens <= MAX_TOKENS;
-    is_possible && usage.input_tokens > 0 && (usage.output_tokens > 0 || generated.is_empty())
+    let usage = Usage {
+        cached_input_tokens: first(&CACHED),
+        cache_write_input_tokens: first(&CACHE_WRITES),
+        audio_input_tokens: first(&["/prompt_tokens_details/audio_tokens"]),
+        image_input_tokens: first(&["/prompt_tokens_details/image_tokens"]),
+        reasoning_tokens: reasoning,
+        audio_output_tokens: first(&["/completion_tokens_details/audio_tokens"]),
+        image_output_tokens: first(&["/completion_tokens_details/image_tokens"]),
+        ..Usage::new(input, output, Basis::Reported)
+    };
+    Some(usage.fitted())
 }
 
 #[cfg(test)]
@@ -58,6 +65,28 @@ mod tests {
         );
     }
 
+    /// Sources: OpenAI, "Audio generation: usage"; OpenRouter, "Usage accounting"; DashScope, "Context cache".
+    #[test]
+    fn sound_pictures_and_writes_to_the_cache_are_parts_of_their_side() {
+        let report = json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+            "prompt_tokens_details": {"cached_tokens": 10, "cache_write_tokens": 20, "audio_tokens": 30, "image_tokens": 5},
+            "completion_tokens_details": {"reasoning_tokens": 1, "audio_tokens": 40, "image_tokens": 9}});
+        let expected = Usage {
+            cached_input_tokens: 10,
+            cache_write_input_tokens: 20,
+            audio_input_tokens: 30,
+            image_input_tokens: 5,
+            reasoning_tokens: 1,
+            audio_output_tokens: 40,
+            image_output_tokens: 9,
+            ..Usage::new(100, 50, Basis::Reported)
+        };
+        assert_eq!(read(&report), Some(expected));
+        let dashscope = json!({"prompt_tokens": 100, "completion_tokens": 5,
+            "prompt_tokens_details": {"cached_tokens": 0, "cache_creation_input_tokens": 90}});
+        assert_eq!(read(&dashscope).map(|usage| usage.cache_write_input_tokens), Some(90));
+    }
+
     #[test]
     fn reasoning_that_a_provider_counts_beside_the_completion_is_added_to_it() {
         let xai = json!({"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135,
@@ -78,15 +107,5 @@ mod tests {
         assert_eq!(read(&huge), reported(u64::MAX, u64::MAX, 0, 1));
         assert_eq!(read(&json!({})), None);
         assert_eq!(read(&json!("none")), None);
-    }
-
-    #[test]
-    fn a_report_without_input_or_of_nothing_for_a_text_or_beyond_reason_is_not_believed() {
-        let text = Generated { said: "x".to_owned(), thought: String::new() };
-        let believed =
-            |input, output, text: &Generated| is_believable(&Usage::new(input, output, Basis::Reported), text);
-        assert!(believed(1, 1, &text) && believed(1, 0, &Generated::default()));
-        assert!(!believed(0, 1, &text) && !believed(1, 0, &text));
-        assert!(!believed(MAX_TOKENS + 1, 1, &text) && !believed(1, u64::MAX, &text));
     }
 }

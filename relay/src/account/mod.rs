@@ -1,0 +1,273 @@
+//! One account at one provider: the same way for every provider and every dialect.
+//!
+//! Where the upstream speaks the client's dialect, a call passes through with as little change as possible: the model, the
+//! bound, the wish for usage, and what the provider calls by another name. Otherwise it is read into the model of all
+//! dialects, asked in the upstream's, and the answer is told in the client's. Either way usage is watched, limits hold,
+//! and every end is accounted for.
+
+mod asked;
+mod chunks;
+mod media;
+mod passing;
+mod reply;
+mod served;
+mod stream;
+mod usage;
+mod whole;
+
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use reqwest::header::HeaderMap;
+use reqwest::{Response, StatusCode, Url};
+use secrecy::ExposeSecret;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use self::asked::Asked;
+pub(crate) use self::asked::understood;
+use self::chunks::Chunks;
+use self::passing::Passing;
+use self::served::{Ending, Translated};
+use self::stream::{Listener, Reading};
+use self::whole::Document;
+use crate::dialects;
+use crate::http::{
+    self, Http, Keys, ParameterOverride, is_json, read_body, read_error_body, retry_after, unless_cancelled,
+};
+use crate::model::{Author, Message, Prompt, Sampling};
+use crate::providers::{ProviderConfig, Vendor};
+use crate::sse::Events;
+use crate::{
+    ChatRequest, Dialect, KeyRef, Provider, RelayError, ReplyStream, Role, ServedAnswer, ServedCall, ServedEvent,
+    ServedStream, check_base_url,
+};
+
+/// The account.
+pub(crate) struct Account {
+    vendor: Box<dyn Vendor>,
+    http: Http,
+    base: Url,
+    keys: Keys,
+    headers: HeaderMap,
+    parameters: Vec<ParameterOverride>,
+}
+
+impl Account {
+    /// Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`RelayError::Misconfigured`] if it cannot work.
+    pub(crate) fn new(config: ProviderConfig, vendor: Box<dyn Vendor>) -> Result<Self, RelayError> {
+        let missing = || RelayError::Misconfigured("the base URL is missing".to_owned());
+        let base_url = vendor.base_url(config.base_url.as_deref()).ok_or_else(missing)?;
+        let base = check_base_url(&base_url, config.address_policy)?;
+        http::check_parameters(&config.parameters)?;
+        let headers = http::check_headers(&config.headers)?;
+        let proxy = config.proxy.as_ref().map(ExposeSecret::expose_secret);
+        let http = Http::new(config.limits, config.address_policy, proxy)?;
+        let keys = Keys::new(config.keys, config.key_order);
+        Ok(Self { vendor, http, base, keys, headers, parameters: config.parameters })
+    }
+
+    fn secret(&self, key: Option<&KeyRef>) -> Option<&str> {
+        self.keys.secret(key).map(ExposeSecret::expose_secret)
+    }
+
+    /// The response of a provider that accepted the request.
+    async fn send(
+        &self,
+        asked: &Asked,
+        passed: &[(String, String)],
+        secret: Option<&str>,
+    ) -> Result<Response, RelayError> {
+        let mut body = asked.body.clone();
+        http::apply(&self.parameters, &mut body);
+        let bytes = serde_json::to_vec(&body)
+            .map_err(|_| RelayError::Misconfigured("the request cannot be written as JSON".to_owned()))?;
+        if bytes.len() > self.vendor.max_body_bytes() {
+            let most = self.vendor.max_body_bytes() / 1_000_000;
+            return Err(RelayError::refused(413, format!("the request is larger than the {most} MB that it takes")));
+        }
+        let url = self.vendor.address(&self.base, asked.dialect, &asked.model, asked.stream);
+        let mut request = self.http.post(url, bytes);
+        for (name, value) in passed {
+            let name = reqwest::header::HeaderName::from_bytes(name.as_bytes());
+            if let (Ok(name), Ok(value)) = (name, value.parse()) {
+                request.headers_mut().insert(name, value);
+            }
+        }
+        request.headers_mut().extend(self.headers.clone());
+        self.vendor.authorize(&mut request, secret)?;
+        let limits = self.http.limits();
+        let patience = if asked.stream { limits.first_byte } else { limits.total };
+        let response = self.http.send(request, patience).await?;
+        match response.status() {
+            StatusCode::OK => Ok(response),
+            _ => Err(self.refusal(response, asked.dialect, secret).await),
+        }
+    }
+
+    /// The error that a refused request means.
+    async fn refusal(&self, response: Response, dialect: Dialect, secret: Option<&str>) -> RelayError {
+        let status = response.status().as_u16();
+        let wait = retry_after(response.headers(), SystemTime::now());
+        let body = read_error_body(response).await;
+        self.vendor.spoken(dialect).refusal(status, &body, wait, secret).with_key_judged(&body)
+    }
+
+    /// The one document that a response is.
+    async fn document(&self, response: Response, dialect: Dialect) -> Result<Document, RelayError> {
+        let limits = self.http.limits();
+        let body = tokio::time::timeout(limits.total, read_body(response))
+            .await
+            .map_err(|_| limits.too_slow("the whole answer", limits.total))??;
+        Document::read(&body, self.vendor.spoken(dialect))
+    }
+
+    async fn whole(&self, call: ServedCall) -> Result<ServedAnswer, RelayError> {
+        let asked = Asked::of_call(&call, self.vendor.as_ref())?;
+        let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
+        let Document { body, answer, generated } = self.document(response, asked.dialect).await?;
+        let usage = usage::final_usage(answer.usage, true, asked.question, generated).await;
+        let body = match body {
+            Value::Object(body) if asked.dialect == call.dialect => {
+                passing::whole(call.dialect, body, &call.envelope, &usage)
+            }
+            _ => dialects::served(call.dialect)?.write(&call.envelope, answer, &usage),
+        };
+        Ok(ServedAnswer::Whole { body, usage })
+    }
+
+    async fn streamed(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedStream, RelayError> {
+        let asked = Asked::of_call(&call, self.vendor.as_ref())?;
+        let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
+        let spoken = self.vendor.spoken(asked.dialect);
+        let envelope = call.envelope;
+        if !is_json(response.headers()) && asked.dialect == call.dialect {
+            return if call.dialect == Dialect::ChatCompletions {
+                let chunks = Chunks::new(&asked, envelope);
+                self.read(response, chunks, asked, cancel).await
+            } else {
+                let passing = Passing::new(asked.dialect, spoken.reader(), envelope);
+                self.read(response, passing, asked, cancel).await
+            };
+        }
+        let writer = dialects::served(call.dialect)?.writer(envelope);
+        if is_json(response.headers()) {
+            // A server that does not stream. Its document is told as a stream.
+            let document = self.document(response, asked.dialect).await?;
+            return Ok(served::told(document, writer, asked.question).await);
+        }
+        let translated = Translated::new(spoken.reader(), writer, asked.candidates());
+        self.read(response, translated, asked, cancel).await
+    }
+
+    async fn read<L>(
+        &self,
+        response: Response,
+        listener: L,
+        asked: Asked,
+        cancel: CancellationToken,
+    ) -> Result<ServedStream, RelayError>
+    where
+        L: Listener<Step = ServedEvent> + Ending,
+    {
+        let reading = self.reading(response, listener, asked, cancel).begun().await?;
+        Ok(served::frames(reading))
+    }
+
+    fn reading<L: Listener>(
+        &self,
+        response: Response,
+        listener: L,
+        asked: Asked,
+        cancel: CancellationToken,
+    ) -> Reading<L> {
+        let limits = self.http.limits();
+        let events = Events::of(response, limits.event_bytes);
+        Reading::new(events, listener, limits, asked.question, cancel)
+    }
+
+    async fn reply(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
+        let asked = Asked::of_prompt(prompt(request), self.vendor.as_ref())?;
+        let response = self.send(&asked, &[], self.secret(None)).await?;
+        if is_json(response.headers()) {
+            let document = self.document(response, asked.dialect).await?;
+            return Ok(reply::told(document, asked.question).await);
+        }
+        let steps = reply::Steps::new(self.vendor.spoken(asked.dialect).reader());
+        Ok(reply::texts(self.reading(response, steps, asked, cancel).begun().await?))
+    }
+}
+
+#[async_trait]
+impl Provider for Account {
+    fn name(&self) -> &str {
+        self.vendor.name()
+    }
+
+    fn keys(&self) -> &[KeyRef] {
+        self.keys.names()
+    }
+
+    fn choose_key(&self, avoid: &[KeyRef]) -> Option<KeyRef> {
+        self.keys.choose(avoid)
+    }
+
+    async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
+        unless_cancelled(&cancel, self.reply(request, cancel.clone())).await
+    }
+
+    async fn call(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
+        if call.stream {
+            unless_cancelled(&cancel, self.streamed(call, cancel.clone())).await.map(ServedAnswer::Stream)
+        } else {
+            unless_cancelled(&cancel, self.whole(call)).await
+        }
+    }
+
+    async fn list_models(&self) -> Result<Vec<String>, RelayError> {
+        let nothing = || RelayError::Misconfigured("this provider has no list of its models".to_owned());
+        let (url, read) = self.vendor.models(&self.base).ok_or_else(nothing)?;
+        let mut request = self.http.get(url);
+        request.headers_mut().extend(self.headers.clone());
+        let secret = self.secret(None);
+        self.vendor.authorize(&mut request, secret)?;
+        let response = self.http.send(request, self.http.limits().connect * 2).await?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response, self.vendor.dialect(None, ""), secret).await);
+        }
+        let list = read_body(response).await?;
+        let list = serde_json::from_str::<Value>(&list).ok().and_then(|list| read(&list));
+        list.ok_or_else(|| RelayError::UpstreamGarbage("its list of models cannot be read".to_owned()))
+    }
+}
+
+/// The headers of the client that go upstream: only where its own dialect is spoken.
+fn passed(call: &ServedCall, asked: &Asked) -> Vec<(String, String)> {
+    if call.dialect == asked.dialect { call.headers.clone() } else { vec![] }
+}
+
+/// A question of our own conversations, always streamed.
+fn prompt(request: ChatRequest) -> Prompt {
+    let messages = request.turns.into_iter().map(|turn| {
+        let author = match turn.role {
+            Role::System => Author::System,
+            Role::User => Author::User,
+            Role::Assistant => Author::Assistant,
+        };
+        Message::text(author, turn.content)
+    });
+    // By way of its text: 0.2 is to arrive as 0.2 and not as 0.20000000298023224.
+    let exact = |number: f32| number.to_string().parse().unwrap_or(f64::from(number));
+    Prompt {
+        model: request.model,
+        messages: messages.collect(),
+        sampling: Sampling { temperature: request.temperature.map(exact), ..Sampling::default() },
+        max_output_tokens: request.max_output_tokens,
+        user_tag: request.user_tag,
+        stream: true,
+        ..Prompt::default()
+    }
+}
