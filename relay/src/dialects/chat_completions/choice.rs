@@ -28,8 +28,8 @@ pub(super) struct Choice {
     calls: Vec<Call>,
     /// Items of `reasoning_details` whose signature was not told yet.
     details: Vec<Map<String, Value>>,
-    /// Thoughts that came in that list.
-    listed: String,
+    /// Thoughts since the last signature.
+    thought: String,
     has_said: bool,
     is_finished: bool,
 }
@@ -55,7 +55,7 @@ impl Choice {
             numbers: Calls::default(),
             calls: vec![],
             details: vec![],
-            listed: String::new(),
+            thought: String::new(),
             has_said: false,
             is_finished: false,
         }
@@ -88,7 +88,7 @@ impl Choice {
         self.delta(delta, answer_id, deltas)?;
         self.has_said |= deltas.len() > before;
         let candidate = self.candidate;
-        if let Some(logprobs) = choice.shift_remove("logprobs").filter(|told| told.is_object()) {
+        if let Some(logprobs) = choice.shift_remove("logprobs").filter(Value::is_object) {
             deltas.push(Delta::Logprobs { candidate, logprobs });
         }
         match choice.get("finish_reason") {
@@ -141,29 +141,30 @@ impl Choice {
             Some(Value::String(text)) => text,
             _ => String::new(),
         };
-        // Some servers send the same text under both names.
+        // Some servers send the same text under both names, and once more in the list.
         let (named, other) = (text("reasoning_content"), text("reasoning"));
         let mut said = if named.is_empty() { other } else { named };
-        for item in list(delta, "reasoning_details") {
-            let Value::Object(item) = item else { continue };
-            let word = |key: &str| item.get(key).and_then(Value::as_str);
-            let fresh = self.fresh(word("text").or_else(|| word("summary")).unwrap_or_default());
-            if said.is_empty() {
-                said = fresh;
-            }
-            self.keep(item);
+        let items: Vec<Map<String, Value>> = list(delta, "reasoning_details").into_iter().filter_map(object).collect();
+        let listed: String =
+            items.iter().filter_map(|item| word(item, "text").or_else(|| word(item, "summary"))).collect();
+        if said.is_empty() {
+            said = self.fresh(&listed, items.iter().any(is_signed));
         }
         if !said.is_empty() {
+            if self.details.iter().any(is_signed) {
+                self.end_of_thoughts(deltas);
+            }
+            self.thought.push_str(&said);
             deltas.push(Delta::Reasoning { candidate: self.candidate, text: said });
         }
+        items.into_iter().for_each(|item| self.keep(item));
     }
 
-    /// What is new in a text of the list: MiniMax has told all thoughts so far instead of the next ones.
-    fn fresh(&mut self, text: &str) -> String {
-        let is_repetition = self.listed.len() >= MIN_REPETITION_BYTES;
-        let fresh = text.strip_prefix(self.listed.as_str()).filter(|_| is_repetition).unwrap_or(text).to_owned();
-        self.listed.push_str(&fresh);
-        fresh
+    /// What is new in a text of the list. It may tell all thoughts so far instead of the next ones: MiniMax has, and whoever
+    /// tells them with their signature.
+    fn fresh(&self, listed: &str, is_signed: bool) -> String {
+        let is_likely = is_signed || self.thought.len() >= MIN_REPETITION_BYTES;
+        listed.strip_prefix(self.thought.as_str()).filter(|_| is_likely).unwrap_or(listed).to_owned()
     }
 
     /// Joins a fragment of an item with what came of the same item.
@@ -188,6 +189,7 @@ impl Choice {
     /// Tells the signatures of the thoughts so far.
     fn end_of_thoughts(&mut self, deltas: &mut Vec<Delta>) {
         let candidate = self.candidate;
+        self.thought.clear();
         for item in self.details.drain(..) {
             if let Some(Part::Reasoning { signature: Some(signature), .. }) = thoughts::part_of_detail(item.into()) {
                 deltas.push(Delta::ReasoningSignature { candidate, signature });
@@ -244,7 +246,7 @@ impl Choice {
             // Some local servers send the object itself.
             Some(other) => other.to_string(),
         };
-        call.tell(self.candidate, u32::try_from(number).unwrap_or(u32::MAX), arguments, answer_id, deltas);
+        call.tell(self.candidate, u32::try_from(number).unwrap_or(u32::MAX), &arguments, answer_id, deltas);
         Ok(())
     }
 
@@ -271,8 +273,8 @@ impl Choice {
 }
 
 impl Call {
-    fn tell(&mut self, candidate: u32, call: u32, arguments: String, answer_id: &str, deltas: &mut Vec<Delta>) {
-        self.early.push_str(&arguments);
+    fn tell(&mut self, candidate: u32, call: u32, arguments: &str, answer_id: &str, deltas: &mut Vec<Delta>) {
+        self.early.push_str(arguments);
         let Some(name) = self.name.clone() else { return };
         if !self.has_begun {
             self.has_begun = true;
@@ -318,6 +320,21 @@ fn finish(word: &str, has_calls: bool) -> Result<FinishReason, RelayError> {
         }
         other => FinishReason::Other(other.chars().take(64).collect()),
     })
+}
+
+fn object(value: Value) -> Option<Map<String, Value>> {
+    match value {
+        Value::Object(object) => Some(object),
+        _ => None,
+    }
+}
+
+fn word<'a>(item: &'a Map<String, Value>, key: &str) -> Option<&'a str> {
+    item.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+fn is_signed(item: &Map<String, Value>) -> bool {
+    word(item, "signature").or_else(|| word(item, "data")).is_some()
 }
 
 fn list(object: &mut Map<String, Value>, key: &str) -> Vec<Value> {

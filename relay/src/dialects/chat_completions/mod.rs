@@ -12,6 +12,8 @@ mod quirks;
 mod read;
 mod reasoning;
 pub(crate) mod refusal;
+#[cfg(test)]
+mod spec;
 mod stream;
 mod think;
 mod thoughts;

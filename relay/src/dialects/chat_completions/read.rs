@@ -174,8 +174,8 @@ impl Conversation {
     /// The parts of an earlier answer, in the order in which models say them.
     fn answered(&mut self, index: usize, fields: &mut Fields, content: Vec<Part>) -> Result<Vec<Part>, InvalidRequest> {
         let texts = [fields.take("reasoning_content")?, fields.take::<Value>("reasoning")?.and_then(string)];
-        let mut parts = thoughts::read(fields.take("reasoning_details")?, texts);
-        parts.extend(content);
+        let (mut parts, behind) = thoughts::read(fields.take("reasoning_details")?, texts);
+        parts.extend(content.into_iter().chain(behind));
         parts.extend(fields.take::<String>("refusal")?.filter(|text| !text.is_empty()).map(Part::Refusal));
         if let Some(mut audio) = fields.object("audio")? {
             let id = Some(audio.need("id")?);

@@ -4,13 +4,14 @@
 //! has the role; every chunk has `choices`; calls are numbered from 0 without a gap, and have id and name once; the usage
 //! is a chunk of its own with `choices: []`, and only comes if it was asked for.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::answer::{annotation, call_head, finish_reason, is_legacy};
 use super::parts::write_image;
-use super::thoughts;
+use super::thoughts::{self, Place};
 use crate::model::{Delta, FinishReason, Part};
 use crate::{DeltaWriter, Envelope, ServedEvent, Usage};
 
@@ -26,8 +27,8 @@ pub(super) struct Chunks {
 struct Choice {
     /// Thoughts since the last signature.
     thought: String,
-    /// Items of `reasoning_details` so far.
-    details: usize,
+    /// Where the next item of `reasoning_details` stands.
+    place: Place,
     calls: u32,
     custom: BTreeSet<u32>,
     is_finished: bool,
@@ -39,28 +40,28 @@ impl Chunks {
         Self { envelope, is_legacy, choices: BTreeMap::new() }
     }
 
-    fn chunk(&self, choices: Value) -> ServedEvent {
-        let data = json!({
-            "id": self.envelope.id,
-            "object": "chat.completion.chunk",
-            "created": self.envelope.created,
-            "model": self.envelope.model,
-            "choices": choices,
-        });
+    fn chunk(&self, choices: Vec<Value>) -> ServedEvent {
+        let data = object([
+            ("id", self.envelope.id.as_str().into()),
+            ("object", "chat.completion.chunk".into()),
+            ("created", self.envelope.created.into()),
+            ("model", self.envelope.model.as_str().into()),
+            ("choices", choices.into()),
+        ]);
         ServedEvent { name: None, data }
     }
 
-    fn say(&mut self, candidate: u32, delta: Value, events: &mut Vec<ServedEvent>) {
+    fn say(&mut self, candidate: u32, key: &str, value: Value, events: &mut Vec<ServedEvent>) {
         self.begin(candidate, events);
-        events.push(self.chunk(json!([{"index": candidate, "delta": delta, "finish_reason": null}])));
+        events.push(self.chunk(vec![choice(candidate, object([(key, value)]), Value::Null)]));
     }
 
     /// The chunk with the role, unless the choice has begun.
     fn begin(&mut self, candidate: u32, events: &mut Vec<ServedEvent>) {
-        if !self.choices.contains_key(&candidate) {
-            self.choices.insert(candidate, Choice::default());
-            let role = json!({"role": "assistant", "content": ""});
-            events.push(self.chunk(json!([{"index": candidate, "delta": role, "finish_reason": null}])));
+        if let Entry::Vacant(unseen) = self.choices.entry(candidate) {
+            unseen.insert(Choice::default());
+            let role = object([("role", "assistant".into()), ("content", "".into())]);
+            events.push(self.chunk(vec![choice(candidate, role, Value::Null)]));
         }
     }
 
@@ -71,10 +72,10 @@ impl Chunks {
     fn finish(&mut self, candidate: u32, finish: &FinishReason, events: &mut Vec<ServedEvent>) {
         self.begin(candidate, events);
         let is_legacy = self.is_legacy;
-        let choice = self.choice(candidate);
-        if !std::mem::replace(&mut choice.is_finished, true) {
-            let reason = finish_reason(finish, choice.calls > 0, is_legacy);
-            events.push(self.chunk(json!([{"index": candidate, "delta": {}, "finish_reason": reason}])));
+        let told = self.choice(candidate);
+        if !std::mem::replace(&mut told.is_finished, true) {
+            let reason = finish_reason(finish, told.calls > 0, is_legacy);
+            events.push(self.chunk(vec![choice(candidate, object([]), reason.into())]));
         }
     }
 
@@ -87,22 +88,25 @@ impl Chunks {
         }
         if !self.is_legacy {
             head["index"] = call.into();
-            self.say(candidate, json!({"tool_calls": [head]}), events);
+            self.say(candidate, "tool_calls", vec![head].into(), events);
         } else if call == 0 {
             // The older form has one call and no number.
-            self.say(candidate, json!({"function_call": head["function"].take()}), events);
+            self.say(candidate, "function_call", head["function"].take(), events);
         }
     }
 
     fn arguments(&mut self, candidate: u32, call: u32, fragment: String, events: &mut Vec<ServedEvent>) {
         let is_custom = self.choice(candidate).custom.contains(&call);
-        let delta = match (self.is_legacy, is_custom) {
-            (true, _) if call > 0 => return,
-            (true, _) => json!({"function_call": {"arguments": fragment}}),
-            (false, true) => json!({"tool_calls": [{"index": call, "custom": {"input": fragment}}]}),
-            (false, false) => json!({"tool_calls": [{"index": call, "function": {"arguments": fragment}}]}),
-        };
-        self.say(candidate, delta, events);
+        let fragment = Value::from(fragment);
+        if self.is_legacy {
+            if call == 0 {
+                self.say(candidate, "function_call", object([("arguments", fragment)]), events);
+            }
+            return;
+        }
+        let (kind, key) = if is_custom { ("custom", "input") } else { ("function", "arguments") };
+        let call = object([("index", call.into()), (kind, object([(key, fragment)]))]);
+        self.say(candidate, "tool_calls", vec![call].into(), events);
     }
 
     fn part(&mut self, candidate: u32, part: Part) -> Vec<ServedEvent> {
@@ -125,17 +129,27 @@ impl Chunks {
             }
             Part::Image { source, .. } => {
                 if let Some(image) = write_image(&source, None) {
-                    self.say(candidate, json!({"images": [image]}), &mut events);
+                    self.say(candidate, "images", vec![image].into(), &mut events);
                 }
             }
             Part::Audio(audio) => {
                 let told = json!({"id": audio.id, "data": audio.base64, "transcript": audio.transcript});
-                self.say(candidate, json!({"audio": told}), &mut events);
+                self.say(candidate, "audio", told, &mut events);
             }
             Part::File { .. } | Part::ToolResult(_) | Part::Other(_) => {}
         }
         events
     }
+}
+
+/// A choice of a chunk.
+fn choice(index: u32, delta: Value, finish_reason: Value) -> Value {
+    object([("index", index.into()), ("delta", delta), ("finish_reason", finish_reason)])
+}
+
+/// An object of fields that are moved: a macro would copy them, and this is done for every token.
+fn object<const FIELDS: usize>(fields: [(&str, Value); FIELDS]) -> Value {
+    fields.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>().into()
 }
 
 impl DeltaWriter for Chunks {
@@ -145,25 +159,28 @@ impl DeltaWriter for Chunks {
             Delta::Begin { .. } => self.begin(0, &mut events),
             Delta::Text { text, .. } | Delta::Reasoning { text, .. } | Delta::Refusal { text, .. }
                 if text.is_empty() => {}
-            Delta::Text { candidate, text } => self.say(candidate, json!({"content": text}), &mut events),
-            Delta::Refusal { candidate, text } => self.say(candidate, json!({"refusal": text}), &mut events),
+            Delta::Text { candidate, text } => {
+                self.say(candidate, "content", text.into(), &mut events);
+                self.choice(candidate).place.is_behind = true;
+            }
+            Delta::Refusal { candidate, text } => self.say(candidate, "refusal", text.into(), &mut events),
             Delta::Reasoning { candidate, text } => {
                 self.begin(candidate, &mut events);
                 self.choice(candidate).thought.push_str(&text);
-                self.say(candidate, json!({"reasoning_content": text}), &mut events);
+                self.say(candidate, "reasoning_content", text.into(), &mut events);
             }
             Delta::ReasoningSignature { candidate, signature } => {
                 self.begin(candidate, &mut events);
                 let choice = self.choice(candidate);
-                let (thought, index) = (std::mem::take(&mut choice.thought), choice.details);
-                if let Some(item) = thoughts::detail(&thought, Some(&signature), index, true) {
-                    choice.details += 1;
-                    self.say(candidate, json!({"reasoning_details": [item]}), &mut events);
+                let (thought, place) = (std::mem::take(&mut choice.thought), choice.place);
+                if let Some(item) = thoughts::detail(&thought, Some(&signature), place, true) {
+                    choice.place.index += 1;
+                    self.say(candidate, "reasoning_details", vec![item].into(), &mut events);
                 }
             }
             Delta::Citation { candidate, citation } => {
                 if let Some(annotation) = annotation(&citation) {
-                    self.say(candidate, json!({"annotations": [annotation]}), &mut events);
+                    self.say(candidate, "annotations", vec![annotation].into(), &mut events);
                 }
             }
             Delta::ToolCall { candidate, call, id, name, custom, signature } => {
@@ -172,11 +189,12 @@ impl DeltaWriter for Chunks {
             Delta::ToolArguments { candidate, call, fragment } => {
                 self.arguments(candidate, call, fragment, &mut events);
             }
-            Delta::Audio { candidate, audio } => self.say(candidate, json!({"audio": audio}), &mut events),
+            Delta::Audio { candidate, audio } => self.say(candidate, "audio", audio, &mut events),
             Delta::Logprobs { candidate, logprobs } => {
                 self.begin(candidate, &mut events);
-                let choice = json!({"index": candidate, "delta": {}, "logprobs": logprobs, "finish_reason": null});
-                events.push(self.chunk(json!([choice])));
+                let mut choice = choice(candidate, object([]), Value::Null);
+                choice["logprobs"] = logprobs;
+                events.push(self.chunk(vec![choice]));
             }
             Delta::Part { candidate, part } => return self.part(candidate, part),
             Delta::Finish { candidate, finish, .. } => self.finish(candidate, &finish, &mut events),
@@ -192,7 +210,7 @@ impl DeltaWriter for Chunks {
         let open: Vec<u32> = self.choices.iter().filter(|(_, choice)| !choice.is_finished).map(|(at, _)| *at).collect();
         open.into_iter().for_each(|candidate| self.finish(candidate, &FinishReason::Stop, &mut events));
         if self.envelope.include_usage {
-            let mut last = self.chunk(json!([]));
+            let mut last = self.chunk(vec![]);
             last.data["usage"] = usage.to_openai();
             events.push(last);
         }

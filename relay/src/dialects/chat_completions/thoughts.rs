@@ -19,15 +19,29 @@ use crate::model::{Opaque, Part};
 const OWN: Dialect = Dialect::ChatCompletions;
 const TEXT: &str = "reasoning.text";
 const HIDDEN: &str = "reasoning.encrypted";
+/// The id of an item that belongs behind the text of its message: Gemini signs texts, too.
+const BEHIND: &str = "behind-the-text";
 
-/// The thoughts of an assistant's message, signed ones where the list has any.
-pub(super) fn read(details: Option<Vec<Value>>, texts: [Option<String>; 2]) -> Vec<Part> {
-    let listed: Vec<Part> = details.into_iter().flatten().filter_map(part_of_detail).collect();
-    if !listed.is_empty() {
-        return listed;
+/// Where an item stands.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Place {
+    /// In the list.
+    pub(super) index: usize,
+    /// Something was said before it.
+    pub(super) is_behind: bool,
+}
+
+/// The thoughts of an assistant's message, signed ones where the list has any: those before its text, and those behind.
+pub(super) fn read(details: Option<Vec<Value>>, texts: [Option<String>; 2]) -> (Vec<Part>, Vec<Part>) {
+    let (behind, before): (Vec<Value>, Vec<Value>) =
+        details.into_iter().flatten().partition(|item| item.get("id").is_some_and(|id| id == BEHIND));
+    let parts = |items: Vec<Value>| items.into_iter().filter_map(part_of_detail).collect::<Vec<Part>>();
+    let (mut before, behind) = (parts(before), parts(behind));
+    if before.is_empty() && behind.is_empty() {
+        let text = texts.into_iter().flatten().find(|text| !text.is_empty());
+        before.extend(text.map(|text| Part::Reasoning { text, signature: None }));
     }
-    let text = texts.into_iter().flatten().find(|text| !text.is_empty());
-    text.map(|text| Part::Reasoning { text, signature: None }).into_iter().collect()
+    (before, behind)
 }
 
 /// What an item of the list says.
@@ -45,7 +59,8 @@ pub(super) fn part_of_detail(item: Value) -> Option<Part> {
 }
 
 /// An item of the list. `carries` says whether signatures of other dialects go along: to clients, never to providers.
-pub(super) fn detail(text: &str, signature: Option<&Opaque>, index: usize, carries: bool) -> Option<Value> {
+pub(super) fn detail(text: &str, signature: Option<&Opaque>, place: Place, carries: bool) -> Option<Value> {
+    let Place { index, is_behind } = place;
     let Some(signature) = signature.filter(|signature| carries || signature.dialect == OWN) else {
         return (!text.is_empty()).then(|| json!({"type": TEXT, "text": text, "index": index}));
     };
@@ -59,18 +74,31 @@ pub(super) fn detail(text: &str, signature: Option<&Opaque>, index: usize, carri
         Dialect::ChatCompletions | Dialect::Converse => "unknown",
     };
     let mark = carry_signature(signature);
-    Some(match text {
+    let mut item = match text {
         "" => json!({"type": HIDDEN, "data": mark, "format": format, "index": index}),
         text => json!({"type": TEXT, "text": text, "signature": mark, "format": format, "index": index}),
-    })
+    };
+    if is_behind {
+        item["id"] = BEHIND.into();
+    }
+    Some(item)
 }
 
 /// The list of a message's thoughts, in their order.
 pub(super) fn details(parts: &[Part], carries: bool) -> Vec<Value> {
-    thoughts(parts)
-        .enumerate()
-        .filter_map(|(index, (text, signature))| detail(text, signature, index, carries))
-        .collect()
+    let mut place = Place::default();
+    let mut items = Vec::new();
+    for part in parts {
+        match part {
+            Part::Reasoning { text, signature } => {
+                items.extend(detail(text, signature.as_ref(), place, carries));
+                place.index = items.len();
+            }
+            Part::Text { .. } => place.is_behind = true,
+            _ => {}
+        }
+    }
+    items
 }
 
 /// The text of all thoughts of a message.
@@ -132,7 +160,17 @@ mod tests {
         assert_eq!(list[0]["format"], "anthropic-claude-v1");
         assert_eq!((&list[1]["type"], &list[1]["index"]), (&json!(HIDDEN), &json!(1)));
         assert_eq!(list[3]["signature"], "sig");
-        assert!(read(Some(list), [None, Some("ignored".to_owned())]) == parts);
+        assert!(read(Some(list), [None, Some("ignored".to_owned())]) == (parts, vec![]));
+    }
+
+    #[test]
+    fn a_signature_behind_the_text_stays_behind_it() {
+        let behind = Opaque { dialect: Dialect::GenerateContent, value: json!({"previous": "c2ln"}) };
+        let hidden = Part::Reasoning { text: String::new(), signature: Some(behind) };
+        let before = signed(Dialect::Messages, json!("EqQB"));
+        let list = details(&[before.clone(), Part::text("Yes."), hidden.clone()], true);
+        assert_eq!((&list[0]["index"], &list[1]["index"]), (&json!(0), &json!(1)));
+        assert!(read(Some(list), [None, None]) == (vec![before], vec![hidden]));
     }
 
     #[test]
@@ -145,10 +183,10 @@ mod tests {
 
     #[test]
     fn thoughts_without_a_signature_are_their_text_whatever_the_field_is_called() {
-        let plain = |text: &str| vec![Part::Reasoning { text: text.to_owned(), signature: None }];
+        let plain = |text: &str| (vec![Part::Reasoning { text: text.to_owned(), signature: None }], vec![]);
         assert!(read(None, [Some("a".to_owned()), Some("b".to_owned())]) == plain("a"));
         assert!(read(Some(vec![]), [Some(String::new()), Some("b".to_owned())]) == plain("b"));
-        assert!(read(None, [None, None]).is_empty());
+        assert!(read(None, [None, None]) == (vec![], vec![]));
     }
 
     #[test]

@@ -43,12 +43,14 @@ impl Chunks {
             Some(_) => return Err(garbage("the choices of a chunk are no list")),
         };
         let mut deltas = Vec::new();
-        if !self.has_begun {
+        let word = |key: &str| chunk.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let answer_id = word("id");
+        // Azure first tells of the prompt, in a chunk of nothing.
+        let is_nothing = choices.is_empty() && reported.is_none() && answer_id.is_empty();
+        if !self.has_begun && !is_nothing {
             self.has_begun = true;
-            let word = |key: &str| chunk.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            deltas.push(Delta::Begin { id: word("id"), model: word("model"), usage: None });
+            deltas.push(Delta::Begin { id: answer_id.clone(), model: word("model"), usage: None });
         }
-        let answer_id = chunk.get("id").and_then(Value::as_str).unwrap_or_default().to_owned();
         for choice in choices {
             let Value::Object(mut choice) = choice else { return Err(garbage("a choice is no object")) };
             // Moonshot reports here.
