@@ -3,6 +3,7 @@
 
 mod failing;
 mod groups;
+mod lost;
 #[path = "../support/money.rs"]
 mod money;
 mod repeated;
