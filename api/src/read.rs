@@ -54,11 +54,11 @@ impl Reads {
         &self.pool
     }
 
-    /// Waits until `model` has seen `event`; whether it is still behind.
+    /// Waits until `model` has seen `event`; whether it is still behind. It is not behind what never happened.
     pub(crate) async fn is_behind(&self, model: Model, event: Option<&EventRef>) -> Result<bool, Problem> {
         let Some(event) = event else { return Ok(false) };
         let freshness = read_your_writes::wait_for(&self.pool, model.name(), event, self.wait).await?;
-        Ok(!freshness.caught_up)
+        Ok(freshness.exists && !freshness.caught_up)
     }
 }
 

@@ -16,8 +16,10 @@ const LONGEST_LOOK: Duration = Duration::from_millis(50);
 /// How fresh a read after the wait is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Freshness {
-    /// The rows contain the event. Otherwise the answer is marked `X-Stale`.
+    /// The rows contain the event.
     pub caught_up: bool,
+    /// The event is in the log. One that is not can never be waited for: the rows lack nothing.
+    pub exists: bool,
     /// How far the projection is.
     pub position: i64,
     /// How far the log of all events is.
@@ -46,7 +48,12 @@ pub async fn wait_for(pool: &PgPool, projection: &str, event: &EventRef, timeout
     loop {
         let look = look(pool, projection, event).await?;
         let passed = look.wanted.is_some_and(|wanted| wanted <= look.position);
-        let freshness = Freshness { caught_up: passed && !look.parked, position: look.position, last: look.last };
+        let freshness = Freshness {
+            caught_up: passed && !look.parked,
+            exists: look.stored,
+            position: look.position,
+            last: look.last,
+        };
         let hopeless = !look.stored || look.parked;
         if freshness.caught_up || hopeless || Instant::now() + pause > deadline {
             return Ok(freshness);

@@ -112,21 +112,38 @@ async fn a_read_that_names_ones_own_write_shows_it() {
         assert_eq!(list.body["items"][0]["id"], created.body["id"]);
         assert!(list.headers.get("x-stale").is_none());
     }
-    let never_made = Uuid::now_v7();
-    let never = format!("session:{never_made}:7");
-    let behind = ann.client().header("x-after", &never).get("/api/v1/sessions?limit=1").await;
+    // Whoever holds the checkpoint holds the projection up.
+    let mut holding = app.database.pool.begin().await.unwrap();
+    sqlx::query("SELECT FROM checkpoints WHERE name = 'chat_v1' FOR UPDATE").execute(&mut *holding).await.unwrap();
+    let created = ann.post("/api/v1/sessions", json!({})).await;
+    let (id, after) = (created.body["id"].as_str().unwrap(), created.header("x-event"));
+    let behind = ann.client().header("x-after", after).get("/api/v1/sessions?limit=1").await;
     assert_eq!(
         (behind.status, behind.header("x-stale")),
         (StatusCode::OK, "true"),
         "what is there, and that it is old"
     );
-    for path in
-        [format!("sessions/{never_made}"), format!("sessions/{never_made}/messages"), format!("runs/{never_made}")]
-    {
-        let path = format!("/api/v1/{path}");
+    for path in [format!("/api/v1/sessions/{id}"), format!("/api/v1/sessions/{id}/messages")] {
         assert_eq!(ann.get(&path).await.status, StatusCode::NOT_FOUND, "{path}");
-        let behind = ann.client().header("x-after", &never).get(&path).await;
+        let behind = ann.client().header("x-after", after).get(&path).await;
         assert_eq!(behind.problem(), (503, "read_model_behind"), "{path}: nobody knows yet that it is not there");
+    }
+    holding.rollback().await.unwrap();
+    let shown = ann.client().header("x-after", after).get(&format!("/api/v1/sessions/{id}")).await;
+    assert_eq!(shown.status, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_names_a_write_that_never_was_waits_for_nothing() {
+    let app = App::start().await;
+    let ann = app.user("ann").await;
+    let never_made = Uuid::now_v7();
+    let never = format!("session:{never_made}:7");
+    let list = ann.client().header("x-after", &never).get("/api/v1/sessions").await;
+    assert!(list.status == StatusCode::OK && list.headers.get("x-stale").is_none());
+    for path in [format!("sessions/{never_made}"), format!("runs/{never_made}")] {
+        let reply = ann.client().header("x-after", &never).get(&format!("/api/v1/{path}")).await;
+        assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}: it never was");
     }
     let unknown = ann.client().header("x-after", "nonsense").get("/api/v1/sessions").await;
     assert_eq!(unknown.status, StatusCode::OK);

@@ -38,7 +38,7 @@ async fn a_projection_that_does_not_come_in_time_is_called_stale() {
     world.project(&ChatProjector).await;
     let write = talk.say(SessionEvent::Deleted { at: at(9) }).await;
     let stale = wait_for(&world.pool, "chat_v1", &write, SHORT).await.unwrap();
-    assert!(!stale.caught_up);
+    assert!(!stale.caught_up && stale.exists);
     assert_eq!((stale.position, stale.last), (1, 2));
 }
 
@@ -47,7 +47,8 @@ async fn an_event_that_never_was_is_answered_at_once() {
     let world = world().await;
     let unknown: EventRef = "session:nobody:1".parse().unwrap();
     let begun = Instant::now();
-    assert!(!wait_for(&world.pool, "chat_v1", &unknown, LONG).await.unwrap().caught_up);
+    let freshness = wait_for(&world.pool, "chat_v1", &unknown, LONG).await.unwrap();
+    assert!(!freshness.caught_up && !freshness.exists);
     assert!(begun.elapsed() < LONG / 2);
 }
 
