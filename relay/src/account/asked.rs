@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::media;
 use crate::count::{self, Generated};
-use crate::dialects::{responses, served};
+use crate::dialects::{messages, responses, served};
 use crate::model::Prompt;
 use crate::providers::Vendor;
 use crate::{Dialect, InvalidRequest, RelayError, ServedCall, Usage};
@@ -112,6 +112,9 @@ fn passing(call: &ServedCall) -> Map<String, Value> {
     }
     if let Some(bound) = call.max_output_tokens {
         set_bound(&mut body, call.dialect, bound);
+    }
+    if call.dialect == Dialect::Messages {
+        messages::passing::ask(&mut body);
     }
     body
 }

@@ -94,12 +94,9 @@ impl Thinking {
         }
         let wanted = budget_tokens.or(effort.and_then(Effort::budget_tokens)).or(Effort::Medium.budget_tokens());
         let wanted = wanted.unwrap_or_default().max(MIN_BUDGET_TOKENS);
-        // The budget is part of `max_tokens`; one that does not fit leaves a quarter for the answer.
-        let budget = if wanted < max_tokens { wanted } else { max_tokens / 4 * 3 };
-        if budget < MIN_BUDGET_TOKENS || continues_unsigned(&prompt.messages) {
-            Self::Unsaid
-        } else {
-            Self::Budget(budget)
+        match fitted_budget(wanted, max_tokens) {
+            Some(budget) if !continues_unsigned(&prompt.messages) => Self::Budget(budget),
+            _ => Self::Unsaid,
         }
     }
 
@@ -143,6 +140,12 @@ impl Thinking {
         let top_p = top_p.filter(|_| temperature.is_none() || !generation.takes_one_way_of_sampling());
         Sampling { temperature, top_p, top_k: sampling.top_k.filter(|_| !thinks), ..Sampling::default() }
     }
+}
+
+/// A budget of thinking within `max_tokens`, of which it is a part: one that does not fit leaves a quarter for the answer.
+pub(crate) fn fitted_budget(wanted: u32, max_tokens: u32) -> Option<u32> {
+    let budget = if wanted < max_tokens { wanted } else { max_tokens / 4 * 3 };
+    (budget >= MIN_BUDGET_TOKENS).then_some(budget)
 }
 
 /// Whether the model goes on after calls whose thoughts are lost, which is refused while it is told a budget.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::block::{self, Reader};
+use super::carried;
 use super::refusal;
 use super::usage::{self, Counters};
 use crate::model::{Answer, Candidate, FinishReason, Opaque, Part};
@@ -55,7 +56,7 @@ pub(super) fn write(envelope: &Envelope, answer: Answer, usage: &Usage) -> Value
     let Answer { candidates, extra, .. } = answer;
     let candidate = candidates.into_iter().next();
     let parts = candidate.as_ref().map(|candidate| candidate.parts.as_slice()).unwrap_or_default();
-    let content: Vec<_> = parts.iter().filter_map(|part| block::write(part, Reader::Client)).collect();
+    let content: Vec<_> = parts.iter().flat_map(blocks).collect();
     let refused = parts.iter().any(|part| matches!(part, Part::Refusal(_)));
     let finish = candidate.as_ref().map_or(&FinishReason::Stop, |candidate| &candidate.finish);
     let mut written = json!({
@@ -74,6 +75,15 @@ pub(super) fn write(envelope: &Envelope, answer: Answer, usage: &Usage) -> Value
         }
     }
     written
+}
+
+/// The blocks that say a part to a client.
+fn blocks(part: &Part) -> impl Iterator<Item = Value> {
+    let signature = match part {
+        Part::ToolCall { id, signature, .. } => carried::before_call(id, signature.as_ref()),
+        _ => None,
+    };
+    signature.into_iter().chain(block::write(part, Reader::Client))
 }
 
 /// Why the model ended. An upstream that gives no reason ended for the obvious one.

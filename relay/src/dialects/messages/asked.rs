@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::block;
+use super::{block, carried};
 use crate::dialects::common::Fields;
 use crate::model::{
     Author, Effort, Message, Opaque, OutputFormat, Part, Prompt, Reasoning, Sampling, Tool, ToolChoice,
@@ -66,7 +66,8 @@ fn messages(body: &mut Fields) -> Result<Vec<Message>, InvalidRequest> {
             _ => return Err(InvalidRequest::at(fields.place("role"), "This is neither user nor assistant.")),
         };
         let place = fields.place("content");
-        let parts = block::contents(fields.need("content")?, &place)?;
+        let mut parts = block::contents(fields.need("content")?, &place)?;
+        carried::sign_calls(&mut parts);
         messages.push(Message { author, name: None, parts });
     }
     name_outcomes(&mut messages);

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::dialects::claude::{redacted, signed, tool_id};
-use crate::dialects::common::{Fields, arguments_object, carried_signature, carry_signature};
+use super::carried;
+use crate::dialects::claude::tool_id;
+use crate::dialects::common::{Fields, arguments_object};
 use crate::model::{MediaSource, Opaque, Part, ToolOutcome};
 use crate::{Dialect, InvalidRequest};
 
@@ -44,12 +45,12 @@ pub(super) fn read(block: Value, path: &str) -> Result<Part, InvalidRequest> {
             }
         }
         "thinking" => {
-            let signature = fields.take::<String>("signature")?.filter(|signature| !signature.is_empty());
-            let signature = signature.map(|text| carried_signature(&text).unwrap_or_else(|| signed(&text)));
-            Part::Reasoning { text: fields.need("thinking")?, signature }
+            let signature = fields.take::<String>("signature")?.unwrap_or_default();
+            Part::Reasoning { text: fields.need("thinking")?, signature: carried::read_thoughts(&signature) }
         }
         "redacted_thinking" => {
-            Part::Reasoning { text: String::new(), signature: Some(redacted(&fields.need::<String>("data")?)) }
+            let data: String = fields.need("data")?;
+            Part::Reasoning { text: String::new(), signature: Some(carried::read_redacted(&data)) }
         }
         "tool_use" => Part::ToolCall {
             id: fields.need("id")?,
@@ -173,7 +174,7 @@ fn thinking(text: &str, signature: Option<&Opaque>, reader: Reader) -> Option<Va
     }
     let signature = match (own.and_then(|own| own.get("signature")), reader) {
         (Some(own), _) => own.clone(),
-        (None, Reader::Client) => Value::from(signature.map(carry_signature).unwrap_or_default()),
+        (None, Reader::Client) => Value::from(carried::of_thoughts(signature)),
         (None, Reader::Upstream) => return None,
     };
     Some(json!({"type": "thinking", "thinking": text, "signature": signature}))

@@ -14,6 +14,8 @@ mod answer;
 mod ask;
 mod asked;
 mod block;
+mod carried;
+pub(crate) mod passing;
 mod reader;
 mod refusal;
 pub(crate) mod usage;

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 
 use serde_json::{Value, json};
 
-use super::{answer, usage};
-use crate::dialects::common::carry_signature;
+use super::{answer, carried, usage};
+use crate::dialects::claude::tool_id;
 use crate::model::{Delta, FinishReason, Opaque, Part};
 use crate::{Basis, DeltaWriter, Dialect, Envelope, ServedEvent, Usage};
 
@@ -42,6 +42,8 @@ struct Call {
     number: u32,
     id: String,
     name: String,
+    /// The block that comes before it.
+    signature: Option<Value>,
     /// As far as they came.
     arguments: String,
 }
@@ -62,9 +64,16 @@ impl DeltaWriter for Writer {
                 self.delta(json!({"type": "thinking_delta", "thinking": text}), &mut events);
             }
             Delta::ReasoningSignature { candidate: 0, signature } => self.signature(&signature, &mut events),
-            Delta::ToolCall { candidate: 0, call, id, name, .. } => {
+            Delta::ToolCall { candidate: 0, call, id, name, signature, .. } => {
                 self.called = true;
-                self.calls.push_back(Call { number: call, id, name, arguments: String::new() });
+                let signature = carried::before_call(&id, signature.as_ref());
+                self.calls.push_back(Call {
+                    number: call,
+                    id: tool_id(&id),
+                    name,
+                    signature,
+                    arguments: String::new(),
+                });
                 self.advance(&mut events);
             }
             Delta::ToolArguments { candidate: 0, call, fragment } => self.arguments(call, &fragment, &mut events),
@@ -149,6 +158,9 @@ impl Writer {
     }
 
     fn stop(&mut self, events: &mut Vec<ServedEvent>) {
+        if self.open == Some(Open::Thinking) {
+            return self.sign(&Value::from(carried::of_thoughts(None)), events);
+        }
         push(events, "content_block_stop", [("index", self.index.into())]);
         self.index += 1;
         self.open = None;
@@ -201,9 +213,15 @@ impl Writer {
             return;
         }
         let text = own.and_then(|own| own.get("signature")).cloned();
-        let text = text.unwrap_or_else(|| Value::from(carry_signature(signature)));
+        let text = text.unwrap_or_else(|| Value::from(carried::of_thoughts(Some(signature))));
         self.open_thinking(events);
-        self.delta(json!({"type": "signature_delta", "signature": text}), events);
+        self.sign(&text, events);
+    }
+
+    /// Ends a block of thoughts.
+    fn sign(&mut self, signature: &Value, events: &mut Vec<ServedEvent>) {
+        self.delta(json!({"type": "signature_delta", "signature": signature}), events);
+        self.open = None;
         self.stop(events);
     }
 
@@ -235,9 +253,13 @@ impl Writer {
 
     /// Opens the first call with the arguments that came for it.
     fn open_call(&mut self, events: &mut Vec<ServedEvent>) {
-        let Some(call) = self.calls.front() else { return };
+        let Some(call) = self.calls.front_mut() else { return };
         let block = json!({"type": "tool_use", "id": call.id, "name": call.name, "input": {}});
         let so_far = call.arguments.clone();
+        if let Some(signature) = call.signature.take() {
+            self.start(signature, events);
+            self.stop(events);
+        }
         self.start(block, events);
         self.open = Some(Open::Call);
         if !so_far.is_empty() {

@@ -124,3 +124,30 @@ fn an_error_with_status_200_is_that_error_and_what_is_no_answer_is_garbage() {
         assert_eq!(error.code(), "upstream_garbage");
     }
 }
+
+#[test]
+fn the_signature_of_a_call_stands_before_it_and_comes_back_to_it() {
+    let signature = Opaque { dialect: Dialect::GenerateContent, value: json!("CkQBjz1rXw==") };
+    let call = |id: &str, signature| Part::ToolCall {
+        id: id.to_owned(),
+        name: "f".to_owned(),
+        arguments: "{}".to_owned(),
+        custom: false,
+        signature,
+    };
+    let parts = vec![call("a", Some(signature)), call("b", None)];
+    let written = Served::write(&Messages, &envelope(), answer(parts.clone(), FinishReason::ToolCalls), &told(1, 1));
+    let kinds: Vec<_> = written["content"].as_array().unwrap().iter().map(|block| block["type"].clone()).collect();
+    assert_eq!(kinds, ["redacted_thinking", "tool_use", "tool_use"]);
+    let back = asked(json!({"model": "m", "messages": [{"role": "assistant", "content": written["content"]}]}));
+    assert!(back.messages[0].parts == parts);
+}
+
+#[test]
+fn thoughts_that_nobody_signed_come_back_unsigned() {
+    let thought = Part::Reasoning { text: "hm".to_owned(), signature: None };
+    let written = Served::write(&Messages, &envelope(), answer(vec![thought.clone()], FinishReason::Stop), &told(1, 1));
+    assert_ne!(written["content"][0]["signature"], "");
+    let back = asked(json!({"model": "m", "messages": [{"role": "assistant", "content": written["content"]}]}));
+    assert!(back.messages[0].parts == [thought]);
+}

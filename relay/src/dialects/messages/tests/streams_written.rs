@@ -256,3 +256,16 @@ fn what_an_upstream_streams_in_this_dialect_is_what_a_client_gets() {
         assert_eq!(blocks(deltas), original);
     }
 }
+
+#[test]
+fn the_signature_of_a_streamed_call_stands_before_it_and_unsigned_thoughts_are_marked() {
+    let foreign = Opaque { dialect: Dialect::GenerateContent, value: json!("CkQBjz1rXw==") };
+    let (id, name) = ("t1".to_owned(), "f1".to_owned());
+    let signed = Delta::ToolCall { candidate: 0, call: 1, id, name, custom: false, signature: Some(foreign) };
+    let deltas = vec![begin(), thought("hm"), call(0), signed, arguments(1, "{}"), arguments(0, "{}")];
+    let blocks = blocks(deltas);
+    let kinds: Vec<_> = blocks.iter().map(|block| block["type"].clone()).collect();
+    assert_eq!(kinds, ["thinking", "tool_use", "redacted_thinking", "tool_use"]);
+    assert!(blocks[0]["signature"].as_str().unwrap().starts_with("carried-"));
+    assert_eq!((&blocks[1], &blocks[3]), (&tool(0, "{}"), &tool(1, "{}")));
+}
