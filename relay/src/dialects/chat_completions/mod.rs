@@ -4,6 +4,7 @@
 //! that has [`Quirks`]; the table of those servers is `providers/compatible`. Beyond OpenAI's own description clients get,
 //! and may give back, the model's thoughts: see `thoughts`.
 
+mod adapt;
 mod answer;
 pub(crate) mod calls;
 mod choice;

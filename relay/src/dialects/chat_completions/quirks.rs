@@ -3,12 +3,6 @@
 //! [`Quirks::OPENAI`] is the dialect as OpenAI documents it; a provider's row changes what differs and nothing else. Only
 //! what must be *sent* differently is here: what servers send is read with the same tolerance from all of them.
 
-use serde_json::{Map, Value};
-
-/// The output bound's two names: OpenAI renamed it, most others know the old one.
-const OLD_BOUND: &str = "max_tokens";
-const NEW_BOUND: &str = "max_completion_tokens";
-
 /// How one server wants to be asked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Quirks {
@@ -24,8 +18,6 @@ pub struct Quirks {
     pub temperature: (f64, f64),
     /// `stream_options` is understood. Where it is not, the usage comes without being asked for.
     pub stream_options: bool,
-    /// The server answers in a stream or not at all.
-    pub streams_only: bool,
     /// The role `developer` is understood; else it is called `system`.
     pub developer: bool,
     /// `name` of a message is understood.
@@ -121,7 +113,6 @@ impl Quirks {
         added: &[],
         temperature: (0.0, 2.0),
         stream_options: true,
-        streams_only: false,
         developer: true,
         names: true,
         flat_text: false,
@@ -146,105 +137,4 @@ impl Quirks {
         think_tags: true,
         ..Self::OPENAI
     };
-
-    /// Puts a body that was written as OpenAI documents it into the server's terms: names, bounds, what is dropped and
-    /// added. For bodies that were written here and for those that pass through from a client alike; applying it twice
-    /// changes nothing more.
-    pub fn adapt(&self, body: &mut Map<String, Value>) {
-        self.set_bound(body);
-        self.set_temperature(body);
-        for (from, to) in self.renamed {
-            if let Some(value) = body.shift_remove(*from) {
-                body.insert((*to).to_owned(), value);
-            }
-        }
-        for (key, value) in self.added {
-            body.entry(*key).or_insert((*value).into());
-        }
-        body.retain(|key, _| !self.dropped.contains(&key.as_str()));
-        if !self.developer || !self.names {
-            let messages = body.get_mut("messages").and_then(Value::as_array_mut);
-            messages.into_iter().flatten().filter_map(Value::as_object_mut).for_each(|message| self.set_role(message));
-        }
-        if !self.strict {
-            let tools = body.get_mut("tools").and_then(Value::as_array_mut);
-            let functions = tools.into_iter().flatten().filter_map(|tool| tool.get_mut("function")?.as_object_mut());
-            functions.for_each(|function| drop(function.shift_remove("strict")));
-        }
-        self.set_stream(body);
-        self.set_format(body);
-        self.set_tool_choice(body);
-    }
-
-    fn set_bound(&self, body: &mut Map<String, Value>) {
-        let old = body.shift_remove(OLD_BOUND).filter(|bound| !bound.is_null());
-        let new = body.shift_remove(NEW_BOUND).filter(|bound| !bound.is_null());
-        let key = match self.bound {
-            Bound::MaxTokens => OLD_BOUND,
-            Bound::MaxCompletionTokens => NEW_BOUND,
-        };
-        if let Some(bound) = new.or(old) {
-            body.insert(key.to_owned(), bound);
-        }
-    }
-
-    fn set_temperature(&self, body: &mut Map<String, Value>) {
-        let (least, greatest) = self.temperature;
-        if let Some(temperature) = body.get_mut("temperature")
-            && let Some(told) = temperature.as_f64().filter(|told| *told < least || *told > greatest)
-        {
-            *temperature = if told < least { least } else { greatest }.into();
-        }
-    }
-
-    fn set_role(&self, message: &mut Map<String, Value>) {
-        if !self.developer && message.get("role").is_some_and(|role| role == "developer") {
-            message.insert("role".to_owned(), "system".into());
-        }
-        if !self.names {
-            message.shift_remove("name");
-        }
-    }
-
-    fn set_stream(&self, body: &mut Map<String, Value>) {
-        if self.streams_only {
-            body.insert("stream".to_owned(), true.into());
-        }
-        let streams = body.get("stream").is_some_and(|stream| stream == true);
-        let told = body.shift_remove("stream_options");
-        if !streams || !self.stream_options {
-            return;
-        }
-        let mut options = match told {
-            Some(Value::Object(options)) => options,
-            _ => Map::new(),
-        };
-        options.insert("include_usage".to_owned(), true.into());
-        body.insert("stream_options".to_owned(), options.into());
-    }
-
-    fn set_format(&self, body: &mut Map<String, Value>) {
-        if !self.schemas
-            && let Some(Value::Object(format)) = body.get_mut("response_format")
-            && format.get("type").is_some_and(|kind| kind == "json_schema")
-        {
-            format.insert("type".to_owned(), "json_object".into());
-            format.shift_remove("json_schema");
-        }
-    }
-
-    fn set_tool_choice(&self, body: &mut Map<String, Value>) {
-        let Some(choice) = body.get("tool_choice") else { return };
-        let instead = match (self.tool_choice, choice.as_str()) {
-            (ToolChoices::Any, Some("required")) => "any",
-            (ToolChoices::NotRequired, Some("required")) => "auto",
-            (ToolChoices::Auto, Some("none")) => {
-                ["tools", "tool_choice"].iter().for_each(|key| drop(body.shift_remove(*key)));
-                return;
-            }
-            (ToolChoices::Auto, _) => "auto",
-            _ => return,
-        };
-        body.insert("tool_choice".to_owned(), instead.into());
-    }
 }

@@ -86,6 +86,31 @@ pub(super) fn write(reasoning: &Reasoning, thinking: Thinking, body: &mut Map<St
     }
 }
 
+/// Puts what a body says in OpenAI's word or OpenRouter's object into a server's way. What it says in the server's own
+/// way already, and a word that nobody knows, stays.
+pub(super) fn adapt(thinking: Thinking, body: &mut Map<String, Value>) {
+    let told: Map<String, Value> =
+        ["reasoning_effort", "reasoning"].iter().filter_map(|key| body.shift_remove_entry(*key)).collect();
+    if told.is_empty() {
+        return;
+    }
+    let mut unknown = Map::new();
+    match read(&mut Fields::new(told.clone(), ""), &mut unknown) {
+        Err(_) => return body.extend(told),
+        Ok(None) => {}
+        Ok(Some(reasoning)) => {
+            let mut said = Map::new();
+            write(&reasoning, thinking, &mut said);
+            for (key, value) in said {
+                body.entry(key).or_insert(value);
+            }
+        }
+    }
+    if thinking != Thinking::Unasked {
+        body.extend(unknown);
+    }
+}
+
 /// OpenRouter's form; of effort and budget it takes one.
 fn object(reasoning: &Reasoning) -> Value {
     let mut object = Map::new();

@@ -159,7 +159,8 @@ fn write_answer(message: &Message, quirks: &Quirks) -> Value {
     answer
 }
 
-fn write_thoughts(parts: &[Part], way: Thoughts, answer: &mut Value) {
+/// Puts thoughts where a server has a place for them.
+pub(super) fn write_thoughts(parts: &[Part], way: Thoughts, answer: &mut Value) {
     let text = thoughts::text(parts);
     match way {
         Thoughts::Never => return,

@@ -162,11 +162,62 @@ fn a_body_that_passes_through_is_put_into_the_same_terms_and_only_once() {
     quirks.adapt(&mut body);
     assert_eq!(body, once);
     let mut whole = object(json!({"model": "m", "messages": [], "stream_options": {}, "stream": false}));
-    Quirks { streams_only: true, ..Quirks::GENERIC }.adapt(&mut whole);
-    assert_eq!((&whole["stream"], &whole["stream_options"]), (&json!(true), &json!({"include_usage": true})));
+    Quirks::GENERIC.adapt(&mut whole);
+    assert!(!whole.contains_key("stream_options"));
     let mut without = object(json!({"tools": [1], "tool_choice": "none"}));
     provider("zhipu").quirks().adapt(&mut without);
     assert!(!without.contains_key("tools") && !without.contains_key("tool_choice"));
+}
+
+/// A client that talked with one provider goes on with another: what the first one's answers left in the conversation is
+/// put into the second one's terms, or left out.
+#[test]
+fn what_other_servers_left_in_a_conversation_does_not_reach_one_that_refuses_it() {
+    let body = json!({
+        "model": "m",
+        "reasoning_effort": "none",
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
+                {"type": "text", "text": "b"}]},
+            {"role": "assistant", "content": "Yes", "reasoning_content": "Hm.",
+                "tool_calls": [{"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"},
+                    "extra_content": {"google": {"thought_signature": "CkQB"}}}]},
+        ],
+    });
+    let passed = |id: &str| {
+        let mut passed = object(body.clone());
+        provider(id).quirks().adapt(&mut passed);
+        let once = passed.clone();
+        provider(id).quirks().adapt(&mut passed);
+        assert_eq!(passed, once, "{id}");
+        Value::from(passed)
+    };
+    let openai = passed("openai");
+    assert_eq!(openai["messages"][0]["content"], json!([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]));
+    let call = json!({"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    assert_eq!(openai["messages"][1], json!({"role": "assistant", "content": "Yes", "tool_calls": [call]}));
+    let deepseek = passed("deepseek");
+    assert_eq!(deepseek["messages"][0]["content"], "a\n\nb");
+    assert_eq!(deepseek["messages"][1]["reasoning_content"], "Hm.");
+    assert_eq!((&deepseek["thinking"]["type"], deepseek.get("reasoning_effort")), (&json!("disabled"), None));
+    assert_eq!(passed("qwen")["enable_thinking"], false);
+    assert_eq!(passed("vllm")["messages"][1]["reasoning"], "Hm.");
+    assert_eq!(
+        passed("openai_compatible")["messages"][1]["tool_calls"][0]["extra_content"]["google"]["thought_signature"],
+        "CkQB"
+    );
+    assert!(passed("xai").get("reasoning_effort").is_none());
+}
+
+#[test]
+fn what_a_client_says_in_a_providers_own_words_stays_as_it_is() {
+    let mut body =
+        object(json!({"thinking": {"type": "disabled"}, "reasoning_effort": "high", "enable_thinking": true}));
+    provider("deepseek").quirks().adapt(&mut body);
+    assert_eq!(body["thinking"]["type"], "disabled");
+    let mut body = object(json!({"reasoning_effort": "default"}));
+    provider("groq").quirks().adapt(&mut body);
+    assert_eq!(body["reasoning_effort"], "default");
 }
 
 #[test]
