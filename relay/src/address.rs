@@ -34,12 +34,24 @@ impl AddressPolicy {
     }
 }
 
-/// The base URL of an upstream as it will be used: without a trailing slash, `/v1` added to a bare host.
+/// The base URL of a server that speaks OpenAI's dialect: without a trailing slash, `/v1` added to a bare host.
+///
+/// # Errors
+/// As of [`check_address`].
+pub fn check_base_url(text: &str, policy: AddressPolicy) -> Result<Url, RelayError> {
+    let mut url = check_address(text, policy)?;
+    if url.path() == "/" {
+        url.set_path("/v1");
+    }
+    Ok(url)
+}
+
+/// An address of an upstream, without a trailing slash.
 ///
 /// # Errors
 /// [`RelayError::Misconfigured`] if it is not an `http` or `https` address, carries a user, a query or a fragment, or
 /// names an address that the policy refuses. The text does not repeat it.
-pub fn check_base_url(text: &str, policy: AddressPolicy) -> Result<Url, RelayError> {
+pub(crate) fn check_address(text: &str, policy: AddressPolicy) -> Result<Url, RelayError> {
     let wrong = |what: &str| RelayError::Misconfigured(what.to_owned());
     let form = || wrong("the base URL must look like https://host/v1");
     let mut url = Url::parse(text.trim()).map_err(|_| form())?;
@@ -59,7 +71,7 @@ pub fn check_base_url(text: &str, policy: AddressPolicy) -> Result<Url, RelayErr
         return Err(refused());
     }
     let path = url.path().trim_end_matches('/').to_owned();
-    url.set_path(if path.is_empty() { "/v1" } else { &path });
+    url.set_path(&path);
     Ok(url)
 }
 

@@ -34,7 +34,8 @@ pub use dialect::{DeltaReader, DeltaWriter, Dialect, Envelope, InvalidRequest, S
 pub use error::{RelayError, VOID_KEY};
 pub use provider::Provider;
 pub use providers::{
-    KeyOrder, Kind, Limits, ParameterOverride, ProviderConfig, ProviderKey, SecretString, kinds, provider,
+    KeyOrder, Kind, Limits, ParameterOverride, ProviderConfig, ProviderKey, SecretString, check_account_url, kinds,
+    provider,
 };
 pub use usage::{Basis, Usage};
 pub use watched::Watched;

@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use tokio::io::AsyncRead;
 use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
-use tokio_util::io::StreamReader;
 
 /// One event. Ids are not used by any provider here.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,24 +29,6 @@ pub(crate) enum ReadError {
     Broken,
     /// A limit was passed or the bytes are not UTF-8; the text says which.
     Garbage(&'static str),
-}
-
-/// The events of one upstream answer, whatever frames them.
-pub(crate) struct Events(EventReader<Source>);
-
-type Source = Box<dyn AsyncRead + Send + Unpin>;
-
-impl Events {
-    /// Those in the body of a response.
-    pub(crate) fn of(response: reqwest::Response, max_bytes: usize) -> Self {
-        let bytes = response.bytes_stream().map_err(std::io::Error::other);
-        Self(EventReader::new(Box::new(StreamReader::new(bytes.boxed())), max_bytes))
-    }
-
-    /// The next one, or `None` at the end of the body.
-    pub(crate) async fn next(&mut self, idle: Duration) -> Option<Result<Event, ReadError>> {
-        self.0.next(idle).await
-    }
 }
 
 /// Reads events from a byte stream.
@@ -122,6 +103,7 @@ mod tests {
     use std::io;
 
     use futures::stream;
+    use tokio_util::io::StreamReader;
 
     use super::*;
 

@@ -7,6 +7,7 @@
 
 mod asked;
 mod chunks;
+mod events;
 mod media;
 mod passing;
 mod reply;
@@ -27,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use self::asked::Asked;
 pub(crate) use self::asked::understood;
 use self::chunks::Chunks;
+use self::events::Events;
 use self::passing::Passing;
 use self::served::{Ending, Translated};
 use self::stream::{Listener, Reading};
@@ -36,11 +38,10 @@ use crate::http::{
     self, Http, Keys, ParameterOverride, is_json, read_body, read_error_body, retry_after, unless_cancelled,
 };
 use crate::model::{Author, Message, Prompt, Sampling};
-use crate::providers::{ProviderConfig, Vendor};
-use crate::sse::Events;
+use crate::providers::{ProviderConfig, Vendor, base_url};
 use crate::{
     ChatRequest, Dialect, KeyRef, Provider, RelayError, ReplyStream, Role, ServedAnswer, ServedCall, ServedEvent,
-    ServedStream, check_base_url,
+    ServedStream,
 };
 
 /// The account.
@@ -59,9 +60,7 @@ impl Account {
     /// # Errors
     /// [`RelayError::Misconfigured`] if it cannot work.
     pub(crate) fn new(config: ProviderConfig, vendor: Box<dyn Vendor>) -> Result<Self, RelayError> {
-        let missing = || RelayError::Misconfigured("the base URL is missing".to_owned());
-        let base_url = vendor.base_url(config.base_url.as_deref()).ok_or_else(missing)?;
-        let base = check_base_url(&base_url, config.address_policy)?;
+        let base = base_url(vendor.as_ref(), config.base_url.as_deref(), config.address_policy)?;
         http::check_parameters(&config.parameters)?;
         let headers = http::check_headers(&config.headers)?;
         let proxy = config.proxy.as_ref().map(ExposeSecret::expose_secret);
@@ -185,13 +184,14 @@ impl Account {
         cancel: CancellationToken,
     ) -> Reading<L> {
         let limits = self.http.limits();
-        let events = Events::of(response, limits.event_bytes);
+        let events = Events::of(response, asked.dialect, limits.event_bytes);
         Reading::new(events, listener, limits, asked.question, cancel)
     }
 
     async fn reply(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
+        let key = request.key.clone();
         let asked = Asked::of_prompt(prompt(request), self.vendor.as_ref())?;
-        let response = self.send(&asked, &[], self.secret(None)).await?;
+        let response = self.send(&asked, &[], self.secret(key.as_ref())).await?;
         if is_json(response.headers()) {
             let document = self.document(response, asked.dialect).await?;
             return Ok(reply::told(document, asked.question).await);

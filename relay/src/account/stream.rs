@@ -11,10 +11,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::asked::Question;
+use super::events::Events;
 use super::usage::{final_usage, vain_usage};
 use crate::count::Generated;
 use crate::http::Limits;
-use crate::sse::{Event, Events, ReadError};
+use crate::sse::{Event, ReadError};
 use crate::{RelayError, Usage};
 
 /// How long the usage and the end may follow the end of the text.

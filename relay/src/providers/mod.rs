@@ -3,6 +3,7 @@
 //! [`provider`] makes of a channel's configuration something that answers calls.
 
 mod anthropic;
+mod bedrock;
 pub mod compatible;
 mod gemini;
 mod openai;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 use self::compatible::Compatible;
 use crate::account::Account;
+use crate::address::check_address;
 pub use crate::http::{KeyOrder, Limits, ParameterOverride, ProviderKey};
 use crate::{AddressPolicy, Dialect, Provider, RelayError, Spoken};
 
@@ -96,7 +98,7 @@ pub fn kinds() -> impl Iterator<Item = Kind> {
         base_url: row.base_url,
         is_keyless: row.is_keyless,
     });
-    [anthropic::KIND, gemini::KIND].into_iter().chain(rows)
+    [anthropic::KIND, gemini::KIND, bedrock::KIND].into_iter().chain(rows)
 }
 
 /// What answers for that account. Nothing is sent yet.
@@ -105,17 +107,35 @@ pub fn kinds() -> impl Iterator<Item = Kind> {
 /// [`RelayError::Misconfigured`] if it cannot work: an unknown kind, an address that is refused, overrides of what is
 /// billed. The text names the reason and none of the values.
 pub fn provider(config: ProviderConfig) -> Result<Arc<dyn Provider>, RelayError> {
-    let vendor: Box<dyn Vendor> = match config.kind.as_str() {
+    let vendor = vendor(&config.kind, config.base_url.as_deref())?;
+    Ok(Arc::new(Account::new(config, vendor)?))
+}
+
+/// The base URL of an account as it will be used, from what an operator typed, or the provider's own.
+///
+/// # Errors
+/// [`RelayError::Misconfigured`] if there is none, or it is refused. The text does not repeat it.
+pub fn check_account_url(kind: &str, typed: Option<&str>, policy: AddressPolicy) -> Result<Url, RelayError> {
+    base_url(vendor(kind, typed)?.as_ref(), typed, policy)
+}
+
+pub(crate) fn base_url(vendor: &dyn Vendor, typed: Option<&str>, policy: AddressPolicy) -> Result<Url, RelayError> {
+    let typed = typed.filter(|typed| !typed.trim().is_empty());
+    let missing = || RelayError::Misconfigured("the base URL is missing".to_owned());
+    check_address(&vendor.base_url(typed).ok_or_else(missing)?, policy)
+}
+
+fn vendor(kind: &str, typed: Option<&str>) -> Result<Box<dyn Vendor>, RelayError> {
+    Ok(match kind {
         anthropic::ID => Box::new(anthropic::Anthropic),
+        bedrock::ID => Box::new(bedrock::Bedrock),
         gemini::ID => Box::new(gemini::Gemini),
         word => {
-            let row = Compatible::of(word).ok_or_else(|| {
-                RelayError::Misconfigured(format!("there is no provider `{}`", word.escape_default()))
-            })?;
-            Box::new(openai::OpenAi::new(openai::OpenAi::at(row, config.base_url.as_deref())))
+            let unknown = || RelayError::Misconfigured(format!("there is no provider `{}`", word.escape_default()));
+            let row = Compatible::of(word).ok_or_else(unknown)?;
+            Box::new(openai::OpenAi::new(openai::OpenAi::at(row, typed)))
         }
-    };
-    Ok(Arc::new(Account::new(config, vendor)?))
+    })
 }
 
 /// What is particular about one provider: where it is asked, in which dialect, and how it knows us.
