@@ -65,6 +65,7 @@ fn openai_is_asked_as_its_documentation_says() {
 
 /// What the bodies differ in from that for OpenAI; `null` where a parameter is absent. Sources: the providers' rows.
 #[test]
+// tidy: long because it is one table, a row for each provider
 fn each_provider_is_asked_in_its_own_terms() {
     let absent = Value::Null;
     let json_object = json!({"type": "json_object"});
