@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::media;
 use crate::count::{self, Generated};
-use crate::dialects::{messages, responses, served};
+use crate::dialects::{generate_content, messages, responses, served};
 use crate::model::Prompt;
 use crate::providers::Vendor;
 use crate::{Dialect, InvalidRequest, RelayError, ServedCall, Usage};
@@ -100,8 +100,7 @@ impl Question {
 fn passing(call: &ServedCall) -> Map<String, Value> {
     let mut body = (*call.body).clone();
     match call.dialect {
-        // Both stand in the address.
-        Dialect::GenerateContent => ["model", "stream"].iter().for_each(|key| drop(body.shift_remove(*key))),
+        Dialect::GenerateContent => generate_content::passing::ask(&mut body, &call.model),
         _ => {
             body.insert("model".to_owned(), call.model.as_str().into());
             body.insert("stream".to_owned(), call.stream.into());

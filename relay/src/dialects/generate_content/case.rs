@@ -4,11 +4,12 @@
 use serde_json::{Map, Value};
 
 /// Fields whose values are the client's own and are not touched.
-const OWN: [&str; 10] = [
+const OWN: [&str; 11] = [
     "args",
     "default",
     "enum",
     "example",
+    "headers",
     "labels",
     "parametersJsonSchema",
     "partMetadata",

@@ -22,6 +22,7 @@ mod family;
 mod finish;
 mod heard;
 mod logprobs;
+pub(crate) mod passing;
 mod reader;
 mod refusal;
 mod said;

@@ -29,9 +29,17 @@ const ALPHABETS: [GeneralPurpose; 2] =
 
 /// What stands in `thoughtSignature`.
 pub(super) fn read(signature: String) -> Opaque {
-    let bytes = ALPHABETS.iter().find_map(|alphabet| alphabet.decode(&signature).ok());
-    let carried = bytes.and_then(|bytes| carried_signature(std::str::from_utf8(&bytes).ok()?));
-    carried.unwrap_or_else(|| ours(signature.into()))
+    carried(&signature).unwrap_or_else(|| ours(signature.into()))
+}
+
+fn carried(signature: &str) -> Option<Opaque> {
+    let bytes = ALPHABETS.iter().find_map(|alphabet| alphabet.decode(signature).ok())?;
+    carried_signature(std::str::from_utf8(&bytes).ok()?)
+}
+
+/// Whether only we can read it.
+pub(super) fn is_foreign(signature: &str) -> bool {
+    carried(signature).is_some()
 }
 
 /// The same of a part that is neither thought nor call.
