@@ -1,12 +1,13 @@
 //! What goes upstream for one call, and what it is counted by.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::media;
 use crate::count::{self, Generated};
-use crate::dialects::{generate_content, messages, responses, served};
+use crate::dialects::{custom, generate_content, messages, responses, served};
 use crate::model::Prompt;
 use crate::providers::Vendor;
 use crate::{Dialect, InvalidRequest, RelayError, ServedCall, Usage};
@@ -21,6 +22,8 @@ pub(crate) struct Asked {
     pub(crate) body: Map<String, Value>,
     /// Answers to the same question that were asked for, where it is translated.
     candidates: u32,
+    /// The client's custom tools, where it is translated.
+    pub(super) custom: BTreeSet<String>,
     pub(super) question: Question,
 }
 
@@ -39,19 +42,20 @@ impl Asked {
     /// cannot be given. Nothing was sent.
     pub(super) fn of_call(call: &ServedCall, vendor: &dyn Vendor) -> Result<Self, RelayError> {
         let dialect = vendor.dialect(Some(call.dialect), &call.model);
-        let mut candidates = 1;
+        let (mut candidates, mut custom) = (1, BTreeSet::new());
         let mut body = if dialect == call.dialect {
             passing(call)
         } else {
             let prompt = understood(call)?;
             media::check(&prompt, dialect).map_err(invalid)?;
             candidates = prompt.candidates.unwrap_or(1);
+            custom = custom::names(&prompt);
             vendor.spoken(dialect).write(&prompt)
         };
         vendor.adapt(dialect, &mut body);
         let question =
             Question::Call { dialect: call.dialect, model: call.model.clone(), body: Arc::clone(&call.body) };
-        Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, candidates, question })
+        Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, candidates, custom, question })
     }
 
     /// A question of our own.
@@ -70,6 +74,7 @@ impl Asked {
             stream,
             body,
             candidates: 1,
+            custom: BTreeSet::new(),
             question: Question::Prompt { prompt: Arc::new(prompt) },
         })
     }

@@ -33,7 +33,7 @@ use self::passing::Passing;
 use self::served::{Ending, Translated};
 use self::stream::{Listener, Reading};
 use self::whole::Document;
-use crate::dialects;
+use crate::dialects::{self, custom};
 use crate::http::{
     self, Http, Keys, ParameterOverride, is_json, read_body, read_error_body, retry_after, unless_cancelled,
 };
@@ -127,7 +127,8 @@ impl Account {
     async fn whole(&self, call: ServedCall) -> Result<ServedAnswer, RelayError> {
         let asked = Asked::of_call(&call, self.vendor.as_ref())?;
         let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
-        let Document { body, answer, generated } = self.document(response, asked.dialect).await?;
+        let Document { body, mut answer, generated } = self.document(response, asked.dialect).await?;
+        custom::restore(&mut answer, &asked.custom);
         let usage = usage::final_usage(answer.usage, true, asked.question, generated).await;
         let body = match body {
             Value::Object(body) if asked.dialect == call.dialect => {
@@ -139,7 +140,7 @@ impl Account {
     }
 
     async fn streamed(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedStream, RelayError> {
-        let asked = Asked::of_call(&call, self.vendor.as_ref())?;
+        let mut asked = Asked::of_call(&call, self.vendor.as_ref())?;
         let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
         let spoken = self.vendor.spoken(asked.dialect);
         let envelope = call.envelope;
@@ -153,6 +154,7 @@ impl Account {
             };
         }
         let writer = dialects::served(call.dialect)?.writer(envelope);
+        let writer = custom::restoring(writer, std::mem::take(&mut asked.custom));
         if is_json(response.headers()) {
             // A server that does not stream. Its document is told as a stream.
             let document = self.document(response, asked.dialect).await?;

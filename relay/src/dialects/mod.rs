@@ -7,6 +7,7 @@ pub mod chat_completions;
 mod claude;
 pub(crate) mod common;
 pub mod converse;
+pub(crate) mod custom;
 pub mod generate_content;
 pub mod messages;
 mod refused;

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::block;
 use crate::Dialect;
 use crate::dialects::claude::{Generation, Thinking};
+use crate::dialects::custom;
 use crate::dialects::turns::alternate;
 use crate::model::{OutputFormat, Part, Prompt, Sampling, Tool, ToolChoice};
 
@@ -134,8 +135,7 @@ fn tool(tool: &Tool) -> Vec<Value> {
             [spec].into_iter().chain(cache.as_ref().map(block::cache_point)).collect()
         }
         Tool::Custom { name, description, .. } => {
-            let schema = json!({"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]});
-            vec![spec(name, description.as_deref(), Some(&schema), None)]
+            vec![spec(name, description.as_deref(), Some(&custom::parameters()), None)]
         }
         Tool::Other(opaque) => opaque.in_dialect(Dialect::Converse).cloned().into_iter().collect(),
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::family::Family;
 use super::schema;
 use crate::dialects::common::Fields;
+use crate::dialects::custom;
 use crate::model::{Opaque, Prompt, Tool, ToolChoice};
 use crate::{Dialect, InvalidRequest};
 
@@ -49,9 +50,7 @@ pub(super) fn write(tools: &[Tool], family: Family) -> Vec<Value> {
                 functions.push(function(name, description.as_deref(), parameters.as_ref(), family));
             }
             Tool::Custom { name, description, .. } => {
-                let text = json!({ "type": "object", "properties": { "input": { "type": "string" } },
-                    "required": ["input"] });
-                functions.push(function(name, description.as_deref(), Some(&text), family));
+                functions.push(function(name, description.as_deref(), Some(&custom::parameters()), family));
             }
             Tool::Other(opaque) => others.extend(opaque.in_dialect(Dialect::GenerateContent).cloned()),
         }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::block::{self, Reader};
 use crate::Dialect;
 use crate::dialects::claude::{Generation, Thinking};
+use crate::dialects::custom;
 use crate::dialects::turns::alternate;
 use crate::model::{OutputFormat, Prompt, Tool, ToolChoice};
 
@@ -68,10 +69,8 @@ fn tool(tool: &Tool) -> Option<Value> {
             Some(written)
         }
         Tool::Custom { name, description, .. } => {
-            let schema = json!({"type": "object", "properties": {"input": {"type": "string"}}, "required": ["input"]});
-            Some(
-                json!({"name": name, "description": description.as_deref().unwrap_or_default(), "input_schema": schema}),
-            )
+            let text = description.as_deref().unwrap_or_default();
+            Some(json!({"name": name, "description": text, "input_schema": custom::parameters()}))
         }
         Tool::Other(opaque) => opaque.in_dialect(Dialect::Messages).cloned(),
     }
