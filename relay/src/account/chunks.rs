@@ -13,7 +13,7 @@ use super::asked::Asked;
 use super::served::Ending;
 use super::stream::{Heard, Listener};
 use crate::count::Generated;
-use crate::dialects::chat_completions::{calls::Calls, refusal, usage};
+use crate::dialects::chat_completions::{calls::Calls, refusal, regularize, usage};
 use crate::{Envelope, RelayError, ServedEvent, Usage};
 
 /// More choices than OpenAI allows are not waited for.
@@ -65,8 +65,9 @@ impl Chunks {
         // Moonshot reports here.
         let report = choice.remove("usage");
         heard.usage = heard.usage.or(report.as_ref().and_then(usage::read));
-        let delta = choice.remove("delta").or_else(|| choice.remove("message"));
-        let mut delta = match delta {
+        // MiniMax repeats the whole message in its last chunk.
+        let message = choice.remove("message").filter(|_| !self.seen.contains_key(&index));
+        let mut delta = match choice.remove("delta").or(message) {
             Some(Value::Object(delta)) => delta,
             None | Some(Value::Null) => Map::new(),
             Some(_) => return Err(garbage("a delta is no object")),
@@ -75,6 +76,7 @@ impl Chunks {
         for call in delta.get_mut("tool_calls").and_then(Value::as_array_mut).into_iter().flatten() {
             calls.regulate(call)?;
         }
+        regularize(&mut delta);
         heard.generated.append(&generated(&delta));
         let finish = match choice.get("finish_reason") {
             Some(Value::String(reason)) if !reason.is_empty() => {
@@ -120,6 +122,7 @@ impl Listener for Chunks {
         if let Some(error) = refusal::error_in(&mut chunk) {
             return Err(refusal::of_frame(error, None));
         }
+        let usage = usage::of(&chunk);
         let report = chunk.remove("usage").filter(|usage| !usage.is_null());
         let choices = match chunk.get_mut("choices").map(Value::take) {
             Some(Value::Array(choices)) => choices,
@@ -129,7 +132,7 @@ impl Listener for Chunks {
             None | Some(Value::Null) => return Err(garbage("a chunk has neither choices nor usage")),
             Some(_) => return Err(garbage("the choices of a chunk are no list")),
         };
-        let mut heard = Heard { usage: report.as_ref().and_then(usage::read), ..Heard::default() };
+        let mut heard = Heard { usage, ..Heard::default() };
         let mut regular = Vec::with_capacity(choices.len());
         for choice in choices {
             regular.extend(self.choice(choice, &mut heard)?);

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use super::served::Ending;
 use super::stream::{Heard, Listener};
+use crate::dialects::chat_completions::regularize;
 use crate::dialects::{generate_content, messages, responses};
 use crate::{Basis, DeltaReader, Dialect, Envelope, RelayError, ServedEvent, Usage};
 
@@ -91,6 +92,10 @@ impl Ending for Passing {
 /// A whole answer.
 pub(super) fn whole(dialect: Dialect, mut body: Map<String, Value>, envelope: &Envelope, usage: &Usage) -> Value {
     rename_answer(dialect, &mut body, envelope);
+    if dialect == Dialect::ChatCompletions {
+        let choices = body.get_mut("choices").and_then(Value::as_array_mut).into_iter().flatten();
+        choices.filter_map(|choice| choice.get_mut("message")?.as_object_mut()).for_each(regularize);
+    }
     bill(dialect, &mut body, usage);
     body.into()
 }

@@ -13,6 +13,7 @@ mod quirks;
 mod read;
 mod reasoning;
 pub(crate) mod refusal;
+mod regular;
 #[cfg(test)]
 mod spec;
 mod stream;
@@ -26,6 +27,8 @@ mod write;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+
+pub(crate) use regular::regularize;
 
 pub use quirks::{Bound, Quirks, Thinking, Thoughts, ToolChoices};
 

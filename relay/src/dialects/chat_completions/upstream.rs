@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::choice::Choice;
 use super::{answer, refusal, usage};
 use crate::model::{Answer, Delta, Gathered, Opaque};
-use crate::{DeltaReader, Dialect, RelayError, Usage};
+use crate::{DeltaReader, Dialect, RelayError};
 
 const KIND: &str = "chat.completion.chunk";
 /// A choice beyond this is a mistake; OpenAI allows 128.
@@ -33,7 +33,7 @@ impl Chunks {
         if let Some(error) = refusal::error_in(&mut chunk) {
             return Err(refusal::of_frame(error, None));
         }
-        let mut reported = report(&chunk);
+        let mut reported = usage::of(&chunk);
         let choices = match chunk.get_mut("choices").map(Value::take) {
             Some(Value::Array(choices)) => choices,
             None | Some(Value::Null) if reported.is_some() || chunk.get("object").is_some_and(|kind| kind == KIND) => {
@@ -98,12 +98,6 @@ impl DeltaReader for Chunks {
     fn is_finished(&self) -> bool {
         self.is_done || (!self.choices.is_empty() && self.choices.values().all(Choice::is_finished))
     }
-}
-
-/// The usage of a chunk: its own, or where Groq puts it.
-fn report(chunk: &Map<String, Value>) -> Option<Usage> {
-    let own = chunk.get("usage").and_then(usage::read);
-    own.or_else(|| chunk.get("x_groq")?.get("usage").and_then(usage::read))
 }
 
 /// Reads a whole answer.

@@ -1,6 +1,6 @@
 //! The `usage` object of compatible servers, read with suspicion.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{Basis, Usage};
 
@@ -39,6 +39,12 @@ pub(crate) fn read(report: &Value) -> Option<Usage> {
         ..Usage::new(input, output, Basis::Reported)
     };
     Some(usage.fitted())
+}
+
+/// The usage that a chunk or a whole answer reports: its own, or where Groq puts it.
+pub(crate) fn of(answer: &Map<String, Value>) -> Option<Usage> {
+    let own = answer.get("usage").and_then(read);
+    own.or_else(|| answer.get("x_groq")?.get("usage").and_then(read))
 }
 
 #[cfg(test)]
