@@ -261,3 +261,44 @@ async fn a_document_that_is_an_error_or_garbage_is_refused_before_the_stream_beg
         assert_eq!(error.code(), code);
     }
 }
+
+/// Sources: console.groq.com/docs, "Reasoning" and streaming's `x_groq`; platform.minimax.io, "OpenAI API compatible", whose
+/// last chunk has the whole message once more; docs.mistral.ai, "Reasoning".
+#[tokio::test]
+async fn thoughts_usage_and_text_are_where_clients_look_for_them_whoever_sends_them() {
+    let chunk = |choice: Value, more: Value| {
+        let mut chunk = json!({"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m",
+            "choices": [choice]});
+        chunk.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        format!("data: {chunk}\n\n")
+    };
+    let groq = chunk(json!({"index": 0, "delta": {"content": "", "reasoning": "Hm."}}), json!({}))
+        + &chunk(json!({"index": 0, "delta": {"content": "Yes"}}), json!({}))
+        + &chunk(
+            json!({"index": 0, "delta": {}, "finish_reason": "stop"}),
+            json!({"x_groq": {"usage": {"prompt_tokens": 11, "completion_tokens": 7}}}),
+        );
+    let minimax = chunk(
+        json!({"index": 0, "delta": {"reasoning_details": [{"type": "reasoning.text", "text": "Hm."}]}}),
+        json!({}),
+    ) + &chunk(json!({"index": 0, "delta": {"content": "Yes"}}), json!({}))
+        + &chunk(
+            json!({"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "Yes"}}),
+            json!({"usage": {"prompt_tokens": 11, "completion_tokens": 7}}),
+        );
+    let content =
+        json!([{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Yes"}]);
+    let mistral = chunk(
+        json!({"index": 0, "delta": {"content": content}, "finish_reason": "stop"}),
+        json!({"usage": {"prompt_tokens": 11, "completion_tokens": 7}}),
+    );
+    for stream in [groq, minimax, mistral] {
+        let (chunks, outcome) = streamed(Answer::stream(&(stream.clone() + "data: [DONE]\n\n")), json!({})).await;
+        let text = |key: &str| {
+            let pieces = chunks.iter().filter_map(|chunk| chunk["choices"][0]["delta"][key].as_str());
+            pieces.collect::<String>()
+        };
+        assert_eq!((text("content"), text("reasoning_content")), ("Yes".to_owned(), "Hm.".to_owned()), "{stream}");
+        assert_eq!(outcome, reported(11, 7, 0, 0));
+    }
+}
