@@ -35,6 +35,7 @@ async fn house() -> TestDatabase {
         input_tokens: 10,
         max_output_tokens: 20,
         min_output_tokens: 1,
+        alternatives: vec![],
     };
     let hold = |hold_id| WalletCommand::Hold {
         hold_id,
@@ -51,7 +52,7 @@ async fn house() -> TestDatabase {
         [
             WalletCommand::Grant { reference, amount_nanos, currency, source, note, at },
             hold(SETTLED),
-            WalletCommand::ChargeTokens { hold_id: SETTLED, tokens, basis: Basis::Reported, lost_attempts: 0, at },
+            WalletCommand::ChargeTokens { hold_id: SETTLED, tokens, basis: Basis::Reported, by: None, lost_attempts: 0, at },
             hold(OPEN),
         ],
     )

@@ -26,7 +26,7 @@ const MAY_KNOW: [(&str, &[&str]); 10] = [
     ("relay", &[]),
     ("vault", &[]),
     ("migrations", &[]),
-    ("metering", &["domain", "nats", "relay"]),
+    ("metering", &["domain", "nats", "relay", "routing"]),
     ("routing", &["domain", "nats", "relay"]),
     ("handlers", &["domain", "metering", "nats", "relay", "routing", "vault"]),
     ("projections", &["domain", "nats", "vault"]),

@@ -104,6 +104,7 @@ fn every_frozen_event_is_read_and_written_as_it_was() {
         "wallet.expired.v1",
         "wallet.granted.v1",
         "wallet.held.v1",
+        "wallet.held.v1+alternatives",
         "wallet.held.v1+tiers",
         "wallet.hold_extended.v1",
         "wallet.released.v1",

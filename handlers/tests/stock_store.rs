@@ -234,7 +234,7 @@ impl Model {
             5..7 => {
                 let tokens = Tokens { input: random.u64(..1000), output: random.u64(..1000), ..Tokens::default() };
                 let hold_id = known(&self.holds, random);
-                WalletCommand::ChargeTokens { hold_id, tokens, basis: Basis::Reported, lost_attempts: 0, at }
+                WalletCommand::ChargeTokens { hold_id, tokens, basis: Basis::Reported, by: None, lost_attempts: 0, at }
             }
             _ => {
                 let (hold_id, reason) = (known(&self.holds, random), ReleaseReason::Cancelled);
@@ -288,5 +288,6 @@ fn quote(random: &mut fastrand::Rng) -> Quote {
         input_tokens: random.u64(..1000),
         max_output_tokens: random.u32(1..1000),
         min_output_tokens: 10,
+        alternatives: vec![],
     }
 }

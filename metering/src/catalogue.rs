@@ -11,13 +11,34 @@ use std::{
 };
 
 use async_trait::async_trait;
-use domain::ChannelId;
+use domain::{ChannelId, UserId, billing::Factor, relay::group};
+use moka::future::Cache;
 use relay::{Provider, RelayError};
+use routing::{Router, RouterOptions};
 
-use crate::Offer;
+use crate::{Choices, MeterError, Offer};
 
 /// Unknown names make us look at most this often.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a node believes that an account is in a group: what an operator changes counts within a second.
+const GROUP_LIFE: Duration = Duration::from_secs(1);
+/// Accounts whose group a node remembers.
+const MAX_GROUPS: u64 = 10_000;
+
+/// The group of whoever pays for a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PayerGroup {
+    pub name: Arc<str>,
+    /// What its users pay of every price.
+    pub factor: Factor,
+}
+
+impl Default for PayerGroup {
+    fn default() -> Self {
+        Self { name: group::DEFAULT.into(), factor: Factor::ONE }
+    }
+}
 
 /// Where channels come from.
 #[async_trait]
@@ -34,6 +55,14 @@ pub trait ChannelSource: Send + Sync {
     /// # Errors
     /// The channel cannot be read or set up; the sentence is fit for operators.
     async fn provider(&self, channel: ChannelId) -> anyhow::Result<Option<ChannelProvider>>;
+
+    /// The group that an account is in; the default one where there are no others.
+    ///
+    /// # Errors
+    /// The groups cannot be read now.
+    async fn group_of(&self, _user: UserId) -> anyhow::Result<PayerGroup> {
+        Ok(PayerGroup::default())
+    }
 }
 
 /// A channel that can be tried.
@@ -49,53 +78,91 @@ pub struct ChannelProvider {
 pub struct Catalogue {
     source: Arc<dyn ChannelSource>,
     offers: Arc<RwLock<Arc<[Arc<Offer>]>>>,
+    groups: Cache<UserId, PayerGroup>,
     looked: Arc<Mutex<Option<Instant>>>,
+    router: Arc<Router>,
 }
 
 impl Catalogue {
     /// An empty catalogue until the first [`Self::reload`].
     #[must_use]
     pub fn new(source: Arc<dyn ChannelSource>) -> Self {
-        Self { source, offers: Arc::new(RwLock::new(Arc::from([]))), looked: Arc::default() }
+        Self::with(source, Arc::from([]))
     }
 
     /// A catalogue of these offers for ever.
     #[must_use]
     pub fn of(offers: Arc<[Arc<Offer>]>) -> Self {
-        let source = Arc::new(Fixed(Arc::clone(&offers)));
-        Self { source, offers: Arc::new(RwLock::new(offers)), looked: Arc::default() }
+        Self::with(Arc::new(Fixed(Arc::clone(&offers))), offers)
     }
 
-    /// Takes the channels as they are now.
+    fn with(source: Arc<dyn ChannelSource>, offers: Arc<[Arc<Offer>]>) -> Self {
+        let groups = Cache::builder().max_capacity(MAX_GROUPS).time_to_live(GROUP_LIFE).build();
+        Self {
+            source,
+            offers: Arc::new(RwLock::new(offers)),
+            groups,
+            looked: Arc::default(),
+            router: Router::new(RouterOptions::default()),
+        }
+    }
+
+    /// The same channels behind another router.
+    #[must_use]
+    pub fn routed_by(self, router: Arc<Router>) -> Self {
+        Self { router, ..self }
+    }
+
+    /// Who chooses among the channels of a model, and knows how they are.
+    #[must_use]
+    pub const fn router(&self) -> &Arc<Router> {
+        &self.router
+    }
+
+    /// Takes the channels and groups as they are now.
     ///
     /// # Errors
     /// They cannot be read; the old snapshot stays.
     pub async fn reload(&self) -> anyhow::Result<()> {
-        let mut names = HashSet::new();
-        let offers: Vec<_> =
-            self.source.load().await?.into_iter().filter(|offer| names.insert(offer.model.clone())).collect();
+        self.groups.invalidate_all();
+        let offers = self.source.load().await?;
         *self.offers.write().unwrap_or_else(PoisonError::into_inner) = offers.into();
         Ok(())
     }
 
-    /// Every model once, served by the preferred channel that offers it.
+    /// Every offer of every channel, the preferred channel first, whoever may use it.
     #[must_use]
-    pub fn offers(&self) -> Arc<[Arc<Offer>]> {
+    pub fn all(&self) -> Arc<[Arc<Offer>]> {
         Arc::clone(&self.offers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What answers where nobody names a model.
+    /// Every offer that people of `group` may use, the preferred channel first.
     #[must_use]
-    pub fn default_model(&self) -> Option<String> {
-        self.offers().first().map(|offer| offer.model.clone())
+    pub fn offers_for(&self, group: &PayerGroup) -> Vec<Arc<Offer>> {
+        self.all().iter().filter(|offer| offer.routing.admits(&group.name)).cloned().collect()
     }
 
-    /// The offer of `model`, or the default one.
+    /// Every model that people of `group` may use once, as the preferred channel offers it.
+    #[must_use]
+    pub fn models_for(&self, group: &PayerGroup) -> Vec<Arc<Offer>> {
+        let all = self.all();
+        let mut names = HashSet::new();
+        let admitted = all.iter().filter(|offer| offer.routing.admits(&group.name));
+        admitted.filter(|offer| names.insert(offer.model.as_str())).cloned().collect()
+    }
+
+    /// What answers people of `group` where nobody names a model.
+    #[must_use]
+    pub fn default_model(&self, group: &PayerGroup) -> Option<String> {
+        self.find(None, group).map(|offer| offer.model.clone())
+    }
+
+    /// The preferred offer of `model` to people of `group`, or the default one.
     ///
     /// # Errors
-    /// [`RelayError::UnknownModel`] if no enabled channel offers it.
-    pub async fn resolve(&self, model: Option<&str>) -> Result<Arc<Offer>, RelayError> {
-        if let Some(offer) = self.find(model) {
+    /// [`RelayError::UnknownModel`] if no enabled channel offers it to them.
+    pub async fn resolve(&self, model: Option<&str>, group: &PayerGroup) -> Result<Arc<Offer>, RelayError> {
+        if let Some(offer) = self.find(model, group) {
             return Ok(offer);
         }
         if self.may_look()
@@ -103,7 +170,26 @@ impl Catalogue {
         {
             tracing::warn!(error = format!("{error:#}"), "the channels cannot be read now");
         }
-        self.find(model).ok_or_else(|| RelayError::UnknownModel(model.unwrap_or("default").to_owned()))
+        self.find(model, group).ok_or_else(|| RelayError::UnknownModel(model.unwrap_or("default").to_owned()))
+    }
+
+    /// Everybody who may answer `model`, or the default one, to people of `group`, and whoever may answer instead.
+    ///
+    /// # Errors
+    /// [`RelayError::UnknownModel`] if no enabled channel offers it to them.
+    pub async fn choices(&self, model: Option<&str>, group: &PayerGroup) -> Result<Choices, RelayError> {
+        let first = self.resolve(model, group).await?;
+        let choices = Choices::of(&first.model, &self.offers_for(group), &self.router);
+        choices.ok_or_else(|| RelayError::UnknownModel(first.model.clone()))
+    }
+
+    /// The group of whoever pays, as it is now or was within the last second.
+    ///
+    /// # Errors
+    /// [`MeterError::Unavailable`]: without it nobody knows what a call costs.
+    pub async fn group_of(&self, user: UserId) -> Result<PayerGroup, MeterError> {
+        let found = self.groups.try_get_with(user, self.source.group_of(user)).await;
+        found.map_err(|error| MeterError::Unavailable(format!("the groups cannot be read: {error:#}")))
     }
 
     /// The provider of one channel, enabled or not.
@@ -114,8 +200,10 @@ impl Catalogue {
         self.source.provider(channel).await
     }
 
-    fn find(&self, model: Option<&str>) -> Option<Arc<Offer>> {
-        self.offers().iter().find(|offer| model.is_none_or(|wanted| wanted == offer.model)).cloned()
+    fn find(&self, model: Option<&str>, group: &PayerGroup) -> Option<Arc<Offer>> {
+        let is_it =
+            |offer: &&Arc<Offer>| model.is_none_or(|wanted| wanted == offer.model) && offer.routing.admits(&group.name);
+        self.all().iter().find(is_it).cloned()
     }
 
     fn may_look(&self) -> bool {
@@ -151,7 +239,10 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use async_trait::async_trait;
-    use domain::{billing::Rates, relay::ProviderKind};
+    use domain::{
+        billing::Rates,
+        relay::{ProviderKind, Routing},
+    };
     use relay::{ChatRequest, ReplyStream, ServedAnswer, ServedCall};
     use tokio_util::sync::CancellationToken;
     use uuid::Uuid;
@@ -199,6 +290,10 @@ mod tests {
         })
     }
 
+    fn everybody() -> PayerGroup {
+        PayerGroup::default()
+    }
+
     /// Has the model `late` only once it was added.
     #[derive(Default)]
     struct Growing(AtomicBool);
@@ -222,27 +317,71 @@ mod tests {
     async fn a_model_that_two_channels_offer_is_served_by_the_first_and_shown_once() {
         let catalogue = Catalogue::new(Arc::new(Growing::default()));
         catalogue.reload().await.unwrap();
-        let names: Vec<_> = catalogue.offers().iter().map(|offer| offer.model.clone()).collect();
+        let names: Vec<_> = catalogue.models_for(&everybody()).iter().map(|offer| offer.model.clone()).collect();
         assert_eq!(names, ["a", "shared", "b"]);
-        let shared = catalogue.resolve(Some("shared")).await.unwrap();
+        let shared = catalogue.resolve(Some("shared"), &everybody()).await.unwrap();
         assert_eq!(shared.channel, "1");
-        assert_eq!(catalogue.default_model().as_deref(), Some("a"));
+        assert_eq!(catalogue.default_model(&everybody()).as_deref(), Some("a"));
     }
 
     #[tokio::test]
     async fn an_unknown_name_is_looked_up_afresh_before_it_is_refused_but_not_by_every_caller() {
         let source = Arc::new(Growing::default());
         let catalogue = Catalogue::new(Arc::clone(&source) as Arc<dyn ChannelSource>);
-        assert_eq!(catalogue.resolve(Some("late")).await.err().map(|error| error.code()), Some("unknown_model"));
+        assert_eq!(
+            catalogue.resolve(Some("late"), &everybody()).await.err().map(|error| error.code()),
+            Some("unknown_model")
+        );
         source.0.store(true, Ordering::SeqCst);
-        assert!(catalogue.resolve(Some("late")).await.is_err(), "it was looked up a moment ago");
+        assert!(catalogue.resolve(Some("late"), &everybody()).await.is_err(), "it was looked up a moment ago");
         tokio::time::sleep(LOOK_AGAIN).await;
-        assert_eq!(catalogue.resolve(Some("late")).await.unwrap().channel, "3");
+        assert_eq!(catalogue.resolve(Some("late"), &everybody()).await.unwrap().channel, "3");
     }
 
     #[tokio::test]
     async fn a_house_without_channels_has_no_default_model() {
         let empty = Catalogue::of(Arc::from([]));
-        assert_eq!(empty.resolve(None).await.err().map(|error| error.code()), Some("unknown_model"));
+        assert_eq!(empty.resolve(None, &everybody()).await.err().map(|error| error.code()), Some("unknown_model"));
+    }
+
+    /// Everybody is in the group `staff`.
+    struct Staff;
+
+    #[async_trait]
+    impl ChannelSource for Staff {
+        async fn load(&self) -> anyhow::Result<Vec<Arc<Offer>>> {
+            let of = |groups: &[&str], channel, model| {
+                let groups = groups.iter().map(|group| (*group).to_owned()).collect();
+                let routing = Arc::new(Routing { groups, ..Routing::default() });
+                Arc::new(Offer { routing, ..Arc::unwrap_or_clone(offer(channel, model)) })
+            };
+            Ok(vec![of(&["staff"], 1, "a"), of(&[], 2, "a"), of(&["guests"], 3, "b"), of(&["staff", "guests"], 3, "c")])
+        }
+
+        async fn provider(&self, _: ChannelId) -> anyhow::Result<Option<ChannelProvider>> {
+            Ok(None)
+        }
+
+        async fn group_of(&self, _: UserId) -> anyhow::Result<PayerGroup> {
+            Ok(PayerGroup { name: "staff".into(), factor: "0.5".parse()? })
+        }
+    }
+
+    #[tokio::test]
+    async fn people_see_and_use_what_their_group_may() {
+        let catalogue = Catalogue::new(Arc::new(Staff));
+        catalogue.reload().await.unwrap();
+        let staff = catalogue.group_of(UserId::new(Uuid::nil())).await.unwrap();
+        let places = |group: &PayerGroup| {
+            let offers = catalogue.offers_for(group);
+            offers.iter().map(|offer| format!("{} {}", offer.model, offer.channel)).collect::<Vec<_>>()
+        };
+        assert_eq!(places(&staff), ["a 1", "a 2", "c 3"]);
+        assert_eq!(places(&everybody()), ["a 2"]);
+        assert_eq!(catalogue.resolve(Some("a"), &staff).await.unwrap().channel, "1");
+        assert_eq!(catalogue.resolve(Some("a"), &everybody()).await.unwrap().channel, "2");
+        assert!(catalogue.resolve(Some("b"), &staff).await.is_err(), "it is for guests");
+        let models: Vec<_> = catalogue.models_for(&staff).iter().map(|offer| offer.model.clone()).collect();
+        assert_eq!(models, ["a", "c"]);
     }
 }

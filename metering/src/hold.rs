@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::billing::{Nanos, ReleaseReason, WalletCommand};
+use domain::billing::{Answerer, Nanos, ReleaseReason, Terms, WalletCommand};
 use nats::{Outcome, Sent};
 use relay::Usage;
 use tokio::sync::oneshot;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{Call, Meter, tokens_of};
+use crate::{Call, Meter, Offer, tokens_of};
 
 /// A settlement that the bus has not taken for this long is given up here; the hold then expires by policy, and the
 /// operator sees it in the log.
@@ -23,6 +23,8 @@ pub struct Held {
     call: Call,
     max_output_tokens: u32,
     amount: Nanos,
+    /// Who may answer instead, as it was held.
+    alternatives: Vec<Terms>,
     _extending: AbortOnDropHandle<()>,
 }
 
@@ -30,12 +32,11 @@ impl Held {
     pub(crate) fn keep(
         meter: Meter,
         call: Call,
-        max_output_tokens: u32,
-        amount: Nanos,
+        (max_output_tokens, amount, alternatives): (u32, Nanos, Vec<Terms>),
         expires_at: DateTime<Utc>,
     ) -> Self {
         let extending = tokio::spawn(extend(meter.clone(), call.clone(), expires_at));
-        Self { meter, call, max_output_tokens, amount, _extending: AbortOnDropHandle::new(extending) }
+        Self { meter, call, max_output_tokens, amount, alternatives, _extending: AbortOnDropHandle::new(extending) }
     }
 
     /// The most output tokens that the call may be answered with.
@@ -50,18 +51,34 @@ impl Held {
         self.amount
     }
 
-    fn charge(&self, usage: &Usage) -> WalletCommand {
+    /// How a settlement names who answered: not at all where it is the one that was quoted, or one that the hold does not
+    /// know because channels changed between two attempts at the same call; then the quoted prices count.
+    #[must_use]
+    pub fn answerer(&self, by: &Offer) -> Option<Answerer> {
+        let known = |terms: &&Terms| terms.channel_id == by.channel_id && terms.model == by.model;
+        let terms = self.alternatives.iter().find(known)?;
+        Some(Answerer { channel_id: terms.channel_id, model: terms.model.clone() })
+    }
+
+    fn charge(&self, usage: &Usage, by: &Offer) -> WalletCommand {
         let (tokens, basis) = tokens_of(usage);
-        WalletCommand::ChargeTokens { hold_id: self.call.hold_id, tokens, basis, lost_attempts: 0, at: Utc::now() }
+        WalletCommand::ChargeTokens {
+            hold_id: self.call.hold_id,
+            tokens,
+            basis,
+            by: self.answerer(by),
+            lost_attempts: 0,
+            at: Utc::now(),
+        }
     }
 
     fn give_back(&self, reason: ReleaseReason) -> WalletCommand {
         WalletCommand::Release { hold_id: self.call.hold_id, reason, lost_attempts: 0, at: Utc::now() }
     }
 
-    /// Charges what was consumed. Goes on in the background until it is committed.
-    pub fn settle(self, usage: &Usage) -> Settling {
-        let command = self.charge(usage);
+    /// Charges what was consumed at the prices of whoever answered. Goes on in the background until it is committed.
+    pub fn settle(self, usage: &Usage, by: &Offer) -> Settling {
+        let command = self.charge(usage, by);
         self.carry_out("settle", command)
     }
 

@@ -5,11 +5,15 @@
 //! wallet's (`domain::billing`); this crate carries them out, the same way for conversations and for the compatible API.
 
 mod catalogue;
+mod choices;
 mod hold;
 mod meter;
 mod offer;
+mod public_prices;
 
-pub use catalogue::{Catalogue, ChannelProvider, ChannelSource};
+pub use catalogue::{Catalogue, ChannelProvider, ChannelSource, PayerGroup};
+pub use choices::{Choices, Known};
 pub use hold::{Held, Settling};
 pub use meter::{Call, Meter, MeterError, MeterOptions};
 pub use offer::{Bounds, Offer, tokens_of};
+pub use public_prices::{InvalidList, ListedModel, PriceList};

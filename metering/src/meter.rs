@@ -99,8 +99,8 @@ impl Meter {
             Err(error) => return Err(MeterError::Unavailable(error.to_string())),
         };
         match self.held_event(&event).await? {
-            WalletEvent::Held { max_output_tokens, amount_nanos, expires_at, .. } => {
-                Ok(Held::keep(self.clone(), call, max_output_tokens, amount_nanos, expires_at))
+            WalletEvent::Held { max_output_tokens, amount_nanos, alternatives, expires_at, .. } => {
+                Ok(Held::keep(self.clone(), call, (max_output_tokens, amount_nanos, alternatives), expires_at))
             }
             _ => Err(MeterError::Unavailable("the hold is no hold".to_owned())),
         }

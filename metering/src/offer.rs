@@ -77,6 +77,7 @@ impl Offer {
             input_tokens: input_tokens.min(MAX_TOKENS),
             max_output_tokens,
             min_output_tokens: bounds.min_output_tokens,
+            alternatives: vec![],
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::{RelayError, Usage};
+use crate::{KeyRef, RelayError, Usage};
 
 /// Who said a turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub struct ChatRequest {
     pub temperature: Option<f32>,
     /// An opaque tag of the end user that is passed upstream for abuse reports; never an e-mail address or a name.
     pub user_tag: Option<String>,
+    /// Which of the provider's keys is used; `None` leaves it to the provider.
+    pub key: Option<KeyRef>,
 }
 
 /// Why an answer ended.

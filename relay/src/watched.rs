@@ -212,6 +212,7 @@ mod tests {
                 max_output_tokens: None,
                 temperature: None,
                 user_tag: None,
+                key: None,
             };
             let stream = watched.chat(request, CancellationToken::new()).now_or_never().unwrap().unwrap();
             stream.take(take).collect::<Vec<_>>().now_or_never().unwrap();

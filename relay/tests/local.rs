@@ -39,7 +39,14 @@ fn turn(role: Role, content: &str) -> Turn {
 }
 
 fn request(turns: Vec<Turn>) -> ChatRequest {
-    ChatRequest { model: MODEL_ID.to_owned(), turns, max_output_tokens: None, temperature: Some(0.0), user_tag: None }
+    ChatRequest {
+        model: MODEL_ID.to_owned(),
+        turns,
+        max_output_tokens: None,
+        temperature: Some(0.0),
+        user_tag: None,
+        key: None,
+    }
 }
 
 fn question(content: &str) -> ChatRequest {

@@ -37,6 +37,7 @@ fn request(prompt: &str) -> ChatRequest {
         max_output_tokens: None,
         temperature: None,
         user_tag: None,
+        key: None,
     }
 }
 

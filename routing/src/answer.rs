@@ -2,7 +2,7 @@
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, future, stream};
-use relay::{Finish, RelayError, ReplyDelta, ReplyStream, ServedAnswer, ServedEvent, ServedFrame, Usage};
+use relay::{Finish, RelayError, ReplyDelta, ServedAnswer, ServedEvent, ServedFrame, Usage};
 use serde_json::Value;
 
 use crate::watch::Watch;
@@ -46,7 +46,8 @@ pub trait Answer: Sized + Send {
     fn begun(self, watch: Watch) -> impl Future<Output = Result<Self, RelayError>> + Send;
 }
 
-impl Answer for ReplyStream {
+/// Of any lifetime: within a task the compiler does not know that it is `'static`.
+impl Answer for BoxStream<'_, Result<ReplyDelta, RelayError>> {
     async fn begun(self, watch: Watch) -> Result<Self, RelayError> {
         first_output(self, watch).await
     }
@@ -111,10 +112,7 @@ fn says_nothing(choice: &Value) -> bool {
 }
 
 /// Reads up to the first output and gives back the stream with all that was read.
-async fn first_output<S: Step>(
-    mut stream: BoxStream<'static, S>,
-    mut watch: Watch,
-) -> Result<BoxStream<'static, S>, RelayError> {
+async fn first_output<S: Step>(mut stream: BoxStream<'_, S>, mut watch: Watch) -> Result<BoxStream<'_, S>, RelayError> {
     let mut read = Vec::with_capacity(1);
     while read.len() <= MOST_PREAMBLE {
         let Some(step) = stream.next().await else {

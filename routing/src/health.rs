@@ -298,6 +298,8 @@ impl Health {
                 }
                 (Ended::Failed { error, repeats }, Some(fault)) if is_to_blame(fault.blame, part, has_key) => {
                     let weight = if repeats && fault.weight == Weight::Counts { Weight::Repeats } else { fault.weight };
+                    // Nobody could change a key that there is not: the channel rests and is tried again.
+                    let weight = if weight == Weight::Kills && !has_key { Weight::Opens } else { weight };
                     let fault = Fault { weight, ..fault };
                     self.changing(channel, part, error.code(), |breaker, options, chance| {
                         breaker.fail(passed, &fault, now, chance, options);

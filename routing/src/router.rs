@@ -106,6 +106,20 @@ impl Router {
         self.core().health.forget(before);
     }
 
+    /// The places of `candidates` in the order in which they would be asked now; those who would not be come last.
+    #[must_use]
+    pub fn order(&self, candidates: &[Candidate], wish: &Wish) -> Vec<usize> {
+        let plan = self.plan(candidates, wish, &[]);
+        let mut places = vec![];
+        let left_out = plan.left_out.iter().map(|left| left.candidate);
+        for place in plan.order.iter().map(|choice| choice.candidate).chain(left_out) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        places
+    }
+
     pub(crate) fn now(&self) -> Moment {
         self.clock.now()
     }

@@ -95,6 +95,7 @@ async fn ask(channel: &ChannelProvider, model: String) -> Result<String, RelayEr
         max_output_tokens: Some(MAX_OUTPUT_TOKENS),
         temperature: None,
         user_tag: None,
+        key: None,
     };
     // Whoever leaves takes the upstream's connection along.
     let cancel = CancellationToken::new();

@@ -162,6 +162,7 @@ impl Person {
             input_tokens: 60,
             max_output_tokens: 4096,
             min_output_tokens: 64,
+            alternatives: vec![],
         };
         let at = log.tick();
         let expires_at = at + TimeDelta::seconds(120);
@@ -171,7 +172,7 @@ impl Person {
     async fn charge(&mut self, log: &mut Log<'_>, hold_id: HoldId) -> anyhow::Result<()> {
         let tokens = Tokens { input: 60, output: 250, ..Tokens::default() };
         let (basis, at) = (Basis::Reported, log.tick());
-        self.pay(log, WalletCommand::ChargeTokens { hold_id, tokens, basis, lost_attempts: 0, at }).await
+        self.pay(log, WalletCommand::ChargeTokens { hold_id, tokens, basis, by: None, lost_attempts: 0, at }).await
     }
 
     async fn pay(&mut self, log: &mut Log<'_>, command: WalletCommand) -> anyhow::Result<()> {

@@ -184,6 +184,7 @@ fn quote() -> anyhow::Result<Quote> {
         input_tokens: 1200,
         max_output_tokens: 1000,
         min_output_tokens: 64,
+        alternatives: vec![],
     })
 }
 
@@ -200,7 +201,7 @@ fn hold(hold_id: HoldId) -> anyhow::Result<WalletCommand> {
 
 fn charge(hold_id: HoldId) -> WalletCommand {
     let tokens = Tokens { input: 1200, output: 350, ..Tokens::default() };
-    WalletCommand::ChargeTokens { hold_id, tokens, basis: Basis::Reported, lost_attempts: 0, at: at() }
+    WalletCommand::ChargeTokens { hold_id, tokens, basis: Basis::Reported, by: None, lost_attempts: 0, at: at() }
 }
 
 /// The wallets of one measurement.

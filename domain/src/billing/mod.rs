@@ -13,5 +13,6 @@ pub use paid::Paid;
 pub use rates::{LongRates, Rates, Tiers};
 pub use tokens::{Basis, Tokens};
 pub use wallet::{
-    Effect, ExpiryPolicy, Purpose, Quote, ReleaseReason, Source, Wallet, WalletCommand, WalletEvent, WalletRefusal,
+    Answerer, Effect, ExpiryPolicy, Purpose, Quote, ReleaseReason, Source, Terms, Wallet, WalletCommand, WalletEvent,
+    WalletRefusal,
 };

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use self::{
-    command::{ExpiryPolicy, Quote, WalletCommand},
-    event::{Effect, Purpose, ReleaseReason, Source, WalletEvent},
+    command::{Answerer, ExpiryPolicy, Quote, WalletCommand},
+    event::{Effect, Purpose, ReleaseReason, Source, Terms, WalletEvent},
     refusal::WalletRefusal,
 };
 use super::{Basis, Currency, Nanos, Rates, Tokens};
@@ -59,6 +59,9 @@ pub struct Hold {
     pub costs: Rates,
     pub input_tokens: u64,
     pub max_output_tokens: u32,
+    /// Who may answer instead, and how it is settled then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Terms>,
     pub expires_at: DateTime<Utc>,
 }
 
@@ -101,8 +104,8 @@ impl Decider for Wallet {
                 let later = self.holds.get(&hold_id).is_some_and(|hold| hold.expires_at < expires_at);
                 Ok(if later { vec![WalletEvent::HoldExtended { hold_id, expires_at, at }] } else { vec![] })
             }
-            C::ChargeTokens { hold_id, tokens, basis, lost_attempts, at } => {
-                self.charge(hold_id, tokens, basis, lost_attempts, at)
+            C::ChargeTokens { hold_id, tokens, basis, by, lost_attempts, at } => {
+                self.charge(hold_id, tokens, basis, by.as_ref(), lost_attempts, at)
             }
             C::Release { hold_id, reason, lost_attempts, at } => {
                 let Some(hold) = self.holds.get(&hold_id) else { return Ok(vec![]) };
@@ -137,6 +140,7 @@ impl Decider for Wallet {
                 costs,
                 input_tokens,
                 max_output_tokens,
+                alternatives,
                 expires_at,
                 ..
             } => {
@@ -150,6 +154,7 @@ impl Decider for Wallet {
                     costs,
                     input_tokens,
                     max_output_tokens,
+                    alternatives,
                     expires_at,
                 };
                 self.holds.insert(hold_id, terms);
@@ -178,6 +183,20 @@ impl Decider for Wallet {
 }
 
 impl Hold {
+    /// Those of the one who was to answer first.
+    fn terms(&self) -> Terms {
+        let (channel_id, price_version) = (self.channel_id, self.price_version);
+        let (model, prices, costs) = (self.model.clone(), self.prices.clone(), self.costs.clone());
+        Terms { channel_id, model, price_version, prices, costs }
+    }
+
+    /// Those of whoever answered; `None` where the hold does not know it.
+    fn terms_of(&self, by: &Answerer) -> Option<Terms> {
+        let is_by = |terms: &&Terms| terms.channel_id == by.channel_id && terms.model == by.model;
+        let own = self.terms();
+        if is_by(&&own) { Some(own) } else { self.alternatives.iter().find(is_by).cloned() }
+    }
+
     /// What attempts that were lost have cost us: their input at least.
     fn lost_cost(&self, attempts: u32) -> Result<Nanos, WalletRefusal> {
         let one = self.costs.cost(&Tokens { input: self.input_tokens, ..Tokens::default() });
@@ -318,16 +337,18 @@ impl Wallet {
     /// The output that credit covers, and what must be held for it.
     fn coverage(&self, quote: &Quote) -> Result<(u32, Nanos), WalletRefusal> {
         let cost = |output| {
-            let cost = quote.prices.at_most(quote.input_tokens, output);
-            cost.filter(|cost| *cost <= MAX_BALANCE).ok_or(WalletRefusal::AmountTooLarge)
+            let costs = quote.all_prices().map(|prices| prices.at_most(quote.input_tokens, output));
+            let dearest = costs.reduce(|one, other| Some(one?.max(other?))).flatten();
+            dearest.filter(|cost| *cost <= MAX_BALANCE).ok_or(WalletRefusal::AmountTooLarge)
         };
-        if quote.prices.is_free() {
+        if quote.all_prices().all(Rates::is_free) {
             return Ok((quote.max_output_tokens, Nanos::ZERO));
         }
         let available = self.available();
         // Credit for no output at all is no reason to ask.
         let least = quote.min_output_tokens.max(1).min(quote.max_output_tokens);
-        let covered = quote.prices.output_covered_by(available, quote.input_tokens).filter(|covered| *covered >= least);
+        let covered = quote.all_prices().map(|prices| prices.output_covered_by(available, quote.input_tokens));
+        let covered = covered.reduce(|one, other| Some(one?.min(other?))).flatten().filter(|covered| *covered >= least);
         match covered {
             // Input that costs nothing is no reason to go on without any credit.
             Some(covered) if available > Nanos::ZERO => {
@@ -354,7 +375,7 @@ impl Wallet {
             return Err(WalletRefusal::TooManyHolds);
         }
         let (max_output_tokens, amount_nanos) = self.coverage(&quote)?;
-        let Quote { model, channel_id, price_version, prices, costs, input_tokens, .. } = quote;
+        let Quote { model, channel_id, price_version, prices, costs, input_tokens, alternatives, .. } = quote;
         Ok(vec![WalletEvent::Held {
             hold_id,
             purpose,
@@ -366,6 +387,7 @@ impl Wallet {
             costs,
             input_tokens,
             max_output_tokens,
+            alternatives,
             expires_at,
             at,
         }])
@@ -376,6 +398,7 @@ impl Wallet {
         hold_id: HoldId,
         tokens: Tokens,
         basis: Basis,
+        by: Option<&Answerer>,
         lost_attempts: u32,
         at: DateTime<Utc>,
     ) -> Result<Vec<WalletEvent>, WalletRefusal> {
@@ -384,8 +407,9 @@ impl Wallet {
         // Whatever else was settled before: nothing more follows from it.
         let Some((hold, released_nanos)) = open.or_else(late) else { return Ok(vec![]) };
         let too_large = WalletRefusal::AmountTooLarge;
-        let charged_nanos = hold.prices.cost(&tokens).ok_or(too_large.clone())?;
-        let cost_nanos = hold.costs.cost(&tokens).ok_or(too_large)?;
+        let terms = by.map_or_else(|| Ok(hold.terms()), |by| hold.terms_of(by).ok_or(WalletRefusal::NotHeldFor))?;
+        let charged_nanos = terms.prices.cost(&tokens).ok_or(too_large.clone())?;
+        let cost_nanos = terms.costs.cost(&tokens).ok_or(too_large)?;
         // Of a hold that had expired, one attempt's input was booked then.
         let booked = u32::from(!self.holds.contains_key(&hold_id));
         let lost_cost_nanos = hold.lost_cost(lost_attempts.saturating_sub(booked))?;
@@ -393,13 +417,13 @@ impl Wallet {
         Ok(vec![WalletEvent::Charged {
             hold_id,
             purpose: hold.purpose,
-            model: hold.model.clone(),
-            channel_id: hold.channel_id,
+            model: terms.model,
+            channel_id: terms.channel_id,
             tokens,
             basis,
-            price_version: hold.price_version,
-            prices: hold.prices.clone(),
-            costs: hold.costs.clone(),
+            price_version: terms.price_version,
+            prices: terms.prices,
+            costs: terms.costs,
             charged_nanos,
             cost_nanos,
             lost_cost_nanos,
@@ -428,7 +452,7 @@ impl Wallet {
             ExpiryPolicy::Charge => {
                 let (input, output) = (hold.input_tokens, u64::from(hold.max_output_tokens));
                 let tokens = Tokens { input, output, ..Tokens::default() };
-                self.charge(hold_id, tokens, Basis::Estimated, 0, at)
+                self.charge(hold_id, tokens, Basis::Estimated, None, 0, at)
             }
         }
     }

@@ -1,10 +1,12 @@
 //! One answer of a provider, from request to end: read, gathered, and shown live at most every 20 ms.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use metering::Offer;
+use metering::{Choices, Known, Offer};
 use relay::{ChatRequest, Finish, RelayError, ReplyDelta, ReplyStream, Usage};
+use routing::{Answered, Asked, Router, Tries, Waiting};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -16,10 +18,19 @@ use crate::jobs::Lease;
 const MAX_REPLY_BYTES: usize = 256 * 1024;
 /// Live text is sent at most this often.
 const COALESCE: Duration = Duration::from_millis(20);
-/// Tries before the first byte; after it a failure is the user's to see.
-const MAX_TRIES: u32 = 3;
+/// A person waits for longer than a program.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// A provider that asks for a longer pause is reported instead of waited for.
 const MAX_PAUSE: Duration = Duration::from_secs(20);
+
+/// What is asked, and of whom.
+pub(super) struct Question<'q> {
+    pub(super) router: &'q Arc<Router>,
+    pub(super) choices: &'q Choices,
+    pub(super) known: Known,
+    /// Without the model and the key, which are those of whoever is asked.
+    pub(super) request: ChatRequest,
+}
 
 /// How the writing ended; the text is in the [`LiveText`].
 #[derive(Debug)]
@@ -33,10 +44,10 @@ pub(super) enum Ended {
     Abandoned,
 }
 
-/// Asks the model that `offer` is of and writes its answer into `live`.
+/// Asks and writes the answer into `live`; `by` becomes whose answer it is.
 pub(super) async fn write_answer(
-    offer: &Offer,
-    request: ChatRequest,
+    question: Question<'_>,
+    by: &mut Arc<Offer>,
     live: &mut LiveText,
     lease: &Lease,
     stop: &CancellationToken,
@@ -46,10 +57,13 @@ pub(super) async fn write_answer(
     let asked = Instant::now();
     let stream = tokio::select! {
         () = lease.lost.cancelled() => return Ended::Abandoned,
-        stream = ask(offer, request, &upstream) => stream,
+        stream = ask(&question, &upstream) => stream,
     };
     let mut stream = match stream {
-        Ok(stream) => stream,
+        Ok((stream, answering)) => {
+            *by = answering;
+            stream
+        }
         Err(RelayError::Cancelled) => return Ended::Finished { finish: Finish::Cancelled, usage: None },
         Err(error) => return Ended::Failed(error),
     };
@@ -92,23 +106,20 @@ fn size_as_json(piece: &str) -> usize {
     serde_json::to_string(piece).map_or(usize::MAX, |json| json.len())
 }
 
-/// Asks up to [`MAX_TRIES`] times while the failure may pass and nothing was said yet.
-async fn ask(offer: &Offer, request: ChatRequest, upstream: &CancellationToken) -> Result<ReplyStream, RelayError> {
-    let mut tries = 1;
-    loop {
-        let error = match offer.provider.chat(request.clone(), upstream.clone()).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => error,
-        };
-        let pause = error.retry_after().unwrap_or(Duration::from_millis(250) * 2_u32.pow(tries));
-        if !error.is_retryable() || tries >= MAX_TRIES || pause > MAX_PAUSE {
-            return Err(error);
-        }
-        tracing::info!(channel = offer.channel, code = error.code(), ?pause, tries, "asking a provider again");
-        tries += 1;
-        tokio::select! {
-            () = upstream.cancelled() => return Err(RelayError::Cancelled),
-            () = tokio::time::sleep(pause) => {}
-        }
-    }
+/// Asks one after the other of those who may answer; the answer has begun.
+async fn ask(question: &Question<'_>, upstream: &CancellationToken) -> Result<(ReplyStream, Arc<Offer>), RelayError> {
+    let Question { router, choices, known, request } = question;
+    let tries = Tries { within: PATIENCE, longest_pause: MAX_PAUSE, ..Tries::default() };
+    let demand = choices.demand(known, tries);
+    let ask = |asked: Asked| {
+        let (offer, upstream) = (Arc::clone(choices.offer(&asked)), upstream.clone());
+        let most = [request.max_output_tokens, offer.max_output_tokens].into_iter().flatten().min();
+        let (model, key) = (offer.upstream.clone(), asked.key);
+        let request = ChatRequest { model, key, max_output_tokens: most, ..request.clone() };
+        async move { offer.provider.chat(request, upstream).await }
+    };
+    let waiting = Waiting { cancel: upstream, still: &|| true };
+    let Answered { answer, by, .. } =
+        router.attempt(&demand, waiting, ask).await.map_err(|unanswered| unanswered.error)?;
+    Ok((answer, Arc::clone(choices.offer(&by))))
 }

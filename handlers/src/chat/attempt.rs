@@ -9,10 +9,10 @@ use std::{sync::Arc, time::Duration};
 use chrono::Utc;
 use domain::{
     Decider as _, HoldId, RunId, Sealed, SessionId, UserId,
-    billing::{Paid, Purpose, ReleaseReason, WalletCommand},
+    billing::{Answerer, Paid, Purpose, ReleaseReason, WalletCommand},
     chat::{Author, Finish, Session, SessionCommand, Transcript, Usage},
 };
-use metering::{Call, Held, MeterError, Offer, tokens_of};
+use metering::{Call, Choices, Held, Known, MeterError, Offer, PayerGroup, tokens_of};
 use nats::{CommandMessage, LiveError, Outcome, Sent};
 use relay::{ChatRequest, Role, Turn};
 use serde::Serialize;
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    answer::{Ended, write_answer},
+    answer::{Ended, Question, write_answer},
     reply::{AfterDeath, ReplyWorker},
     text::{Address, Done, LiveText},
 };
@@ -57,13 +57,15 @@ enum Ending {
 struct Answered {
     ending: Ending,
     usage: Option<relay::Usage>,
+    /// Who answered, where it was not the one whose price was asked first.
+    by: Option<Answerer>,
     held: Option<Held>,
 }
 
 impl From<Ending> for Answered {
     /// Nothing was asked of a model.
     fn from(ending: Ending) -> Self {
-        Self { ending, usage: None, held: None }
+        Self { ending, usage: None, by: None, held: None }
     }
 }
 
@@ -98,7 +100,7 @@ impl Attempt<'_> {
             message: sealed("the answer could not be stored"),
             at: Utc::now(),
         };
-        let wallet = self.settlement(None);
+        let wallet = self.settlement(None, None);
         self.command("fail_reply", "give_up", &Paid { command, payer: owner, wallet }).await
     }
 
@@ -112,12 +114,14 @@ impl Attempt<'_> {
             return Ok(Ending::Failed { code: "worker_failed".to_owned(), message }.into());
         }
         let owner = transcript.owner;
-        let offer = match self.worker.catalogue.resolve(Some(&transcript.model)).await {
-            Ok(offer) => offer,
+        let group = self.group_of(owner).await?;
+        let choices = match self.worker.catalogue.choices(Some(&transcript.model), &group).await {
+            Ok(choices) => choices,
             Err(error) => return Ok(failed(&error).into()),
         };
-        let mut request = request(&offer, transcript);
-        let held = match self.hold(owner, &offer, &request).await? {
+        let mut by = Arc::clone(choices.first());
+        let mut request = request(&by, transcript);
+        let (held, tokens) = match self.hold((owner, &group), &choices, &request).await? {
             Ok(held) => held,
             Err(ending) => return Ok(ending.into()),
         };
@@ -125,7 +129,10 @@ impl Attempt<'_> {
         let turns = request.turns.clone();
         let stop = self.lease.stop.child_token();
         let hear_stop = self.hear_stop(stop.clone());
-        let answer = write_answer(&offer, request, live, self.lease, &stop);
+        // The number of tokens may be an estimate, by which nobody is left out.
+        let known = Known { affinity: Some(self.session_id.to_string()), tokens, exactly: false };
+        let question = Question { router: self.worker.catalogue.router(), choices: &choices, known, request };
+        let answer = write_answer(question, &mut by, live, self.lease, &stop);
         let ended = tokio::select! {
             ended = answer => ended,
             never = hear_stop => match never {},
@@ -139,19 +146,40 @@ impl Attempt<'_> {
             Ended::Finished { finish, usage } => (ending_of(&finish), usage),
         };
         let usage = match usage {
-            None if !live.as_str().is_empty() => estimate(&offer, turns, live.as_str().to_owned()).await,
+            None if !live.as_str().is_empty() => estimate(&by, turns, live.as_str().to_owned()).await,
             usage => usage,
         };
-        Ok(Answered { ending, usage, held: Some(held) })
+        let answerer = held.answerer(&by);
+        Ok(Answered { ending, usage, by: answerer, held: Some(held) })
     }
 
-    /// Sets credit apart for `request`, or says how the run ends without. A run has one hold, whatever its attempts.
-    async fn hold(&self, payer: UserId, offer: &Offer, request: &ChatRequest) -> Result<Result<Held, Ending>, Left> {
+    /// What the owner may use and what it costs them.
+    async fn group_of(&self, owner: UserId) -> Result<PayerGroup, Left> {
+        let mut pause = Duration::from_millis(100);
+        loop {
+            match self.worker.catalogue.group_of(owner).await {
+                Ok(group) => return Ok(group),
+                Err(error) => tracing::warn!(run = %self.run_id, %error, "a reply waits for its owner's group"),
+            }
+            self.pause(&mut pause).await?;
+        }
+    }
+
+    /// Sets credit apart for `request`, or says how the run ends without; also how many tokens its input has. A run has
+    /// one hold, whatever its attempts.
+    async fn hold(
+        &self,
+        (payer, group): (UserId, &PayerGroup),
+        choices: &Choices,
+        request: &ChatRequest,
+    ) -> Result<Result<(Held, u64), Ending>, Left> {
+        let offer = choices.first();
         let (provider, model, turns) = (Arc::clone(&offer.provider), offer.upstream.clone(), request.turns.clone());
         let counted = tokio::task::spawn_blocking(move || provider.count_turns(&model, &turns)).await;
         let input_tokens = counted.map_err(|error| Left::Broken(error.to_string()))?;
         let meter = &self.worker.meter;
-        let quote = offer.quote(input_tokens, self.worker.options.max_output_tokens, meter.bounds());
+        let quote = choices.quote(input_tokens, self.worker.options.max_output_tokens, meter.bounds());
+        let quote = quote.times(group.factor);
         let call = Call {
             payer,
             hold_id: self.hold_id(),
@@ -166,7 +194,7 @@ impl Attempt<'_> {
                 held = meter.hold(call.clone(), quote.clone()) => held,
             };
             let (code, message) = match held {
-                Ok(held) => return Ok(Ok(held)),
+                Ok(held) => return Ok(Ok((held, input_tokens))),
                 Err(error @ MeterError::InsufficientCredit { .. }) => {
                     ("insufficient_credit".to_owned(), error.to_string())
                 }
@@ -187,12 +215,12 @@ impl Attempt<'_> {
     }
 
     /// What the ending means for the owner's wallet; where nothing was held it changes nothing.
-    fn settlement(&self, usage: Option<&relay::Usage>) -> WalletCommand {
+    fn settlement(&self, usage: Option<&relay::Usage>, by: Option<Answerer>) -> WalletCommand {
         let (hold_id, lost_attempts, at) = (self.hold_id(), self.number.saturating_sub(1), Utc::now());
         match usage {
             Some(usage) => {
                 let (tokens, basis) = tokens_of(usage);
-                WalletCommand::ChargeTokens { hold_id, tokens, basis, lost_attempts, at }
+                WalletCommand::ChargeTokens { hold_id, tokens, basis, by, lost_attempts, at }
             }
             None => {
                 let stopped = self.lease.stop.is_cancelled();
@@ -218,7 +246,7 @@ impl Attempt<'_> {
         let (run_id, attempt, at) = (self.run_id, self.number, Utc::now());
         let sealed = |text: &str| Sealed::new(payer, text.to_owned());
         let content = sealed(live.as_str());
-        let wallet = self.settlement(answered.usage.as_ref());
+        let wallet = self.settlement(answered.usage.as_ref(), answered.by.clone());
         let usage = answered.usage.as_ref().map(usage_fact);
         let (verb, command, done) = match answered.ending {
             Ending::Completed(finish) => {
@@ -300,6 +328,7 @@ fn request(offer: &Offer, transcript: Transcript) -> ChatRequest {
         max_output_tokens: None,
         temperature: None,
         user_tag: None,
+        key: None,
     }
 }
 

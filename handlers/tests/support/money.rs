@@ -61,6 +61,7 @@ pub fn hold(owner: UserId, hold_id: HoldId) -> CommandMessage {
         input_tokens: 10,
         max_output_tokens: 5,
         min_output_tokens: 5,
+        alternatives: vec![],
     };
     let purpose = Purpose::Api { api_key_id: None };
     let body = WalletCommand::Hold { hold_id, purpose, quote, expires_at: now() + TimeDelta::minutes(5), at: now() };
@@ -68,7 +69,7 @@ pub fn hold(owner: UserId, hold_id: HoldId) -> CommandMessage {
 }
 
 pub fn settlement(hold_id: HoldId, tokens: Tokens) -> WalletCommand {
-    WalletCommand::ChargeTokens { hold_id, tokens, basis: Basis::Reported, lost_attempts: 0, at: now() }
+    WalletCommand::ChargeTokens { hold_id, tokens, basis: Basis::Reported, by: None, lost_attempts: 0, at: now() }
 }
 
 pub async fn wallet(side: &CommandSide, owner: UserId) -> Wallet {

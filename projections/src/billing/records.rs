@@ -158,6 +158,8 @@ impl HoldRecord {
             max_output_tokens,
             expires_at,
             at,
+            // Those who did not answer are nobody's business; who did is in the settlement.
+            alternatives: _,
         } = event
         else {
             return None;

@@ -303,6 +303,7 @@ async fn a_planted_difference_in_any_table_is_found_and_named_without_a_value() 
         ("chat_v1.sessions", "deleted_at = now()", &["deleted_at", "deleted"], "id = gen_random_uuid()"),
         ("relay_v1.channels", "enabled = NOT enabled", &["enabled"], "id = gen_random_uuid()"),
         ("users_v1.names", "kind = 'username'", &["kind"], "name_hash = 'x'"),
+        ("users_v1.devices", "last_seen_at = signed_in_at", &["last_seen_at"], "id = gen_random_uuid()"),
         ("users_v1.api_keys", "scopes = '{}'", &["scopes"], "id = gen_random_uuid()"),
     ];
     for (table, change, columns, key_change) in planted {

@@ -84,7 +84,7 @@ fn command(purse: &mut Purse<'_>, ask: &Ask) -> WalletCommand {
         }
         Ask::Charge { slot, tokens, lost_attempts } => {
             let basis = Basis::Counted;
-            WalletCommand::ChargeTokens { hold_id: hold_id(slot), tokens, basis, lost_attempts, at }
+            WalletCommand::ChargeTokens { hold_id: hold_id(slot), tokens, basis, by: None, lost_attempts, at }
         }
         Ask::Release { slot, lost_attempts } => {
             let reason = ReleaseReason::Cancelled;

@@ -55,6 +55,7 @@ pub(crate) fn quote(input_tokens: u64, max_output_tokens: u32) -> Quote {
         input_tokens,
         max_output_tokens,
         min_output_tokens: 1,
+        alternatives: vec![],
     }
 }
 
@@ -125,7 +126,7 @@ impl<'w> Purse<'w> {
     pub(crate) async fn charge(&mut self, hold_id: HoldId, tokens: Tokens) -> EventRef {
         let at = self.tick();
         let (basis, lost_attempts) = (Basis::Reported, 0);
-        self.must(WalletCommand::ChargeTokens { hold_id, tokens, basis, lost_attempts, at }).await
+        self.must(WalletCommand::ChargeTokens { hold_id, tokens, basis, by: None, lost_attempts, at }).await
     }
 
     pub(crate) async fn release(&mut self, hold_id: HoldId, lost_attempts: u32) -> EventRef {

@@ -1,9 +1,9 @@
 //! A read model is a consequence of the events, so it can be made again.
 
 use domain::{
-    ApiKeyId, UserId,
+    ApiKeyId, DeviceId, UserId,
     chat::{Finish, SessionEvent},
-    users::{ApiKey, ApiKeyEvent, Reservation, ReservationEvent},
+    users::{ApiKey, ApiKeyEvent, Device, DeviceEvent, Reservation, ReservationEvent},
 };
 use projections::{Projector, all, reset};
 use serde_json::{Value, json};
@@ -77,6 +77,9 @@ pub(crate) async fn live_a_little(world: &World) {
         spend_a_little(world, owner).await;
         let kind = domain::users::NameKind::Email;
         world.append::<Reservation>(format!("email:{n}"), ReservationEvent::Claimed { kind, holder: owner }).await;
+        let device = DeviceId::new(Uuid::now_v7());
+        world.append::<Device>(device, DeviceEvent::SignedIn { user: owner, at: at(1) }).await;
+        world.append::<Device>(device, DeviceEvent::Rotated { generation: 1, at: at(2) }).await;
         let mut talk = Talk::start(world, owner, n, Some("A title")).await;
         let first = talk.exchange(None, "q1", "a1").await;
         let again = talk.regenerate(first.question).await;

@@ -150,7 +150,7 @@ async fn a_settlement_that_is_not_its_tokens_at_its_rates_is_found_in_the_events
     purse.grant(1_000_000).await;
     purse.hold(hold_id(1), reply(), 10, 20).await;
     let (tokens, at, basis) = (tokens(10, 15), purse.tick(), Basis::Reported);
-    let charge = WalletCommand::ChargeTokens { hold_id: hold_id(1), tokens, basis, lost_attempts: 0, at };
+    let charge = WalletCommand::ChargeTokens { hold_id: hold_id(1), tokens, basis, by: None, lost_attempts: 0, at };
     let mut events = purse.wallet.decide(charge).unwrap();
     let WalletEvent::Charged { charged_nanos, effect, cost_nanos, .. } = &mut events[0] else { panic!("{events:?}") };
     // One nano-unit more than it cost, consistently: every row will agree with the event.

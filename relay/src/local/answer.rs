@@ -29,6 +29,7 @@ pub(super) fn chat_request(prompt: &Prompt) -> Result<ChatRequest, RelayError> {
         max_output_tokens: prompt.max_output_tokens,
         temperature: temperature.transpose()?,
         user_tag: None,
+        key: None,
     })
 }
 

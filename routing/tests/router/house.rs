@@ -156,6 +156,7 @@ fn question() -> ChatRequest {
         max_output_tokens: None,
         temperature: None,
         user_tag: None,
+        key: None,
     }
 }
 

@@ -1,13 +1,15 @@
 //! What can be asked of a wallet.
 
+use std::iter;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Purpose, ReleaseReason, Source};
+use super::{Purpose, ReleaseReason, Source, Terms};
 use crate::{
     ChannelId, HoldId, Sealed,
-    billing::{Basis, Currency, Nanos, Rates, Tokens},
+    billing::{Basis, Currency, Factor, Nanos, Rates, Tokens},
 };
 
 /// What a model call may cost at most, before it is made. The prices are pinned: the call is settled by them.
@@ -27,6 +29,36 @@ pub struct Quote {
     pub max_output_tokens: u32,
     /// A shorter answer than this is not worth asking for.
     pub min_output_tokens: u32,
+    /// Who may answer instead, each at its own price; the dearest is held for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alternatives: Vec<Terms>,
+}
+
+impl Quote {
+    /// All prices by which the call may be settled.
+    pub(super) fn all_prices(&self) -> impl Iterator<Item = &Rates> {
+        iter::once(&self.prices).chain(self.alternatives.iter().map(|terms| &terms.prices))
+    }
+}
+
+/// Who answered a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answerer {
+    pub channel_id: ChannelId,
+    /// As users name it.
+    pub model: String,
+}
+
+impl Quote {
+    /// The same for somebody who pays `factor` times the prices, whoever answers.
+    #[must_use]
+    pub fn times(mut self, factor: Factor) -> Self {
+        self.prices = self.prices.times(factor);
+        for other in &mut self.alternatives {
+            other.prices = std::mem::take(&mut other.prices).times(factor);
+        }
+        self
+    }
 }
 
 /// What becomes of a hold whose call was never heard of again.
@@ -81,6 +113,9 @@ pub enum WalletCommand {
         hold_id: HoldId,
         tokens: Tokens,
         basis: Basis,
+        /// Who answered, where it was one of the hold's alternatives.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Answerer>,
         /// Attempts whose process died: on the house, but they cost us.
         lost_attempts: u32,
         at: DateTime<Utc>,

@@ -41,6 +41,20 @@ pub enum Purpose {
     Api { api_key_id: Option<ApiKeyId> },
 }
 
+/// Somebody else who may answer a call, at its own price.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Terms {
+    pub channel_id: ChannelId,
+    /// As users name it.
+    pub model: String,
+    /// Of this model on this channel.
+    pub price_version: u32,
+    /// What the user will pay if this one answers.
+    pub prices: Rates,
+    /// What the provider will charge us then.
+    pub costs: Rates,
+}
+
 /// Why nothing is charged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -123,6 +137,9 @@ pub enum WalletEvent {
         input_tokens: u64,
         /// What the call may be answered with: what was wanted, or what credit covers.
         max_output_tokens: u32,
+        /// Who may answer instead; enough is set apart for the dearest. Absent where there is nobody.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        alternatives: Vec<Terms>,
         /// Then it is settled by policy, unless it is extended.
         expires_at: DateTime<Utc>,
         at: DateTime<Utc>,

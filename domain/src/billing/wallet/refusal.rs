@@ -26,6 +26,8 @@ pub enum WalletRefusal {
     TooManyHolds,
     #[error("this hold was made already")]
     HoldExists,
+    #[error("this hold was not made for whoever answered")]
+    NotHeldFor,
     #[error("this hold has not expired yet")]
     HoldNotExpired { expires_at: DateTime<Utc> },
 }
@@ -39,6 +41,7 @@ impl Refusal for WalletRefusal {
             Self::CurrencyMismatch { .. } => "currency_mismatch",
             Self::TooManyHolds => "too_many_holds",
             Self::HoldExists => "hold_exists",
+            Self::NotHeldFor => "not_held_for",
             Self::HoldNotExpired { .. } => "hold_not_expired",
         }
     }
@@ -52,7 +55,7 @@ impl Refusal for WalletRefusal {
             Self::CurrencyMismatch { wallet } => json!({ "currency": wallet }),
             Self::TooManyHolds => json!({ "limit": MAX_HOLDS }),
             Self::HoldNotExpired { expires_at } => json!({ "expires_at": expires_at }),
-            Self::InvalidAmount | Self::HoldExists => Value::Null,
+            Self::InvalidAmount | Self::HoldExists | Self::NotHeldFor => Value::Null,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Wallets as their rules say.
 
+mod alternatives;
 mod holds;
 mod movements;
 mod properties;
@@ -136,6 +137,7 @@ fn quote(input_tokens: u64, max_output_tokens: u32, min_output_tokens: u32) -> Q
         input_tokens,
         max_output_tokens,
         min_output_tokens,
+        alternatives: vec![],
     }
 }
 
@@ -160,6 +162,7 @@ fn held_at(n: u128, amount: i64, quote: &Quote) -> WalletEvent {
         costs: quote.costs.clone(),
         input_tokens: quote.input_tokens,
         max_output_tokens: quote.max_output_tokens,
+        alternatives: quote.alternatives.clone(),
         expires_at: at(LIFE),
         at: AT,
     }
@@ -170,7 +173,7 @@ fn charge(n: u128, tokens: Tokens) -> WalletCommand {
 }
 
 fn charge_after(n: u128, tokens: Tokens, lost_attempts: u32) -> WalletCommand {
-    WalletCommand::ChargeTokens { hold_id: hold_id(n), tokens, basis: Basis::Reported, lost_attempts, at: AT }
+    WalletCommand::ChargeTokens { hold_id: hold_id(n), tokens, basis: Basis::Reported, by: None, lost_attempts, at: AT }
 }
 
 fn release(n: u128) -> WalletCommand {

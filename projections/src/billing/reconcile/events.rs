@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     HoldId,
-    billing::{Effect, Nanos, Rates, Tokens, Wallet, WalletEvent},
+    billing::{Effect, Nanos, Rates, Terms, Tokens, Wallet, WalletEvent},
 };
 
 use super::difference::{About, Findings};
@@ -85,11 +85,22 @@ impl Checked<'_> {
             let held = (&hold.kind, &hold.model, hold.channel_id, hold.price_version, &hold.prices, &hold.costs);
             let settled =
                 (&charge.kind, &charge.model, charge.channel_id, charge.price_version, &charge.prices, &charge.costs);
-            if held != settled {
+            if held != settled && !self.is_alternative(*hold_id) {
                 findings.add(about, "event.prices", format_args!("{held:?}"), format_args!("{settled:?}"));
             }
             self.check_lost(hold, *lost_cost_nanos, findings);
         }
+    }
+
+    /// Whether the settlement is by the terms of somebody whom the hold allowed to answer instead.
+    fn is_alternative(&self, hold_id: HoldId) -> bool {
+        let WalletEvent::Charged { channel_id, model, price_version, prices, costs, .. } = self.event else {
+            return false;
+        };
+        let (channel_id, price_version) = (*channel_id, *price_version);
+        let terms =
+            Terms { channel_id, model: model.clone(), price_version, prices: prices.clone(), costs: costs.clone() };
+        self.wallet.holds().any(|(id, hold)| id == hold_id && hold.alternatives.contains(&terms))
     }
 
     /// Lost attempts have cost their input each: the sum is a whole number of them.
