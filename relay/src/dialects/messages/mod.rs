@@ -2,7 +2,8 @@
 //!
 //! Promise: what a conversation says in this dialect it says after the way through [`crate::model`] and back; signatures
 //! of thinking, redacted thinking included, come back unchanged, also those of other providers, which travel inside the
-//! `signature` of a thinking block. What the dialect cannot say is left out by rule:
+//! `signature` of a thinking block, and those of calls, which travel in a block of redacted thinking before the call.
+//! What the dialect cannot say is left out by rule:
 //! - asked: seeds, penalties, biases, probabilities, several answers, cache keys, spoken answers, thoughts that nobody
 //!   signed; a custom tool becomes a function with the one argument `input`;
 //! - answered: all candidates but the first, pictures and sound, citations of other providers.
