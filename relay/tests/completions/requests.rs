@@ -59,3 +59,13 @@ async fn model_stream_bound_and_the_wish_for_usage_are_ours() {
     );
     assert_eq!(sent["stream_options"], json!({"include_usage": true}));
 }
+
+#[tokio::test]
+async fn a_call_goes_to_the_operation_behind_the_base_url_with_the_key() {
+    let upstream = Upstream::start(Answer::document(include_str!("../fixtures/openai_completion.json"))).await;
+    let adapter = adapter_with(&upstream, Limits::default());
+    adapter.call(request(json!({}), false), CancellationToken::new()).await.unwrap();
+    let head = upstream.heads().remove(0);
+    assert!(head.starts_with("POST /v1/chat/completions HTTP/1.1\n"), "{head}");
+    assert!(head.contains("authorization: Bearer sk-test-key") && head.contains("content-type: application/json"));
+}
