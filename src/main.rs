@@ -20,6 +20,7 @@ mod operator;
 mod rebuild;
 mod reconcile;
 mod roles;
+mod routing;
 mod secret;
 mod signals;
 mod up;

@@ -91,7 +91,7 @@ impl Models {
     pub(crate) async fn wait_for_one(&self) {
         let Some(catalogue) = &self.catalogue else { return };
         for _ in 0..100 {
-            if !catalogue.offers().is_empty() {
+            if !catalogue.all().is_empty() {
                 return;
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -126,6 +126,7 @@ impl Running {
             let (catalogue, has_local_model) = crate::node::catalogue(config, node).await?;
             let following = channels::follow(node.pool.clone(), catalogue.clone(), running.cancel.clone());
             running.tasks.spawn(following);
+            crate::routing::start(&mut running.tasks, node, &catalogue, &running.cancel);
             running.models = Models { catalogue: Some(catalogue), has_local_model };
         }
         let catalogue = running.models.catalogue.clone();

@@ -8,11 +8,11 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use domain::{
-    HoldId,
-    billing::{Purpose, Quote},
+    HoldId, UserId,
+    billing::{Purpose, Quote, ReleaseReason},
     users::Scope,
 };
-use metering::{Call, Offer};
+use metering::{Call, Choices, Known, Offer, PayerGroup};
 use relay::{Basis, Counted, Dialect, Envelope, ServedCall};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -27,6 +27,7 @@ use crate::{
     commands::Actor,
     extract,
     holder::Holder,
+    openai::Kept,
     problem::Problem,
     request_id::{Origin, RequestId},
 };
@@ -96,12 +97,21 @@ where
 }
 
 impl Caller {
+    /// Who pays.
+    pub(crate) const fn user(&self) -> UserId {
+        self.holder.user
+    }
+
+    pub(crate) const fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
     /// Prices the call, sets its credit apart and makes it. Dropping the receiver is the client going away.
-    pub(super) async fn call(self, ask: Ask) -> Result<mpsc::Receiver<Heard>, Problem> {
-        let offer = self.offer(&ask.model).await?;
-        let (counted, body) = count(&offer, ask.dialect, ask.body).await?;
-        let wanted = fitting(&offer, counted, ask.max_output_tokens)?;
-        let quote = quote(&offer, counted.tokens, wanted, ask.choices, &self.calls);
+    pub(super) async fn call(self, ask: Ask, kept: Option<Kept>) -> Result<mpsc::Receiver<Heard>, Problem> {
+        let (choices, group) = self.choices(&ask.model).await?;
+        let (counted, body) = count(choices.first(), ask.dialect, ask.body).await?;
+        let wanted = fitting(&choices, counted, ask.max_output_tokens)?;
+        let quote = quote(&choices, counted.tokens, wanted, ask.choices, &self.calls).times(group.factor);
         let call = Call {
             payer: self.holder.user,
             hold_id: HoldId::new(Uuid::now_v7()),
@@ -109,18 +119,27 @@ impl Caller {
             actor: Actor::User(self.holder.user).to_string(),
             correlation_id: self.origin.correlation_id,
         };
+        let affinity = affinity(&body).map(|name| format!("{}:{name}", self.holder.user));
+        let known = Known { affinity, tokens: counted.tokens, exactly: counted.basis == Basis::Counted };
         let held = self.calls.meter.hold(call, quote).await.map_err(of_meter)?;
         let envelope = Envelope {
-            id: id_of(ask.dialect),
+            id: kept.as_ref().map_or_else(|| id_of(ask.dialect), Kept::name),
             model: ask.model,
             created: chrono::Utc::now().timestamp(),
             input_tokens: counted.tokens,
             include_usage: ask.include_usage,
             request: if ask.dialect == Dialect::Responses { body.clone() } else { Map::new() },
         };
+        if let Some(kept) = &kept
+            && let Err(problem) = kept.begin(&envelope).await
+        {
+            // It gives the credit back whether this is waited for or not.
+            drop(held.release(ReleaseReason::Failed));
+            return Err(problem);
+        }
         let call = ServedCall {
             dialect: ask.dialect,
-            model: offer.upstream.clone(),
+            model: choices.first().upstream.clone(),
             body: Arc::new(body),
             // The bound is each choice's own, what is held is all of theirs.
             max_output_tokens: Some((held.max_output_tokens() / ask.choices).max(1)),
@@ -129,21 +148,23 @@ impl Caller {
             headers: self.headers,
             key: None,
         };
-        Ok(self.calls.begin(Paid { offer, call, held, room: self.room }))
+        Ok(self.calls.begin(Paid { choices, known, call, held, kept, room: self.room }))
     }
 
     /// Tokens of a request that is not made.
     pub(crate) async fn count(self, dialect: Dialect, model: &str, body: Map<String, Value>) -> Result<u64, Problem> {
-        let offer = self.offer(model).await?;
-        count(&offer, dialect, body).await.map(|(counted, _)| counted.tokens)
+        let (choices, _) = self.choices(model).await?;
+        count(choices.first(), dialect, body).await.map(|(counted, _)| counted.tokens)
     }
 
-    async fn offer(&self, model: &str) -> Result<Arc<Offer>, Problem> {
+    async fn choices(&self, model: &str) -> Result<(Choices, PayerGroup), Problem> {
         if !self.holder.may_ask(model) {
             let detail = format!("this API key may not ask the model `{model}`");
             return Err(Problem::new(StatusCode::FORBIDDEN, "model_not_allowed", detail).about("model"));
         }
-        self.calls.catalogue.resolve(Some(model)).await.map_err(of_upstream)
+        let group = self.calls.catalogue.group_of(self.holder.user).await.map_err(of_meter)?;
+        let choices = self.calls.catalogue.choices(Some(model), &group).await.map_err(of_upstream)?;
+        Ok((choices, group))
     }
 }
 
@@ -162,6 +183,13 @@ fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
     passed.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
 }
 
+/// What an upstream's cache knows a conversation by, in the words of any dialect.
+fn affinity(body: &Map<String, Value>) -> Option<&str> {
+    let named = ["prompt_cache_key", "previous_response_id", "conversation", "user"];
+    let metadata = body.get("metadata").and_then(|metadata| metadata.get("user_id"));
+    named.into_iter().filter_map(|name| body.get(name)).chain(metadata).find_map(Value::as_str)
+}
+
 /// The input's tokens. Counting is arithmetic for milliseconds, so it is done off the async threads.
 async fn count(
     offer: &Offer,
@@ -176,9 +204,12 @@ async fn count(
 /// The wanted bound, as far as the model's context window has room for it.
 ///
 /// Only a count with the model's own vocabulary refuses or shortens anything: an estimate may be wrong.
-fn fitting(offer: &Offer, counted: Counted, wanted: Option<u32>) -> Result<Option<u32>, Problem> {
+fn fitting(choices: &Choices, counted: Counted, wanted: Option<u32>) -> Result<Option<u32>, Problem> {
+    let offer = choices.first();
     let Some(window) = offer.context_tokens.filter(|_| counted.basis == Basis::Counted) else { return Ok(wanted) };
     match u64::from(window).checked_sub(counted.tokens) {
+        // Whoever reads less is left out when somebody is chosen.
+        None | Some(0) if choices.has_larger_context() => Ok(wanted),
         None | Some(0) => Err(context_too_long()),
         Some(left) => {
             let left = u32::try_from(left).unwrap_or(window);
@@ -190,8 +221,8 @@ fn fitting(offer: &Offer, counted: Counted, wanted: Option<u32>) -> Result<Optio
 }
 
 /// The most that the call can cost, all choices together.
-fn quote(offer: &Offer, input_tokens: u64, wanted: Option<u32>, choices: u32, calls: &Calls) -> Quote {
-    let one = offer.quote(input_tokens, wanted, calls.meter.bounds());
+fn quote(offers: &Choices, input_tokens: u64, wanted: Option<u32>, choices: u32, calls: &Calls) -> Quote {
+    let one = offers.quote(input_tokens, wanted, calls.meter.bounds());
     Quote {
         max_output_tokens: one.max_output_tokens.saturating_mul(choices),
         min_output_tokens: one.min_output_tokens.saturating_mul(choices),

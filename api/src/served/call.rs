@@ -10,10 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use domain::billing::ReleaseReason;
+use domain::{billing::ReleaseReason, relay::ResponseCommand};
 use futures::StreamExt as _;
-use metering::{Catalogue, Held, Meter, Offer};
-use relay::{Basis, RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame, Usage};
+use metering::{Catalogue, Choices, Held, Known, Meter, Offer};
+use relay::{Basis, RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame, ServedStream, Usage};
+use routing::{Answered, Asked, Demand, Tries, Waiting};
 use serde_json::Value;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
@@ -21,14 +22,8 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::problem::Problem;
+use crate::{openai::Kept, problem::Problem};
 
-/// Tries before the first byte; after it a failure is the client's to see.
-const MAX_TRIES: u32 = 3;
-/// A call that is older is not begun again: the client's own patience is nearly over.
-const RETRY_WITHIN: Duration = Duration::from_secs(15);
-/// A provider that asks for a longer pause is reported instead of waited for.
-const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// Events that wait for a slow client, at most.
 const MAX_WAITING: usize = 256;
 /// A client that takes nothing for so long counts as gone.
@@ -54,9 +49,14 @@ pub(crate) struct Calls {
 
 /// A call whose price is known and whose credit is held.
 pub(super) struct Paid {
-    pub(super) offer: Arc<Offer>,
+    /// Who may answer.
+    pub(super) choices: Choices,
+    pub(super) known: Known,
+    /// Without the model and the key, which are those of whoever is asked.
     pub(super) call: ServedCall,
     pub(super) held: Held,
+    /// What is written down beside.
+    pub(super) kept: Option<Kept>,
     /// Kept until the call is over.
     pub(super) room: OwnedSemaphorePermit,
 }
@@ -72,10 +72,14 @@ pub(super) enum Heard {
 }
 
 /// How a call came to its answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
-    /// How often a provider was asked, the successful time included.
+    /// How often somebody was asked, the successful time included.
     pub(super) tries: u32,
+    /// The name of the channel that answers.
+    pub(super) channel: String,
+    /// The model that answers, as users name it.
+    pub(super) model: String,
 }
 
 impl Calls {
@@ -109,9 +113,10 @@ impl Calls {
     /// Makes the call. Dropping the receiver is the client going away.
     pub(super) fn begin(&self, paid: Paid) -> mpsc::Receiver<Heard> {
         let (listener, heard) = mpsc::channel(MAX_WAITING);
-        let Paid { offer, call, held, room } = paid;
+        let Paid { choices, known, call, held, kept, room } = paid;
         let (calls, deaf) = (self.clone(), CancellationToken::new());
-        let call = Call { calls, offer, call, listener, deaf, _room: room };
+        let demand = choices.demand(&known, Tries::default());
+        let call = Call { calls, choices, demand, call, kept, listener, deaf, _room: room };
         self.tracker.spawn(call.run(held));
         heard
     }
@@ -119,8 +124,10 @@ impl Calls {
 
 struct Call {
     calls: Calls,
-    offer: Arc<Offer>,
+    choices: Choices,
+    demand: Demand,
     call: ServedCall,
+    kept: Option<Kept>,
     listener: mpsc::Sender<Heard>,
     /// The listener has missed something: nothing more is said to it.
     deaf: CancellationToken,
@@ -129,7 +136,8 @@ struct Call {
 
 /// What remains to be done with the hold.
 enum Settlement {
-    Charge(Usage),
+    /// By whoever answered.
+    Charge(Usage, Arc<Offer>),
     Release(ReleaseReason),
 }
 
@@ -143,11 +151,13 @@ impl Call {
     async fn run(self, held: Held) {
         let (settlement, last) = if self.call.stream { self.streamed().await } else { self.whole().await };
         let settling = match settlement {
-            Settlement::Charge(usage) => held.settle(&usage),
+            Settlement::Charge(usage, by) => held.settle(&usage, &by),
             Settlement::Release(reason) => held.release(reason),
         };
-        let settling = settling.wait(SETTLED_AT_LAST);
-        tokio::pin!(settling);
+        // Both before the end is told, so that a balance, or the response, that is read after it includes it.
+        let (settling, keeping) = (settling.wait(SETTLED_AT_LAST), self.write(self.ending(&last)));
+        let settling = async { futures::join!(settling, keeping) };
+        let mut settling = Box::pin(settling);
         let in_time = timeout(SETTLED, &mut settling).await;
         self.tell(last).await;
         if in_time.is_err() {
@@ -156,10 +166,27 @@ impl Call {
         }
     }
 
+    /// What is written down of the end where the answer is kept.
+    fn ending(&self, last: &Heard) -> Option<ResponseCommand> {
+        let kept = self.kept.as_ref()?;
+        match last {
+            Heard::Whole(body) => Some(kept.completed(body)),
+            Heard::End(events) => Some(kept.told(events)),
+            Heard::Failed(error) => Some(kept.failed(error)),
+            Heard::Taken(_) | Heard::Event(_) => None,
+        }
+    }
+
+    async fn write(&self, ending: Option<ResponseCommand>) {
+        if let (Some(kept), Some(ending)) = (&self.kept, ending) {
+            kept.end(&ending).await;
+        }
+    }
+
     async fn whole(&self) -> (Settlement, Heard) {
         match self.ask(&CancellationToken::new()).await {
-            Ok(ServedAnswer::Whole { body, usage }) => (Settlement::Charge(usage), Heard::Whole(body)),
-            Ok(ServedAnswer::Stream(_)) => self.nothing(garbage("a stream where none was asked for")),
+            Ok((ServedAnswer::Whole { body, usage }, by)) => (Settlement::Charge(usage, by), Heard::Whole(body)),
+            Ok((ServedAnswer::Stream(_), _)) => self.nothing(garbage("a stream where none was asked for")),
             Err(error) => self.nothing(error),
         }
     }
@@ -167,9 +194,9 @@ impl Call {
     async fn streamed(&self) -> (Settlement, Heard) {
         let upstream = CancellationToken::new();
         let _close = upstream.clone().drop_guard();
-        let mut passed = 0;
+        let (mut passed, mut by) = (0, Arc::clone(self.choices.first()));
         let ending = {
-            let reading = self.read(&upstream, &mut passed);
+            let reading = self.read(&upstream, &mut passed, &mut by);
             tokio::pin!(reading);
             tokio::select! {
                 ending = &mut reading => Some(ending),
@@ -181,17 +208,17 @@ impl Call {
         };
         match ending.unwrap_or_else(|| self.lost(RelayError::Cancelled, passed)) {
             Ending::Done { usage, .. } if upstream.is_cancelled() => {
-                (Settlement::Charge(usage), Heard::Failed(RelayError::Cancelled))
+                (Settlement::Charge(usage, by), Heard::Failed(RelayError::Cancelled))
             }
-            Ending::Done { last, usage } => (Settlement::Charge(usage), Heard::End(last)),
-            Ending::Failed { error, usage: Some(usage) } => (Settlement::Charge(usage), Heard::Failed(error)),
+            Ending::Done { last, usage } => (Settlement::Charge(usage, by), Heard::End(last)),
+            Ending::Failed { error, usage: Some(usage) } => (Settlement::Charge(usage, by), Heard::Failed(error)),
             Ending::Failed { error, usage: None } => self.nothing(error),
         }
     }
 
     /// It failed before any output.
     fn nothing(&self, error: RelayError) -> (Settlement, Heard) {
-        tracing::info!(channel = %self.offer.channel_id, code = error.code(), "a call brought nothing");
+        tracing::info!(model = self.choices.first().model, code = error.code(), "a call brought nothing");
         let reason = if error == RelayError::Cancelled { ReleaseReason::Cancelled } else { ReleaseReason::Failed };
         (Settlement::Release(reason), Heard::Failed(error))
     }
@@ -202,12 +229,15 @@ impl Call {
         Ending::Failed { error, usage: (passed > 0).then(usage) }
     }
 
-    /// Passes on every event until the end, and counts them.
-    async fn read(&self, upstream: &CancellationToken, passed: &mut u64) -> Ending {
+    /// Passes on every event until the end, counts them, and says whose they are.
+    async fn read(&self, upstream: &CancellationToken, passed: &mut u64, by: &mut Arc<Offer>) -> Ending {
         let asked = Instant::now();
-        let mut stream = match self.ask(upstream).await {
-            Ok(ServedAnswer::Stream(stream)) => stream,
-            Ok(ServedAnswer::Whole { .. }) => {
+        let mut stream: ServedStream = match self.ask(upstream).await {
+            Ok((ServedAnswer::Stream(stream), answering)) => {
+                *by = answering;
+                stream
+            }
+            Ok((ServedAnswer::Whole { .. }, _)) => {
                 return self.lost(garbage("a whole answer where a stream was asked for"), 0);
             }
             Err(error) => return self.lost(error, 0),
@@ -219,6 +249,9 @@ impl Call {
                         metrics::histogram!("api_first_chunk_seconds").record(asked.elapsed().as_secs_f64());
                     }
                     *passed += 1;
+                    if let Some(kept) = &self.kept {
+                        kept.hear(&event);
+                    }
                     self.tell(Heard::Event(event)).await;
                 }
                 ServedFrame::Done { last, usage } => return Ending::Done { last, usage },
@@ -228,30 +261,23 @@ impl Call {
         self.lost(RelayError::UpstreamCut, *passed)
     }
 
-    /// Asks up to [`MAX_TRIES`] times while the failure may pass and somebody waits.
-    async fn ask(&self, upstream: &CancellationToken) -> Result<ServedAnswer, RelayError> {
-        let begun = Instant::now();
-        let mut tries = 1;
-        loop {
-            let error = match self.offer.provider.call(self.call.clone(), upstream.clone()).await {
-                Ok(answer) => {
-                    self.tell(Heard::Taken(Route { tries })).await;
-                    return Ok(answer);
-                }
-                Err(error) => error,
-            };
-            let pause = error.retry_after().unwrap_or(Duration::from_millis(250) * 2_u32.pow(tries));
-            let late = begun.elapsed() + pause > RETRY_WITHIN;
-            if !error.is_retryable() || tries >= MAX_TRIES || pause > MAX_PAUSE || late || self.listener.is_closed() {
-                return Err(error);
-            }
-            tracing::info!(channel = %self.offer.channel_id, code = error.code(), ?pause, tries, "asking again");
-            tries += 1;
-            tokio::select! {
-                () = upstream.cancelled() => return Err(RelayError::Cancelled),
-                () = sleep(pause) => {}
-            }
-        }
+    /// Asks one after the other of those who may answer, while somebody waits; the answer has begun.
+    async fn ask(&self, upstream: &CancellationToken) -> Result<(ServedAnswer, Arc<Offer>), RelayError> {
+        let ask = |asked: Asked| {
+            let (offer, upstream) = (Arc::clone(self.choices.offer(&asked)), upstream.clone());
+            let most = [self.call.max_output_tokens, offer.max_output_tokens].into_iter().flatten().min();
+            let (model, key) = (offer.upstream.clone(), asked.key);
+            let call = ServedCall { model, key, max_output_tokens: most, ..self.call.clone() };
+            async move { offer.provider.call(call, upstream).await }
+        };
+        let still = || !self.listener.is_closed();
+        let waiting = Waiting { cancel: upstream, still: &still };
+        let attempt = self.calls.catalogue.router().attempt(&self.demand, waiting, ask).await;
+        let Answered { answer, by, story } = attempt.map_err(|unanswered| unanswered.error)?;
+        let offer = Arc::clone(self.choices.offer(&by));
+        let (channel, model) = (offer.channel.clone(), offer.model.clone());
+        self.tell(Heard::Taken(Route { tries: story.asked(), channel, model })).await;
+        Ok((answer, offer))
     }
 
     async fn tell(&self, heard: Heard) {

@@ -14,6 +14,7 @@ use axum::{
     response::{IntoResponse as _, Response, sse::Event},
 };
 use futures::Stream;
+use percent_encoding::{CONTROLS, utf8_percent_encode};
 use relay::ServedEvent;
 use serde_json::{Value, json};
 use tokio::{sync::mpsc::Receiver, time::timeout};
@@ -24,7 +25,7 @@ use super::{
     call::{Heard, Route},
     refusals::of_upstream,
 };
-use crate::{chat::stream_answer, problem::Problem, request_id::RequestId};
+use crate::{chat::stream_answer, openai::Kept, problem::Problem, request_id::RequestId};
 
 /// A first event that takes longer is not waited for: the stream begins with a ping, and proxies stay patient.
 const FIRST_EVENT: Duration = Duration::from_secs(10);
@@ -32,6 +33,10 @@ const FIRST_EVENT: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(10);
 /// How often a provider was asked.
 const X_TRIES: HeaderName = HeaderName::from_static("x-oblivious-tries");
+/// The channel that answered, as its operator calls it; percent-encoded beyond ASCII.
+const X_CHANNEL: HeaderName = HeaderName::from_static("x-oblivious-channel");
+/// The model that answered, which may be another one than was asked for.
+const X_MODEL: HeaderName = HeaderName::from_static("x-oblivious-model");
 
 /// How an API writes an answer.
 pub(crate) enum Wire {
@@ -60,8 +65,13 @@ pub(crate) trait Rewrite: Send {
 impl Caller {
     /// Makes the call and answers it as the API does.
     pub(crate) async fn answer(self, ask: Ask, wire: Wire) -> Result<Response, Problem> {
+        self.answer_kept(ask, wire, None).await
+    }
+
+    /// As [`Self::answer`], and writes down what becomes of it.
+    pub(crate) async fn answer_kept(self, ask: Ask, wire: Wire, kept: Option<Kept>) -> Result<Response, Problem> {
         let (manner, id, stream) = (self.manner, self.id.clone(), ask.stream);
-        let mut heard = self.call(ask).await?;
+        let mut heard = self.call(ask, kept).await?;
         if stream {
             streamed(heard, Writer { manner, id, wire, number: 0 }).await
         } else {
@@ -117,8 +127,13 @@ async fn streamed(mut heard: Receiver<Heard>, writer: Writer) -> Result<Response
 }
 
 fn marked(mut response: Response, route: Option<Route>) -> Response {
-    if let Some(Route { tries }) = route {
-        response.headers_mut().insert(X_TRIES, tries.into());
+    if let Some(Route { tries, channel, model }) = route {
+        let headers = response.headers_mut();
+        headers.insert(X_TRIES, tries.into());
+        for (name, text) in [(X_CHANNEL, channel), (X_MODEL, model)] {
+            let encoded = utf8_percent_encode(&text, CONTROLS).to_string();
+            headers.extend(encoded.parse::<HeaderValue>().ok().map(|value| (name, value)));
+        }
     }
     response
 }

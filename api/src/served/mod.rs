@@ -23,7 +23,7 @@ pub(crate) use fields::Fields;
 pub(crate) use frames::{Rewrite, Wire};
 pub(crate) use manner::Manner;
 pub(crate) use models::{Models, get as get_model, list as list_models};
-pub(crate) use refusals::{NO_CREDIT, invalid, unknown_model};
+pub(crate) use refusals::{NO_CREDIT, invalid, of_request, of_upstream, unknown_model};
 
 use crate::{anthropic, gemini, openai, state::App};
 

@@ -12,16 +12,17 @@ use metering::{Catalogue, Offer};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Manner, invalid, unknown_model};
+use super::{Manner, invalid, refusals::of_meter, unknown_model};
 use crate::{anthropic, gemini, holder::Holder, openai, problem::Problem};
 
 /// The models that somebody may use, in the order of the channels.
 pub(crate) struct Models(Vec<Arc<Offer>>);
 
 impl Models {
-    fn of(holder: &Holder, catalogue: &Catalogue) -> Self {
-        let offers = catalogue.offers();
-        Self(offers.iter().filter(|offer| holder.may_ask(&offer.model)).cloned().collect())
+    async fn of(holder: &Holder, catalogue: &Catalogue) -> Result<Self, Problem> {
+        let group = catalogue.group_of(holder.user).await.map_err(of_meter)?;
+        let offers = catalogue.models_for(&group).into_iter();
+        Ok(Self(offers.filter(|offer| holder.may_ask(&offer.model)).collect()))
     }
 
     /// Which page is wanted.
@@ -64,7 +65,7 @@ pub(crate) async fn list(
     uri: Uri,
 ) -> Result<Json<Value>, Problem> {
     holder.require(Scope::Models)?;
-    let models = Models::of(&holder, &catalogue);
+    let models = Models::of(&holder, &catalogue).await?;
     let list = match manner {
         Manner::Openai => openai::list(&models),
         Manner::Anthropic => anthropic::list(&models, &uri)?,
@@ -85,7 +86,8 @@ pub(crate) async fn get(
     if !holder.may_ask(id) {
         return Err(unknown_model(id));
     }
-    let offer = catalogue.resolve(Some(id)).await.map_err(|_| unknown_model(id))?;
+    let group = catalogue.group_of(holder.user).await.map_err(of_meter)?;
+    let offer = catalogue.resolve(Some(id), &group).await.map_err(|_| unknown_model(id))?;
     Ok(Json(match manner {
         Manner::Openai => openai::model(&offer),
         Manner::Anthropic => anthropic::model(&offer),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use metering::MeterError;
-use relay::RelayError;
+use relay::{InvalidRequest, RelayError};
 
 use crate::problem::Problem;
 
@@ -19,6 +19,15 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 /// The request itself is wrong, in this parameter.
 pub(crate) fn invalid(param: &str, code: &'static str, detail: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, code, detail.into()).about(param)
+}
+
+/// The request cannot be what its dialect says.
+pub(crate) fn of_request(error: InvalidRequest) -> Problem {
+    let problem = Problem::new(StatusCode::BAD_REQUEST, "invalid_value", error.message);
+    match error.param {
+        Some(param) => problem.about(param),
+        None => problem,
+    }
 }
 
 /// No channel offers it, as far as this client may know.
