@@ -26,6 +26,8 @@ pub struct Quirks {
     pub flat_text: bool,
     /// `response_format` of type `json_schema` is understood; else any JSON object is asked for.
     pub schemas: bool,
+    /// Tools that take text are understood; else they are told as functions with one argument.
+    pub custom_tools: bool,
     /// `strict` of a tool is understood.
     pub strict: bool,
     /// Anthropic's `cache_control` on parts is understood.
@@ -83,7 +85,8 @@ pub enum Thinking {
     },
     /// `enable_thinking`, and `thinking_budget` in tokens.
     Enable,
-    /// `chat_template_kwargs: {"enable_thinking": …}` for servers that render the model's own template.
+    /// `chat_template_kwargs` with `enable_thinking` (Qwen, GLM) and `reasoning_effort` (gpt-oss) for servers that render
+    /// the model's own template.
     Template,
     /// OpenRouter's object `reasoning` with `effort` or `max_tokens`, and `exclude`.
     Object,
@@ -117,6 +120,7 @@ impl Quirks {
         names: true,
         flat_text: false,
         schemas: true,
+        custom_tools: true,
         strict: true,
         cache_control: false,
         call_signatures: false,
@@ -126,15 +130,17 @@ impl Quirks {
         think_tags: false,
     };
 
+    /// What no other server than OpenAI's has to know.
+    pub const OTHERS: Self = Self { developer: false, custom_tools: false, ..Self::OPENAI };
+
     /// A server of which nothing is known but that it speaks the dialect: the oldest names, and tolerance.
     pub const GENERIC: Self = Self {
         bound: Bound::MaxTokens,
         dropped: &[],
-        developer: false,
         call_signatures: true,
         thinking: Thinking::Effort { highest: "high" },
         thoughts: Thoughts::ReasoningContent,
         think_tags: true,
-        ..Self::OPENAI
+        ..Self::OTHERS
     };
 }

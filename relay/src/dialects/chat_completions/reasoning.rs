@@ -81,7 +81,13 @@ pub(super) fn write(reasoning: &Reasoning, thinking: Thinking, body: &mut Map<St
                 say("thinking_budget", budget.into());
             }
         }
-        Thinking::Template => say("chat_template_kwargs", json!({"enable_thinking": wanted})),
+        Thinking::Template => {
+            let mut kwargs = json!({"enable_thinking": wanted});
+            if let Some(effort) = effort.filter(|_| wanted) {
+                kwargs["reasoning_effort"] = word(effort, "high").into();
+            }
+            say("chat_template_kwargs", kwargs);
+        }
         Thinking::Object => say("reasoning", object(reasoning)),
     }
 }
@@ -175,6 +181,11 @@ mod tests {
             (&budget, Thinking::Enable, json!({"enable_thinking": true, "thinking_budget": 9000})),
             (&none, Thinking::Enable, json!({"enable_thinking": false})),
             (&none, Thinking::Template, json!({"chat_template_kwargs": {"enable_thinking": false}})),
+            (
+                &high,
+                Thinking::Template,
+                json!({"chat_template_kwargs": {"enable_thinking": true, "reasoning_effort": "high"}}),
+            ),
             (&budget, Thinking::Object, json!({"reasoning": {"max_tokens": 9000}})),
             (&Reasoning::default(), Thinking::Object, json!({"reasoning": {"enabled": true}})),
         ] {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::quirks::Quirks;
 use crate::dialects::common::Fields;
+use crate::dialects::custom;
 use crate::model::{Opaque, Prompt, Tool, ToolChoice};
 use crate::{Dialect, InvalidRequest};
 
@@ -137,6 +138,14 @@ fn write_tool(tool: &Tool, quirks: &Quirks) -> Option<Value> {
             }
             Some(tool)
         }
+        Tool::Custom { name, description, .. } if !quirks.custom_tools => {
+            let mut function = Map::from_iter([("name".to_owned(), Value::from(name.as_str()))]);
+            if let Some(description) = description {
+                function.insert("description".to_owned(), description.as_str().into());
+            }
+            function.insert("parameters".to_owned(), custom::parameters());
+            Some(json!({"type": "function", "function": function}))
+        }
         Tool::Custom { name, description, format } => {
             let mut custom = Map::from_iter([("name".to_owned(), Value::from(name.as_str()))]);
             if let Some(description) = description {
@@ -152,14 +161,14 @@ fn write_tool(tool: &Tool, quirks: &Quirks) -> Option<Value> {
 }
 
 /// The `tool_choice` of a body.
-pub(super) fn write_choice(choice: &ToolChoice, prompt: &Prompt) -> Value {
+pub(super) fn write_choice(choice: &ToolChoice, prompt: &Prompt, quirks: &Quirks) -> Value {
     match choice {
         ToolChoice::Auto => "auto".into(),
         ToolChoice::None => "none".into(),
         ToolChoice::Required => "required".into(),
         ToolChoice::Named(name) => {
             let is_custom = |tool: &Tool| matches!(tool, Tool::Custom { name: custom, .. } if custom == name);
-            let kind = if prompt.tools.iter().any(is_custom) { "custom" } else { "function" };
+            let kind = if quirks.custom_tools && prompt.tools.iter().any(is_custom) { "custom" } else { "function" };
             json!({"type": kind, kind: {"name": name}})
         }
     }
@@ -241,10 +250,21 @@ mod tests {
     }
 
     #[test]
+    fn a_tool_that_takes_text_is_a_function_where_only_those_are_known() {
+        let tool = Tool::Custom { name: "sql".to_owned(), description: Some("d".to_owned()), format: None };
+        let prompt = Prompt { tools: vec![tool], ..Prompt::default() };
+        let written = write_tools(&prompt.tools, &Quirks::GENERIC);
+        let function = json!({"name": "sql", "description": "d", "parameters": custom::parameters()});
+        assert_eq!(written, [json!({"type": "function", "function": function})]);
+        let choice = write_choice(&ToolChoice::Named("sql".to_owned()), &prompt, &Quirks::GENERIC);
+        assert_eq!(choice["type"], "function");
+    }
+
+    #[test]
     fn a_named_tool_is_written_as_what_it_is() {
         let custom = Tool::Custom { name: "c".to_owned(), description: None, format: None };
         let prompt = Prompt { tools: vec![custom], ..Prompt::default() };
-        let written = |name: &str| write_choice(&ToolChoice::Named(name.to_owned()), &prompt);
+        let written = |name: &str| write_choice(&ToolChoice::Named(name.to_owned()), &prompt, &Quirks::OPENAI);
         assert_eq!(written("c"), json!({"type": "custom", "custom": {"name": "c"}}));
         assert_eq!(written("f"), json!({"type": "function", "function": {"name": "f"}}));
     }

@@ -9,6 +9,7 @@ use super::parts::write_content;
 use super::quirks::{Quirks, Thoughts};
 use super::{reasoning, thoughts, tools};
 use crate::Dialect;
+use crate::dialects::common::arguments_object;
 use crate::model::{Author, Message, OutputFormat, Part, Prompt, Sampling, ToolOutcome};
 
 /// Stands in a tool's result whose pictures or documents follow as a message of their own.
@@ -29,7 +30,7 @@ pub(super) fn write(prompt: &Prompt, quirks: &Quirks) -> Map<String, Value> {
     let has_tools = !tools.is_empty();
     say("tools", has_tools.then(|| tools.into()));
     let choice = prompt.tool_choice.as_ref().filter(|_| has_tools);
-    say("tool_choice", choice.map(|choice| tools::write_choice(choice, prompt)));
+    say("tool_choice", choice.map(|choice| tools::write_choice(choice, prompt, quirks)));
     say("parallel_tool_calls", prompt.parallel_tool_calls.filter(|_| has_tools).map(Value::from));
     say("max_completion_tokens", prompt.max_output_tokens.map(Value::from));
     say("stop", (!prompt.stop.is_empty()).then(|| prompt.stop.as_slice().into()));
@@ -188,10 +189,12 @@ pub(super) fn write_thoughts(parts: &[Part], way: Thoughts, answer: &mut Value) 
 
 fn write_call(part: &Part, quirks: &Quirks) -> Option<Value> {
     let Part::ToolCall { id, name, arguments, custom, signature } = part else { return None };
-    let mut call = if *custom {
-        json!({"id": id, "type": "custom", "custom": {"name": name, "input": arguments}})
-    } else {
-        json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+    let mut call = match (*custom, quirks.custom_tools) {
+        (true, true) => json!({"id": id, "type": "custom", "custom": {"name": name, "input": arguments}}),
+        (is_text, _) => {
+            let arguments = if is_text { arguments_object(arguments).to_string() } else { arguments.clone() };
+            json!({"id": id, "type": "function", "function": {"name": name, "arguments": arguments}})
+        }
     };
     if let Some(extra) =
         signature.as_ref().filter(|_| quirks.call_signatures).and_then(|mark| thoughts::of_call(mark, false))

@@ -63,13 +63,12 @@ pub static COMPATIBLE: [Compatible; 20] = [
         quirks: Quirks {
             bound: Bound::MaxTokens,
             dropped: &["n", "seed", "logit_bias", "parallel_tool_calls", "top_k"],
-            developer: false,
             flat_text: true,
             schemas: false,
             thinking: Thinking::SwitchAndEffort { highest: "max" },
             // Within a turn with tools a missing one is a 400; elsewhere it is ignored.
             thoughts: Thoughts::ReasoningContent,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &[
             "https://api-docs.deepseek.com/api/create-chat-completion",
@@ -96,12 +95,11 @@ pub static COMPATIBLE: [Compatible; 20] = [
                 "top_logprobs",
                 "seed",
             ],
-            developer: false,
             strict: false,
             // K2 knows the switch and K3 the effort; fields that a model does not know are ignored.
             thinking: Thinking::SwitchAndEffort { highest: "max" },
             thoughts: Thoughts::ReasoningContent,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &[
             "https://platform.kimi.ai/docs/api/chat",
@@ -133,14 +131,13 @@ pub static COMPATIBLE: [Compatible; 20] = [
             renamed: &[("user", "user_id")],
             temperature: (0.0, 1.0),
             stream_options: false,
-            developer: false,
             names: false,
             schemas: false,
             strict: false,
             tool_choice: ToolChoices::Auto,
             thinking: Thinking::Switch,
             thoughts: Thoughts::ReasoningContent,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &[
             "https://docs.bigmodel.cn/cn/guide/capabilities/thinking-mode",
@@ -159,12 +156,11 @@ pub static COMPATIBLE: [Compatible; 20] = [
             bound: Bound::MaxTokens,
             dropped: OPENAI_ONLY,
             temperature: (0.0, 1.99),
-            developer: false,
             cache_control: true,
             tool_choice: ToolChoices::NotRequired,
             thinking: Thinking::Enable,
             thoughts: Thoughts::ReasoningContent,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &[
             "https://www.alibabacloud.com/help/en/model-studio/deep-thinking",
@@ -191,9 +187,8 @@ pub static COMPATIBLE: [Compatible; 20] = [
                 "store",
             ],
             temperature: (0.01, 1.0),
-            developer: false,
             thinking: Thinking::Enable,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &["https://cloud.baidu.com/doc/qianfan-api/s/3m7of64lb"],
         ..USUAL
@@ -206,11 +201,10 @@ pub static COMPATIBLE: [Compatible; 20] = [
         base_path: "/api/v3",
         quirks: Quirks {
             dropped: &["n", "seed", "metadata", "store", "prompt_cache_key", "top_k"],
-            developer: false,
             names: false,
             thinking: Thinking::SwitchAndEffort { highest: "high" },
             thoughts: Thoughts::ReasoningContent,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &[
             "https://www.volcengine.com/docs/82379/1494384",
@@ -226,10 +220,9 @@ pub static COMPATIBLE: [Compatible; 20] = [
         quirks: Quirks {
             bound: Bound::MaxTokens,
             dropped: OPENAI_ONLY,
-            developer: false,
             thinking: Thinking::Switch,
             thoughts: Thoughts::ReasoningContent,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &[
             "https://cloud.tencent.com/document/product/1823/132252",
@@ -248,11 +241,10 @@ pub static COMPATIBLE: [Compatible; 20] = [
             dropped: &["presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "n", "top_k"],
             added: &[("reasoning_split", true)],
             temperature: (0.01, 1.0),
-            developer: false,
             thinking: Thinking::Unasked,
             thoughts: Thoughts::Details,
             think_tags: true,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &[
             "https://platform.minimax.io/docs/api-reference/text-openai-api",
@@ -285,12 +277,11 @@ pub static COMPATIBLE: [Compatible; 20] = [
             renamed: &[("seed", "random_seed")],
             temperature: (0.0, 1.5),
             stream_options: false,
-            developer: false,
             names: false,
             tool_choice: ToolChoices::Any,
             thinking: Thinking::Effort { highest: "high" },
             thoughts: Thoughts::Parts,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &[
             "https://docs.mistral.ai/api/endpoint/chat",
@@ -316,11 +307,10 @@ pub static COMPATIBLE: [Compatible; 20] = [
                 "store",
                 "verbosity",
             ],
-            developer: false,
             names: false,
             thinking: Thinking::Effort { highest: "high" },
             thoughts: Thoughts::Reasoning,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &["https://console.groq.com/docs/openai", "https://console.groq.com/docs/reasoning"],
         ..USUAL
@@ -333,9 +323,8 @@ pub static COMPATIBLE: [Compatible; 20] = [
         quirks: Quirks {
             // Its models reason and refuse these; the effort is fixed for all but a few of them.
             dropped: &["presence_penalty", "frequency_penalty", "stop", "logit_bias", "top_k", "reasoning_effort"],
-            developer: false,
             thinking: Thinking::Unasked,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &["https://docs.x.ai/docs/guides/reasoning", "https://docs.x.ai/docs/api-reference"],
         ..USUAL
@@ -349,11 +338,12 @@ pub static COMPATIBLE: [Compatible; 20] = [
         quirks: Quirks {
             bound: Bound::MaxTokens,
             dropped: &[],
+            developer: true,
             cache_control: true,
             call_signatures: true,
             thinking: Thinking::Object,
             thoughts: Thoughts::Details,
-            ..Quirks::OPENAI
+            ..Quirks::OTHERS
         },
         sources: &[
             "https://openrouter.ai/docs/api/reference/parameters",

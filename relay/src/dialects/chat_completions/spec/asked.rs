@@ -137,7 +137,7 @@ fn each_provider_is_asked_in_its_own_terms() {
         ("xai", vec![("/presence_penalty", absent.clone()), ("/reasoning_effort", absent.clone())]),
         ("openrouter", vec![("/reasoning", json!({"effort": "xhigh"})), ("/reasoning_effort", absent.clone())]),
         ("ollama", vec![("/reasoning_effort", json!("high")), ("/max_tokens", json!(100))]),
-        ("vllm", vec![("/chat_template_kwargs", json!({"enable_thinking": true})), ("/top_k", json!(40))]),
+        ("vllm", vec![("/chat_template_kwargs/reasoning_effort", json!("high")), ("/top_k", json!(40))]),
         ("llama_cpp", vec![("/chat_template_kwargs/enable_thinking", json!(true))]),
     ] {
         let body = asked(id, request());
@@ -257,6 +257,16 @@ fn a_signature_goes_back_to_whoever_made_it_and_to_nobody_else() {
     assert!(message("openai").get("reasoning_details").is_none());
     assert!(message("openai")["tool_calls"][0].get("extra_content").is_none());
     assert_eq!(message("openai")["content"], Value::Null);
+}
+
+#[test]
+fn calls_of_tools_that_take_text_are_functions_where_only_those_are_known() {
+    let call = json!({"id": "a", "type": "custom", "custom": {"name": "sql", "input": "SELECT 1"}});
+    let body = json!({"model": "m", "messages": [{"role": "assistant", "tool_calls": [call]}]});
+    let message = |id: &str| asked(id, body.clone())["messages"][0]["tool_calls"][0].clone();
+    assert_eq!(message("openai"), call);
+    let function = json!({"name": "sql", "arguments": "{\"input\":\"SELECT 1\"}"});
+    assert_eq!(message("deepseek"), json!({"id": "a", "type": "function", "function": function}));
 }
 
 #[test]
