@@ -1,6 +1,8 @@
 //! The rows. In the order in which operators see them.
 //!
-//! What is written here was looked up in the documents that each row names, in November 2026.
+//! Each row names the documents that say how its server speaks. Read in November 2026, in the maker's own words: DeepSeek,
+//! Groq, MiniMax, Ollama, vLLM and OpenRouter; in mirrors and in the clients of others: Qianfan, Kimi, GLM, Ark, Qwen and
+//! Mistral. Where a maker has moved on since, an operator's parameter overrides say so until the row does.
 
 use super::{Compatible, KeyHeader};
 use crate::dialects::chat_completions::{Bound, Quirks, Thinking, Thoughts, ToolChoices};
