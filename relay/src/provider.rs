@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use crate::modalities::Modalities;
 use crate::{ChatRequest, Counted, Dialect, KeyRef, RelayError, ReplyStream, ServedAnswer, ServedCall, Turn};
 
 /// A source of answers: an upstream account, or a model in this process.
@@ -49,6 +50,11 @@ pub trait Provider: Send + Sync {
     /// half: cancelling it is [`RelayError::Cancelled`], and what the provider charges for it is not known; a caller
     /// that must know lets it finish.
     async fn call(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError>;
+
+    /// What it can be asked for besides conversations; `None` where that is nothing.
+    fn modalities(&self) -> Option<&dyn Modalities> {
+        None
+    }
 
     /// The ids of the models that it offers, in its order.
     ///

@@ -15,6 +15,7 @@ use futures::{Stream, StreamExt as _, stream::BoxStream};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
+use crate::modalities::{Modalities, Modality, ModalityAnswer, ModalityCall, Piece};
 use crate::{
     ChatRequest, Counted, Dialect, Finish, KeyRef, Provider, RelayError, ReplyDelta, ReplyStream, ServedAnswer,
     ServedCall, ServedFrame, Turn,
@@ -87,8 +88,40 @@ impl Provider for Watched {
         }
     }
 
+    fn modalities(&self) -> Option<&dyn Modalities> {
+        self.provider.modalities().map(|_| self as &dyn Modalities)
+    }
+
     async fn list_models(&self) -> Result<Vec<String>, RelayError> {
         self.provider.list_models().await
+    }
+}
+
+#[async_trait]
+impl Modalities for Watched {
+    fn offers(&self, modality: Modality) -> bool {
+        self.provider.modalities().is_some_and(|inner| inner.offers(modality))
+    }
+
+    async fn ask(&self, asked: ModalityCall, cancel: CancellationToken) -> Result<ModalityAnswer, RelayError> {
+        let mut call = Call::begin(&self.channel);
+        let nothing = || RelayError::refused(400, "the provider of this model does not offer this");
+        let inner = call.check(self.provider.modalities().ok_or_else(nothing))?;
+        match call.check(inner.ask(asked, cancel).await)? {
+            whole @ ModalityAnswer::Json { .. } => {
+                call.first_output();
+                call.outcome = Some(OK);
+                Ok(whole)
+            }
+            ModalityAnswer::Stream { content_type, pieces } => {
+                let pieces = watch(pieces, call, |piece| match piece {
+                    Ok(Piece::Bytes(_)) => None,
+                    Ok(Piece::Done(_)) => Some(OK),
+                    Err(error) => Some(error.code()),
+                });
+                Ok(ModalityAnswer::Stream { content_type, pieces })
+            }
+        }
     }
 }
 

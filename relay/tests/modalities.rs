@@ -170,7 +170,7 @@ fn titan_takes_one_text_at_a_time_and_cohere_many() {
     let titan = embeddings(json!({ "model": "amazon.titan-embed-text-v2:0", "dimensions": 256 }));
     let asks = Bedrock.ask(&titan).unwrap();
     assert_eq!(asks.len(), 2);
-    assert_eq!(asks[1].path, behind("/model/amazon.titan-embed-text-v2:0/invoke"));
+    assert_eq!(asks[1].path, behind("/model/amazon.titan-embed-text-v2%3A0/invoke"));
     assert_eq!(asks[1].body, json!({ "inputText": "world", "dimensions": 256 }));
     let answer = fixture(include_str!("fixtures/bedrock_titan_embedding.json"));
     let (body, consumed) = told(Bedrock.read(&titan, vec![answer.clone(), answer], 0).unwrap());

@@ -6,8 +6,10 @@
 //! and every end is accounted for.
 
 mod asked;
+mod beside;
 mod chunks;
 mod events;
+mod form;
 mod media;
 mod passing;
 mod reply;
@@ -37,6 +39,7 @@ use crate::dialects::{self, custom};
 use crate::http::{
     self, Http, Keys, ParameterOverride, is_json, read_body, read_error_body, retry_after, unless_cancelled,
 };
+use crate::modalities::Modalities;
 use crate::model::{Author, Message, Prompt, Sampling};
 use crate::providers::{ProviderConfig, Vendor, base_url};
 use crate::{
@@ -227,6 +230,10 @@ impl Provider for Account {
         } else {
             unless_cancelled(&cancel, self.whole(call)).await
         }
+    }
+
+    fn modalities(&self) -> Option<&dyn Modalities> {
+        Some(self)
     }
 
     async fn list_models(&self) -> Result<Vec<String>, RelayError> {

@@ -17,16 +17,25 @@ const ERROR_BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// It is cut, too long, or not UTF-8.
 pub(crate) async fn read_body(response: Response) -> Result<String, RelayError> {
+    let body = read_bytes(response, MAX_BODY_BYTES).await?;
+    String::from_utf8(body).map_err(|_| RelayError::UpstreamGarbage("the text is not UTF-8".to_owned()))
+}
+
+/// The whole body, of at most so many bytes.
+///
+/// # Errors
+/// It is cut or too long.
+pub(crate) async fn read_bytes(response: Response, most: usize) -> Result<Vec<u8>, RelayError> {
     let mut body = Vec::new();
     let mut chunks = response.bytes_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| RelayError::UpstreamCut)?;
-        if body.len() + chunk.len() > MAX_BODY_BYTES {
+        if body.len() + chunk.len() > most {
             return Err(RelayError::UpstreamGarbage("the answer is too long".to_owned()));
         }
         body.extend_from_slice(&chunk);
     }
-    String::from_utf8(body).map_err(|_| RelayError::UpstreamGarbage("the text is not UTF-8".to_owned()))
+    Ok(body)
 }
 
 /// The body of a refusal; empty where it does not come in time or cannot be read.

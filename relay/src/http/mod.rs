@@ -16,7 +16,7 @@ use reqwest::{Client, Request, Response, Url};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::body::{read_body, read_error_body};
+pub(crate) use self::body::{read_body, read_bytes, read_error_body};
 pub(crate) use self::keys::Keys;
 pub use self::keys::{KeyOrder, ProviderKey};
 pub use self::overrides::ParameterOverride;

@@ -9,6 +9,7 @@ use super::{
     Answered, Ask, Consumed, Embeddings, Mapping, Modality, Path, Request, Told, embeddings, garbage, rerank,
     unsupported,
 };
+use crate::providers::segment;
 use crate::{Basis, InvalidRequest, RelayError, Usage};
 
 /// Texts of one request at most, for a model that takes one at a time.
@@ -60,7 +61,7 @@ fn is_cohere(model: &str) -> bool {
 }
 
 fn invoke(model: &str, body: Value) -> Ask {
-    Ask { path: Path::Behind(format!("/model/{model}/invoke")), body }
+    Ask { path: Path::Behind(format!("/model/{}/invoke", segment(model, false))), body }
 }
 
 fn embed_by_titan(asked: &Embeddings) -> Result<Vec<Ask>, InvalidRequest> {

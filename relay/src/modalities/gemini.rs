@@ -13,6 +13,7 @@ use super::{
 };
 use crate::dialects::generate_content::GenerateContent;
 use crate::model::{Answer, FinishReason, MediaSource, Part};
+use crate::providers::segment;
 use crate::{Basis, InvalidRequest, RelayError, Spoken, Usage};
 
 /// Texts of one batch at most.
@@ -76,7 +77,7 @@ fn is_imagen(model: &str) -> bool {
 }
 
 fn ask(model: &str, verb: &str, body: Value) -> Ask {
-    Ask { path: Path::Behind(format!("/models/{}:{verb}", bare(model))), body }
+    Ask { path: Path::Behind(format!("/models/{}:{verb}", segment(bare(model), false))), body }
 }
 
 fn embed(asked: &Embeddings) -> Vec<Ask> {

@@ -8,9 +8,10 @@ use std::time::SystemTime;
 use reqwest::header::HeaderName;
 use reqwest::{Request, Url};
 
-use super::{Kind, ReadModels, Vendor, header, under};
+use super::{Kind, ReadModels, Vendor, Way, header, under};
 use crate::dialects::converse::signing::AwsKey;
 use crate::dialects::converse::{self, Converse};
+use crate::modalities::{self, Mapping as _, Modality};
 use crate::{Dialect, RelayError, Spoken};
 
 pub(super) const ID: &str = "bedrock";
@@ -44,6 +45,10 @@ impl Vendor for Bedrock {
 
     fn address(&self, base: &Url, _dialect: Dialect, model: &str, stream: bool) -> Url {
         under(base, &converse::path(model, stream))
+    }
+
+    fn way(&self, _base: &Url, modality: Modality) -> Option<Way> {
+        modalities::Bedrock.offers(modality).then_some(Way::Mapped(&modalities::Bedrock))
     }
 
     fn authorize(&self, request: &mut Request, key: Option<&str>) -> Result<(), RelayError> {

@@ -6,8 +6,9 @@
 use reqwest::{Request, Url};
 use serde_json::Value;
 
-use super::{Kind, ReadModels, Vendor, header, ids, segment, under};
+use super::{Kind, ReadModels, Vendor, Way, header, ids, segment, under};
 use crate::dialects::generate_content::GenerateContent;
+use crate::modalities::{self, Mapping as _, Modality};
 use crate::{Dialect, RelayError, Spoken};
 
 pub(super) const ID: &str = "gemini";
@@ -58,6 +59,10 @@ impl Vendor for Gemini {
             request.headers_mut().insert("x-goog-api-key", header(key)?);
         }
         Ok(())
+    }
+
+    fn way(&self, _base: &Url, modality: Modality) -> Option<Way> {
+        modalities::Gemini.offers(modality).then_some(Way::Mapped(&modalities::Gemini))
     }
 
     fn max_body_bytes(&self) -> usize {

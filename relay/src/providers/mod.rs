@@ -19,6 +19,7 @@ use self::compatible::Compatible;
 use crate::account::Account;
 use crate::address::check_address;
 pub use crate::http::{KeyOrder, Limits, ParameterOverride, ProviderKey};
+use crate::modalities::{Mapping, Modality};
 use crate::{AddressPolicy, Dialect, Provider, RelayError, Spoken};
 
 /// One account at one provider, as an operator describes it.
@@ -164,6 +165,16 @@ pub(crate) trait Vendor: Send + Sync {
     /// [`RelayError::Misconfigured`] if the key has not the form that it must have.
     fn authorize(&self, request: &mut Request, key: Option<&str>) -> Result<(), RelayError>;
 
+    /// How it is asked for more than conversations, if it can be.
+    fn way(&self, _base: &Url, _modality: Modality) -> Option<Way> {
+        None
+    }
+
+    /// Where such a request goes that is behind the base URL.
+    fn beside(&self, base: &Url, path: &str, _model: &str) -> Url {
+        under(base, path)
+    }
+
     /// The largest body that it takes.
     fn max_body_bytes(&self) -> usize {
         usize::MAX
@@ -171,6 +182,14 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Where it lists its models, if it does; and how the list is read.
     fn models(&self, base: &Url) -> Option<(Url, ReadModels)>;
+}
+
+/// How a provider is asked for more than conversations.
+pub(crate) enum Way {
+    /// In OpenAI's form.
+    Passing,
+    /// In its own.
+    Mapped(&'static dyn Mapping),
 }
 
 /// Reads the ids in a list of models; `None` if it is no such list.

@@ -9,9 +9,10 @@ use reqwest::{Request, Url};
 use serde_json::{Map, Value};
 
 use super::compatible::{Compatible, KeyHeader};
-use super::{ReadModels, Vendor, header, ids, under};
+use super::{ReadModels, Vendor, Way, header, ids, under};
 use crate::dialects::chat_completions::Upstream;
 use crate::dialects::responses::Responses;
+use crate::modalities::{Modality, RerankForm};
 use crate::{Dialect, RelayError, Spoken};
 
 /// Rows whose server speaks Responses too.
@@ -44,6 +45,16 @@ impl OpenAi {
         // Several servers are at home on this machine; which one it is, nobody knows.
         let theirs = super::compatible::COMPATIBLE.iter().find(theirs).filter(|_| typed != "localhost");
         theirs.or_else(|| Compatible::of(ANYBODY)).unwrap_or(row)
+    }
+}
+
+impl OpenAi {
+    fn at_path(&self, base: &Url, operation: &str, model: &str) -> Url {
+        let mut url = under(base, &self.row.path(operation, model));
+        if !self.row.query.is_empty() {
+            url.query_pairs_mut().extend_pairs(self.row.query);
+        }
+        url
     }
 }
 
@@ -86,11 +97,24 @@ impl Vendor for OpenAi {
 
     fn address(&self, base: &Url, dialect: Dialect, model: &str, _stream: bool) -> Url {
         let operation = if dialect == Dialect::Responses { "/responses" } else { "/chat/completions" };
-        let mut url = under(base, &self.row.path(operation, model));
-        if !self.row.query.is_empty() {
-            url.query_pairs_mut().extend_pairs(self.row.query);
+        self.at_path(base, operation, model)
+    }
+
+    fn way(&self, base: &Url, modality: Modality) -> Option<Way> {
+        if modality != Modality::Rerank {
+            return Some(Way::Passing);
         }
-        url
+        Some(match base.host_str() {
+            Some(host) if host.starts_with("dashscope") => Way::Mapped(&RerankForm::DashScope),
+            Some(host) if host.ends_with("cohere.com") || host.ends_with("cohere.ai") => {
+                Way::Mapped(&RerankForm::Cohere)
+            }
+            _ => Way::Mapped(&RerankForm::Common),
+        })
+    }
+
+    fn beside(&self, base: &Url, path: &str, model: &str) -> Url {
+        self.at_path(base, path, model)
     }
 
     fn authorize(&self, request: &mut Request, key: Option<&str>) -> Result<(), RelayError> {
