@@ -1,9 +1,33 @@
 //! Commands on channels and on responses that are kept.
 
-use domain::relay::{Channel, Response};
+use domain::relay::{Channel, Group, Response};
 
 use crate::dispatch::Plans;
 
 pub(crate) fn plans() -> Plans {
-    Plans::default().aggregate::<Channel>().aggregate::<Response>()
+    Plans::default().aggregate::<Channel>().aggregate::<Group>().aggregate::<Response>()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use domain::{
+        Sealed, UserId,
+        relay::{ResponseEvent, response::MAX_KEPT_BYTES},
+    };
+    use uuid::Uuid;
+
+    use crate::store::NewEvent;
+
+    #[test]
+    fn the_largest_response_that_is_kept_is_an_event() {
+        let owner = UserId::new(Uuid::nil());
+        // Each quote takes two bytes within JSON.
+        let text = |bytes: usize| Sealed::new(owner, "\"".repeat(bytes / 2));
+        let half = || text(MAX_KEPT_BYTES / 2);
+        let at = DateTime::UNIX_EPOCH;
+        let created = ResponseEvent::Created { owner, previous: None, input: half(), response: half(), at };
+        assert!(NewEvent::encode(&created).is_ok());
+        assert!(NewEvent::encode(&ResponseEvent::Completed { response: text(MAX_KEPT_BYTES), at }).is_ok());
+    }
 }
