@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs the official OpenAI SDKs for Python and Node against a house of its own.
+"""Runs the official SDKs of OpenAI, Anthropic and Google for Python and Node against a house of its own.
 
 Promise: exit code 0 means that both suites ran at least one test each and that all of them passed. The house is the
 real executable with an empty data directory and the scriptable mock provider as its upstream; both are stopped and
 deleted at the end, also after Ctrl-C. What the tests need is installed from the lock files, once. Needs Python 3.10+
-(the SDK does) with pip, Node.js 20.19+, and `cargo build --workspace --bins`.
+(the SDKs do) with pip, Node.js 20.19+, and `cargo build --workspace --bins`.
 """
 
 import argparse
@@ -73,13 +73,13 @@ def stamped(stamp, *files):
 
 def install_python():
     if sys.version_info < (3, 10):
-        fail(f"the SDK needs Python 3.10 or newer, this is {sys.version.split()[0]}; run me with a newer one")
+        fail(f"the SDKs need Python 3.10 or newer, this is {sys.version.split()[0]}; run me with a newer one")
     lock, target = HERE / "python/requirements.lock", PACKAGES / "python"
     stamp = PACKAGES / "python.stamp"
     current, mark = stamped(stamp, lock)
     if current and target.is_dir():
         return
-    say("installing the Python SDK")
+    say("installing the Python SDKs")
     shutil.rmtree(target, ignore_errors=True)
     PACKAGES.mkdir(exist_ok=True)
     # PIP_USER in somebody's configuration would contradict --target; root is told nothing about virtual environments.
@@ -96,7 +96,7 @@ def install_node():
     current, mark = stamped(stamp, folder / "package-lock.json")
     if current:
         return
-    say("installing the Node SDK")
+    say("installing the Node SDKs")
     subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True,
                    stdout=subprocess.DEVNULL, env={**os.environ, "npm_config_update_notifier": "false"})
     stamp.write_text(mark)
@@ -228,7 +228,8 @@ def run_suites(facts, names, match, folder):
     environment = {**os.environ, "OBLIVIOUS_COMPAT": json.dumps(facts), "PYTHONPATH": str(PACKAGES / "python"),
                    "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
     # The SDKs read these, and a test must not depend on the machine it runs on.
-    for name in [name for name in environment if name.startswith("OPENAI_") or name.lower().endswith("_proxy")]:
+    read = ("OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_")
+    for name in [name for name in environment if name.startswith(read) or name.lower().endswith("_proxy")]:
         del environment[name]
     try:
         with contextlib.ExitStack() as stack:

@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions` and `POST /v1/responses`.
+//! `POST /v1/chat/completions`.
 
 use axum::response::Response;
 
@@ -11,9 +11,4 @@ use crate::{
 /// Answers a conversation.
 pub(super) async fn complete(incoming: Incoming) -> Result<Response, Problem> {
     incoming.caller.answer(request::chat(incoming.body)?, Wire::Done).await
-}
-
-/// The same in OpenAI's newer words.
-pub(super) async fn respond(incoming: Incoming) -> Result<Response, Problem> {
-    incoming.caller.answer(request::responses(incoming.body)?, Wire::Numbered).await
 }

@@ -4,14 +4,17 @@ mod chat;
 mod completions;
 mod dashboard;
 mod error;
+mod kept;
 mod models;
 mod request;
+mod responses;
 
 use axum::{
     Router,
     routing::{get, post},
 };
 pub(crate) use error::error;
+pub(crate) use kept::Kept;
 pub(crate) use models::{list, model};
 
 use crate::{
@@ -27,7 +30,9 @@ pub(crate) fn routes() -> Router<App> {
             router = router
                 .route(&format!("{root}/chat/completions{tail}"), post(chat::complete))
                 .route(&format!("{root}/completions{tail}"), post(completions::complete))
-                .route(&format!("{root}/responses{tail}"), post(chat::respond))
+                .route(&format!("{root}/responses{tail}"), post(responses::create))
+                .route(&format!("{root}/responses/{{id}}{tail}"), get(responses::get).delete(responses::delete))
+                .route(&format!("{root}/responses/{{id}}/input_items{tail}"), get(responses::input_items))
                 .route(&format!("{root}/dashboard/billing/subscription{tail}"), get(dashboard::subscription))
                 .route(&format!("{root}/dashboard/billing/usage{tail}"), get(dashboard::usage))
                 .route(&format!("{root}/models{tail}"), get(served::list_models));

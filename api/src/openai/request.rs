@@ -33,9 +33,7 @@ pub(super) fn responses(body: Map<String, Value>) -> Result<Ask, Problem> {
         Value::Array(_) => drop(fields.filled("input")?),
         other => return Err(fields.wrong_type("input", "a string or an array", other)),
     }
-    let not_kept = "answers are not kept here; send the whole conversation as `input`";
-    fields.refuse("previous_response_id", not_kept)?;
-    fields.refuse("conversation", not_kept)?;
+    fields.refuse("conversation", "conversations are not kept here; go on with `previous_response_id`")?;
     fields.refuse("background", "answers are made while the client waits; use `stream`")?;
     fields.refuse("prompt", "stored prompts are not kept here; send the text as `instructions` and `input`")?;
     let stream = fields.flag("stream")?;
@@ -119,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_response_takes_a_text_or_items_and_needs_no_memory_of_ours() {
+    fn a_response_takes_a_text_or_items_and_no_conversation_that_is_kept_elsewhere() {
         let ask = of_responses(&json!({ "stream": true, "max_output_tokens": 9, "store": false })).ok().unwrap();
         assert_eq!((ask.stream, ask.choices, ask.max_output_tokens), (true, 1, Some(9)));
         assert!(of_responses(&json!({ "input": [{ "role": "user", "content": "hi" }], "background": false })).is_ok());
@@ -127,7 +125,6 @@ mod tests {
             (json!({ "input": null }), "input", "missing_required_parameter"),
             (json!({ "input": [] }), "input", "empty_array"),
             (json!({ "input": 7 }), "input", "invalid_type"),
-            (json!({ "previous_response_id": "resp_1" }), "previous_response_id", "unsupported_parameter"),
             (json!({ "conversation": { "id": "c" } }), "conversation", "unsupported_parameter"),
             (json!({ "background": true }), "background", "unsupported_parameter"),
             (json!({ "max_output_tokens": 0 }), "max_output_tokens", "invalid_value"),

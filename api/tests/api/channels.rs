@@ -51,8 +51,8 @@ impl TestChannels {
 
     async fn provider_for(&self, channel: &Channel) -> anyhow::Result<Arc<dyn Provider>> {
         let mut key = None;
-        for sealed in rows::sealed_keys(&self.pool, channel.id).await? {
-            let open = self.vault.open_bytes(&format!("channel:{}", channel.id), &STANDARD.decode(sealed)?)?;
+        for sealed in rows::secrets(&self.pool, channel.id).await?.keys {
+            let open = self.vault.open_bytes(&format!("channel:{}", channel.id), &STANDARD.decode(sealed.sealed)?)?;
             key = Some(SecretString::from(String::from_utf8(open)?));
         }
         Ok(account(channel.base_url.as_deref().unwrap_or_default(), key))
@@ -74,7 +74,7 @@ fn rates((input, output): (&str, &str)) -> Rates {
 impl ChannelSource for TestChannels {
     async fn load(&self) -> anyhow::Result<Vec<Arc<Offer>>> {
         let mut offers = self.built_in.clone();
-        for channel in rows::channels(&self.pool).await?.into_iter().filter(|channel| channel.enabled) {
+        for channel in rows::channels(&self.pool, Utc::now()).await?.into_iter().filter(|channel| channel.enabled) {
             let provider = self.provider_for(&channel).await?;
             offers.extend(channel.models.iter().map(|model| {
                 Arc::new(Offer {
@@ -100,7 +100,7 @@ impl ChannelSource for TestChannels {
     }
 
     async fn provider(&self, channel: ChannelId) -> anyhow::Result<Option<ChannelProvider>> {
-        let Some(channel) = rows::channel(&self.pool, channel.uuid()).await? else { return Ok(None) };
+        let Some(channel) = rows::channel(&self.pool, channel.uuid(), Utc::now()).await? else { return Ok(None) };
         let provider = self.provider_for(&channel).await?;
         let models = channel.models.into_iter().map(|model| (model.name, model.upstream)).collect();
         Ok(Some(ChannelProvider { provider, models }))

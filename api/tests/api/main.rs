@@ -28,5 +28,8 @@ mod settlement;
 mod sse;
 mod v1_completions;
 mod v1_dashboard;
+mod v1_messages;
 mod v1_models;
+mod v1_responses;
+mod v1beta;
 mod wallet;

@@ -1,0 +1,92 @@
+//! `POST /v1/responses`, and `GET`, `DELETE` and the input of those that are kept.
+//!
+//! Source: "Responses" of OpenAI's API reference (platform.openai.com/docs/api-reference/responses).
+
+use axum::{
+    Extension, Json,
+    extract::{Path, Query, State},
+    http::{StatusCode, Uri},
+    response::Response,
+};
+use domain::users::Scope;
+use relay::dialects::responses::state::{Page, page};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    kept::{Keeping, items},
+    request,
+};
+use crate::{
+    holder::Holder,
+    problem::Problem,
+    request_id::Origin,
+    served::{Incoming, Wire, of_request},
+};
+
+/// Answers a conversation, which may go on from a response that is kept.
+pub(super) async fn create(State(keeping): State<Keeping>, incoming: Incoming) -> Result<Response, Problem> {
+    let Incoming { body, caller } = incoming;
+    let mut ask = request::responses(body)?;
+    let (body, kept) = keeping.prepare(caller.user(), caller.origin(), ask.body).await?;
+    ask.body = body;
+    caller.answer_kept(ask, Wire::Numbered, kept).await
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Look {
+    stream: bool,
+    after: Option<String>,
+    limit: Option<usize>,
+    order: Option<String>,
+}
+
+fn look(uri: &Uri) -> Result<Look, Problem> {
+    let query = Query::<Look>::try_from_uri(uri);
+    query
+        .map(|Query(look)| look)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, "invalid_query", error.body_text()))
+}
+
+/// A response that is kept, as far as it has come.
+pub(super) async fn get(
+    Extension(holder): Extension<Holder>,
+    State(keeping): State<Keeping>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    holder.require(Scope::Chat)?;
+    if look(&uri)?.stream {
+        let detail = "Unsupported parameter: 'stream': what is kept is the object, not its events.";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "unsupported_parameter", detail).about("stream"));
+    }
+    let kept = keeping.find(holder.user, &name).await?;
+    Ok(Json(serde_json::from_str(&kept.response).unwrap_or_default()))
+}
+
+/// Its own input, without what came before it.
+pub(super) async fn input_items(
+    Extension(holder): Extension<Holder>,
+    State(keeping): State<Keeping>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Json<Value>, Problem> {
+    holder.require(Scope::Chat)?;
+    let Look { after, limit, order, .. } = look(&uri)?;
+    let wanted = Page { after, limit, ascending: order.as_deref() == Some("asc") };
+    let kept = keeping.find(holder.user, &name).await?;
+    page(items(&kept.input), &wanted).map(Json).map_err(of_request)
+}
+
+/// Forgets it.
+pub(super) async fn delete(
+    Extension(holder): Extension<Holder>,
+    State(keeping): State<Keeping>,
+    origin: Origin,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    holder.require(Scope::Chat)?;
+    keeping.delete(holder.user, origin, &name).await?;
+    Ok(Json(json!({ "id": name, "object": "response", "deleted": true })))
+}
