@@ -4,10 +4,12 @@
 //! vocabulary. The conversation format adds a few tokens a message, as OpenAI's guide on counting describes. Images,
 //! audio and files are flat estimates: what they cost is in their content, not in the length of their encoding.
 
+mod prompt;
+
 use serde_json::{Map, Value};
 use tiktoken_rs::{CoreBPE, bpe_for_model, o200k_base_singleton};
 
-use crate::model::{MediaSource, Message, OutputFormat, Part, Prompt, Tool};
+use crate::model::Prompt;
 use crate::{Basis, Counted, Dialect, Turn, Usage, dialects};
 
 /// Tokens that the conversation format adds to each message, its role included.
@@ -209,62 +211,6 @@ impl<'m> Counter<'m> {
             Value::Null => {}
             Value::String(text) => self.text(text),
             other => self.text(&other.to_string()),
-        }
-    }
-}
-
-/// A question in the model of all dialects, by the same rules.
-impl Counter<'_> {
-    fn prompt(&mut self, prompt: &Prompt) {
-        self.tokens += TOKENS_OF_PRIMING;
-        prompt.messages.iter().for_each(|message| self.said(message));
-        for tool in &prompt.tools {
-            self.tokens += TOKENS_PER_TOOL;
-            match tool {
-                Tool::Function { name, description, parameters, .. } => {
-                    self.text(name);
-                    self.text(description.as_deref().unwrap_or_default());
-                    self.json(parameters.as_ref().unwrap_or(&Value::Null));
-                }
-                Tool::Custom { name, description, format } => {
-                    self.text(name);
-                    self.text(description.as_deref().unwrap_or_default());
-                    self.json(format.as_ref().unwrap_or(&Value::Null));
-                }
-                Tool::Other(opaque) => self.json(&opaque.value),
-            }
-        }
-        if let OutputFormat::Schema { name, schema, .. } = &prompt.format {
-            self.text(name);
-            self.json(schema);
-        }
-    }
-
-    fn said(&mut self, message: &Message) {
-        self.tokens += TOKENS_PER_MESSAGE;
-        self.text(message.name.as_deref().unwrap_or_default());
-        message.parts.iter().for_each(|part| self.in_message(part));
-    }
-
-    fn in_message(&mut self, part: &Part) {
-        match part {
-            Part::Text { text, .. } | Part::Refusal(text) | Part::Reasoning { text, .. } => self.text(text),
-            Part::Image { detail, .. } if detail.as_deref() == Some("low") => self.flat(TOKENS_PER_SMALL_IMAGE),
-            Part::Image { .. } => self.flat(TOKENS_PER_IMAGE),
-            Part::Audio(_) => self.flat(TOKENS_PER_AUDIO),
-            Part::File { source: MediaSource::Text(text), .. } => self.text(text),
-            Part::File { .. } => self.flat(TOKENS_PER_FILE),
-            Part::ToolCall { name, arguments, .. } => {
-                self.tokens += TOKENS_PER_TOOL;
-                self.text(name);
-                self.text(arguments);
-            }
-            Part::ToolResult(outcome) => {
-                self.text(&outcome.call_id);
-                outcome.content.iter().for_each(|part| self.in_message(part));
-            }
-            // Nobody knows what it is; it may well be data.
-            Part::Other(_) => self.flat(TOKENS_PER_FILE),
         }
     }
 }
