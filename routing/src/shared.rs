@@ -151,19 +151,18 @@ impl Sharer {
 
     /// Hears what is known already, then says what only this node knows.
     async fn catch_up(&mut self, bucket: &Store, watch: &mut Watch) -> Result<(), String> {
-        let has_any = bucket.status().await.map_err(|error| error.to_string())?.values() > 0;
-        while has_any {
+        let known = bucket.status().await.map_err(|error| error.to_string())?.values();
+        let mut is_current = known == 0;
+        while !is_current {
             match timeout(ACKNOWLEDGED, watch.next()).await {
                 Ok(Some(Ok(entry))) => {
                     self.hear(&entry);
-                    if entry.seen_current {
-                        break;
-                    }
+                    is_current = entry.seen_current;
                 }
                 Ok(Some(Err(error))) => return Err(error.to_string()),
                 Ok(None) => return Err("the bucket is not watched any more".to_owned()),
                 // What was there when it was counted has aged away since.
-                Err(_) => break,
+                Err(_) => is_current = true,
             }
         }
         self.say_all(bucket).await

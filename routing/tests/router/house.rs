@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use domain::{ChannelId, relay::Limits as ChannelLimits};
 use futures::StreamExt as _;
-use relay::openai::{Limits, OpenAi, OpenAiConfig};
-use relay::{AddressPolicy, ChatRequest, KeyRef, Provider, RelayError, ReplyDelta, ReplyStream, Role, Turn};
+use relay::{
+    ChatRequest, KeyRef, Provider, ProviderConfig, ProviderKey, RelayError, ReplyDelta, ReplyStream, Role, Turn,
+};
 use routing::{
     Answered, Asked, BreakerOptions, Candidate, Demand, HealthOptions, Router, RouterOptions, Stage, Tries, Unanswered,
     Waiting, When, Wish,
@@ -17,11 +18,11 @@ use uuid::Uuid;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// One channel: a server, and an account there for every key.
+/// One channel: a server, and an account there.
 pub(crate) struct Channel {
     pub(crate) upstream: MockProvider,
     pub(crate) id: ChannelId,
-    accounts: Vec<(Option<KeyRef>, Arc<OpenAi>)>,
+    account: Arc<dyn Provider>,
     pub(crate) candidate: Candidate,
 }
 
@@ -29,17 +30,13 @@ impl Channel {
     /// The `number`-th channel; the lower its number the sooner it is asked.
     pub(crate) async fn start(number: u128, keys: &[&str]) -> Self {
         let upstream = MockProvider::start().await;
-        let account = |key: Option<&str>| {
-            let config = OpenAiConfig {
-                base_url: upstream.base_url().to_owned(),
-                api_key: key.map(|key| key.to_owned().into()),
-                limits: Limits::default(),
-                address_policy: AddressPolicy::default(),
-            };
-            (key.map(KeyRef::new), Arc::new(OpenAi::new(config).unwrap()))
+        let key = |key: &&str| ProviderKey { name: KeyRef::new(key), secret: (*key).into() };
+        let config = ProviderConfig {
+            base_url: Some(upstream.base_url().to_owned()),
+            keys: keys.iter().map(key).collect(),
+            ..ProviderConfig::new("openai")
         };
-        let accounts =
-            if keys.is_empty() { vec![account(None)] } else { keys.iter().map(|key| account(Some(key))).collect() };
+        let account = relay::provider(config).unwrap();
         let id = ChannelId::new(Uuid::from_u128(number));
         let candidate = Candidate {
             channel: id,
@@ -52,12 +49,7 @@ impl Channel {
             limits: ChannelLimits::default(),
             context_tokens: None,
         };
-        Self { upstream, id, accounts, candidate }
-    }
-
-    fn account(&self, key: Option<&KeyRef>) -> Arc<OpenAi> {
-        let of_key = self.accounts.iter().find(|(name, _)| name.as_ref() == key);
-        Arc::clone(&of_key.expect("the router names a key of the channel").1)
+        Self { upstream, id, account, candidate }
     }
 }
 
@@ -122,8 +114,8 @@ impl House {
         let ask = |asked: Asked| {
             let candidate = &demand.stages[asked.stage].candidates[asked.candidate];
             let channel = self.channels.iter().find(|channel| channel.id == candidate.channel).unwrap();
-            let account = channel.account(asked.key.as_ref());
-            async move { account.chat(question(), CancellationToken::new()).await }
+            let (account, question) = (Arc::clone(&channel.account), ChatRequest { key: asked.key, ..question() });
+            async move { account.chat(question, CancellationToken::new()).await }
         };
         let waiting = Waiting { cancel: &cancel, still: &|| true };
         tokio::time::timeout(PATIENCE, self.router.attempt(&demand, waiting, ask)).await.expect("an attempt ends")
