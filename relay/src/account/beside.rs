@@ -64,7 +64,7 @@ impl Account {
             ModalityBody::Multipart { mut fields, files } => {
                 fields.retain(|(name, _)| name != "model");
                 fields.push(("model".to_owned(), model.clone()));
-                let (content_type, form) = form::encode(fields, files);
+                let (content_type, form) = form::encode(&fields, files);
                 let mut request = HttpRequest::new(reqwest::Method::POST, url);
                 request.headers_mut().insert(CONTENT_TYPE, header(&content_type)?);
                 *request.body_mut() = Some(reqwest::Body::wrap_stream(form));

@@ -13,10 +13,7 @@ use crate::RelayError;
 use crate::modalities::{File, Picture};
 
 /// Its `content-type`, and its bytes.
-pub(super) fn encode(
-    fields: Vec<(String, String)>,
-    files: Vec<File>,
-) -> (String, BoxStream<'static, io::Result<Bytes>>) {
+pub(super) fn encode(fields: &[(String, String)], files: Vec<File>) -> (String, BoxStream<'static, io::Result<Bytes>>) {
     // Long enough that no file contains it by chance; nothing secret depends on it.
     let boundary = format!("form-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let texts: String = fields
@@ -94,8 +91,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_form_has_its_texts_first_and_its_files_as_they_come() {
-        let fields = vec![("model".to_owned(), "whisper-1".to_owned())];
-        let (content_type, form) = encode(fields, vec![file("file", &[b"one", b"two"])]);
+        let fields = [("model".to_owned(), "whisper-1".to_owned())];
+        let (content_type, form) = encode(&fields, vec![file("file", &[b"one", b"two"])]);
         let boundary = content_type.strip_prefix("multipart/form-data; boundary=").unwrap();
         let bytes: Vec<Bytes> = form.try_collect().await.unwrap();
         let expected = format!(

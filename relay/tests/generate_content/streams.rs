@@ -194,3 +194,41 @@ fn a_signature_of_another_provider_comes_back_from_a_client_of_this_dialect() {
     let expected = [Part::Reasoning { text: String::new(), signature: Some(theirs) }];
     assert!(back.messages[0].parts == expected);
 }
+
+#[test]
+fn a_stream_that_is_served_and_read_again_says_the_same() {
+    let with = json!({ "generationConfig": { "thinkingConfig": { "includeThoughts": true } } });
+    for stream in [
+        fixture!("gemini_stream.sse"),
+        fixture!("gemini_two_candidates.sse"),
+        fixture!("gemini_thoughts.sse"),
+        fixture!("gemini_text_signature.sse"),
+        fixture!("gemini_filtered.sse"),
+    ] {
+        let (told, ..) = deltas(stream);
+        let usage = last_usage(&told).unwrap();
+        let chunks = served(told.clone(), with.clone(), &usage);
+        let again: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+        let (again, finished, error) = deltas(&again);
+        assert_eq!((finished, error, last_usage(&again)), (true, None, Some(usage)));
+        for candidate in [0, 1] {
+            let steps = |deltas: &[Delta]| -> Vec<Delta> {
+                deltas.iter().filter(|delta| !is_frame(delta) && is_of(delta, candidate)).cloned().collect()
+            };
+            assert!(steps(&again) == steps(&told), "{:?}\n{:?}", steps(&told), steps(&again));
+        }
+    }
+}
+
+fn is_of(delta: &Delta, wanted: u32) -> bool {
+    match delta {
+        Delta::Text { candidate, .. }
+        | Delta::Reasoning { candidate, .. }
+        | Delta::ReasoningSignature { candidate, .. }
+        | Delta::ToolCall { candidate, .. }
+        | Delta::ToolArguments { candidate, .. }
+        | Delta::Part { candidate, .. }
+        | Delta::Finish { candidate, .. } => *candidate == wanted,
+        _ => false,
+    }
+}
