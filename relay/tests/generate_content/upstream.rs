@@ -84,18 +84,7 @@ fn a_picture_in_an_answer_is_a_picture_and_its_signature_comes_back() {
     };
     let source: Value = serde_json::from_str(fixture!("gemini_image_answer.json")).unwrap();
     let body = Spoken::write(&GenerateContent, &next);
-    assert_eq!(body["contents"][0], source["candidates"][0]["content"].clone_with_role_first());
-}
-
-/// Objects are compared by fields, so the order within them does not matter; this says so where it is used.
-trait RoleFirst {
-    fn clone_with_role_first(&self) -> Value;
-}
-
-impl RoleFirst for Value {
-    fn clone_with_role_first(&self) -> Value {
-        json!({ "role": self["role"], "parts": self["parts"] })
-    }
+    assert_eq!(body["contents"][0], source["candidates"][0]["content"]);
 }
 
 #[test]
