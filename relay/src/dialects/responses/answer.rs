@@ -22,9 +22,8 @@ pub(super) fn read(mut body: Value) -> Result<Answer, RelayError> {
         _ => return Err(garbage("the answer is not complete and does not say why")),
     }
     let (id, model) = (text("id"), text("model"));
-    let output = match body.get_mut("output").map(Value::take) {
-        Some(Value::Array(output)) => output,
-        _ => return Err(garbage("the response has no output")),
+    let Some(Value::Array(output)) = body.get_mut("output").map(Value::take) else {
+        return Err(garbage("the response has no output"));
     };
     let logprobs: Vec<Value> = output.iter().flat_map(item_logprobs).cloned().collect();
     let parts = parts(output)?;
@@ -33,7 +32,7 @@ pub(super) fn read(mut body: Value) -> Result<Answer, RelayError> {
         parts,
         finish: ending(&body, calls),
         stop_sequence: None,
-        logprobs: (!logprobs.is_empty()).then(|| self::logprobs(logprobs)),
+        logprobs: (!logprobs.is_empty()).then(|| self::logprobs(&logprobs)),
     };
     Ok(Answer {
         id,
@@ -76,7 +75,7 @@ pub(super) fn cancelled() -> RelayError {
 }
 
 /// Chat completions' `logprobs` object of these entries.
-pub(super) fn logprobs(entries: Vec<Value>) -> Value {
+pub(super) fn logprobs(entries: &[Value]) -> Value {
     json!({"content": entries, "refusal": null})
 }
 

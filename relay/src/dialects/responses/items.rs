@@ -62,9 +62,9 @@ impl Conversation {
             kind => {
                 let part = Part::Other(Opaque { dialect: Dialect::Responses, value: Value::Object(map) });
                 if is_of_client(kind) {
-                    self.brought(part)
+                    self.brought(part);
                 } else {
-                    self.said(vec![part])
+                    self.said(vec![part]);
                 }
                 Ok(())
             }
@@ -124,7 +124,7 @@ impl Conversation {
         }
         let encrypted: Option<String> = fields.take("encrypted_content")?;
         let id = fields.take("id")?;
-        let signature = match encrypted.map(|encrypted| signature::read(encrypted, id)) {
+        let signature = match encrypted.map(|encrypted| signature::read(&encrypted, id)) {
             Some(signed) => match signed.call {
                 Some(call) => {
                     self.signatures.insert(call, signed.signature);

@@ -43,7 +43,7 @@ fn readable(item: &mut Value) -> bool {
     };
     let text = |item: &Map<String, Value>, key: &str| item.get(key).and_then(Value::as_str).map(str::to_owned);
     let Some(encrypted) = text(item, "encrypted_content") else { return false };
-    let signed = signature::read(encrypted, text(item, "id"));
+    let signed = signature::read(&encrypted, text(item, "id"));
     match signed.signature.in_dialect(Dialect::Responses) {
         Some(Value::Object(own)) if signed.call.is_none() => {
             item.extend(own.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -96,7 +96,8 @@ mod tests {
     use crate::model::Opaque;
 
     fn object(value: Value) -> Map<String, Value> {
-        value.as_object().expect("an object").clone()
+        let Value::Object(map) = value else { panic!("no object") };
+        map
     }
 
     fn envelope() -> Envelope {

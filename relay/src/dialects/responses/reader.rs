@@ -88,11 +88,7 @@ impl Reader {
                 self.seen(&event)?.has_said = true;
                 deltas.extend(not_empty(event.need("delta")?).map(|text| Delta::Refusal { candidate: 0, text }));
             }
-            "response.reasoning_summary_part.added" => {
-                if self.seen(&event)?.has_said && event.number("summary_index").unwrap_or(0) > 0 {
-                    self.thought(&event, Thoughts::Summary, "\n\n", deltas)?;
-                }
-            }
+            "response.reasoning_summary_part.added" => self.paragraph(&event, deltas)?,
             "response.reasoning_summary_text.delta" => {
                 self.thought(&event, Thoughts::Summary, event.need("delta")?, deltas)?;
             }
@@ -156,8 +152,16 @@ impl Reader {
         self.seen(event)?.has_said = true;
         deltas.push(Delta::Text { candidate: 0, text });
         if let Some(entries) = event.0.get("logprobs").and_then(Value::as_array).filter(|entries| !entries.is_empty()) {
-            let logprobs = answer::logprobs(entries.clone());
+            let logprobs = answer::logprobs(entries);
             deltas.push(Delta::Logprobs { candidate: 0, logprobs });
+        }
+        Ok(())
+    }
+
+    /// Sets a further part of a summary apart from what came before.
+    fn paragraph(&mut self, event: &Event, deltas: &mut Vec<Delta>) -> Result<(), RelayError> {
+        if self.seen(event)?.has_said && event.number("summary_index").unwrap_or(0) > 0 {
+            self.thought(event, Thoughts::Summary, "\n\n", deltas)?;
         }
         Ok(())
     }

@@ -32,8 +32,8 @@ pub(super) fn of_call(signature: &Opaque, call: &str) -> String {
 }
 
 /// What an `encrypted_content` is: ours, or that of OpenAI's item with that id.
-pub(super) fn read(encrypted: String, id: Option<String>) -> Signed {
-    let Some(carried) = carried_signature(&encrypted) else {
+pub(super) fn read(encrypted: &str, id: Option<String>) -> Signed {
+    let Some(carried) = carried_signature(encrypted) else {
         let value = match id {
             Some(id) => json!({"id": id, "encrypted_content": encrypted}),
             None => json!({"encrypted_content": encrypted}),
@@ -55,18 +55,18 @@ mod tests {
     fn a_signature_of_any_dialect_survives_a_client_that_brings_it_back() {
         for dialect in [Dialect::Messages, Dialect::GenerateContent, Dialect::Responses] {
             let signature = Opaque { dialect, value: json!({"signature": "EqQBCgIYAhIM\"1gbcDa9GJwZA2b3h"}) };
-            let back = read(of_thoughts(&signature), Some("rs_ours_0".to_owned()));
+            let back = read(&of_thoughts(&signature), Some("rs_ours_0".to_owned()));
             assert!(back.signature == signature && back.call.is_none());
-            let back = read(of_call(&signature, "call_1"), None);
+            let back = read(&of_call(&signature, "call_1"), None);
             assert!(back.signature == signature && back.call.as_deref() == Some("call_1"));
         }
     }
 
     #[test]
     fn content_that_is_not_ours_is_openais_and_keeps_its_item() {
-        let back = read("gAAAAABoISQ24OyVRYbk".to_owned(), Some("rs_1".to_owned()));
+        let back = read("gAAAAABoISQ24OyVRYbk", Some("rs_1".to_owned()));
         assert_eq!(back.signature.dialect, Dialect::Responses);
         assert_eq!(back.signature.value, json!({"id": "rs_1", "encrypted_content": "gAAAAABoISQ24OyVRYbk"}));
-        assert_eq!(read("carried-x".to_owned(), None).signature.value, json!({"encrypted_content": "carried-x"}));
+        assert_eq!(read("carried-x", None).signature.value, json!({"encrypted_content": "carried-x"}));
     }
 }

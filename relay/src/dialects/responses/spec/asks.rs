@@ -13,7 +13,7 @@ fn read(body: Value) -> Result<Prompt, InvalidRequest> {
     Served::read(&Responses, object(body))
 }
 
-fn read_input(input: Value) -> Vec<Message> {
+fn read_input(input: &Value) -> Vec<Message> {
     read(json!({"model": "m", "input": input})).unwrap().messages
 }
 
@@ -33,7 +33,7 @@ fn a_text_with_instructions_is_two_messages() {
 // API reference, "Create a model response", examples "Image input" and "File input".
 #[test]
 fn pictures_documents_and_sound_are_read_wherever_they_are() {
-    let messages = read_input(json!([{"role": "user", "content": [
+    let messages = read_input(&json!([{"role": "user", "content": [
         {"type": "input_text", "text": "what is in this image?"},
         {"type": "input_image", "image_url": "https://example.com/boardwalk.jpg", "detail": "high"},
         {"type": "input_image", "image_url": "data:image/png;base64,aGk="},
@@ -69,7 +69,7 @@ fn pictures_documents_and_sound_are_read_wherever_they_are() {
 // Guide "Function calling", the conversation of its example.
 #[test]
 fn items_of_one_turn_are_one_message_and_outcomes_know_their_tool() {
-    let messages = read_input(json!([
+    let messages = read_input(&json!([
         {"role": "user", "content": "What is my horoscope?"},
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"},
         {"type": "message", "role": "assistant", "id": "msg_1", "status": "completed",
