@@ -74,7 +74,8 @@ async fn environment(config: &Config, node: &Node) -> anyhow::Result<ChannelComm
             .await
             .context("OPENAI_MODELS is not set and the server does not list its models")?;
     }
-    let prices: BTreeMap<String, Rates> = names.iter().map(|name| (name.clone(), config.openai_prices.0.clone())).collect();
+    let prices: BTreeMap<String, Rates> =
+        names.iter().map(|name| (name.clone(), config.openai_prices.0.clone())).collect();
     let keys = key.map(|key| sealed(node, &key)).transpose()?.into_iter().collect();
     Ok(ChannelCommand::AddChannel {
         name: "OpenAI".to_owned(),

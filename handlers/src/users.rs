@@ -3,7 +3,8 @@
 use domain::{
     UserId,
     billing::Wallet,
-    users::{ApiKey, Device, NameKind, RegisterUser, Reservation, ReservationCommand, User},
+    relay::{Group, GroupCommand, group},
+    users::{ApiKey, Device, NameKind, RegisterUser, Reservation, ReservationCommand, User, UserCommand},
 };
 use nats::CommandMessage;
 
@@ -19,6 +20,7 @@ pub(crate) fn plans() -> Plans {
         .aggregate::<Reservation>()
         .aggregate::<ApiKey>()
         .verb::<User>("register_user", Registration)
+        .verb::<User>("assign_group", Assignment)
 }
 
 /// Claims both names, gives the first credit and opens the account, in one transaction.
@@ -36,6 +38,21 @@ impl Plan for Registration {
         }
         if let Some(grant) = grant {
             unit.decide::<Wallet>(&message.aggregate_id, grant)?;
+        }
+        unit.decide::<User>(&message.aggregate_id, command)
+    }
+}
+
+/// Puts an account into a group that is there.
+struct Assignment;
+
+impl Plan for Assignment {
+    fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
+        let command: UserCommand = body(message)?;
+        if let UserCommand::AssignGroup { group: name, .. } = &command
+            && name != group::DEFAULT
+        {
+            unit.decide::<Group>(&group::id_of(name).to_string(), GroupCommand::RequireGroup)?;
         }
         unit.decide::<User>(&message.aggregate_id, command)
     }

@@ -10,7 +10,7 @@ use cqrs_es::DomainEvent;
 use domain::Decider;
 use domain::billing::Wallet;
 use domain::chat::Session;
-use domain::relay::{Channel, Response};
+use domain::relay::{Channel, Group, Response};
 use domain::upcast::upcast;
 use domain::users::{ApiKey, Device, Reservation, User};
 use schemars::generate::SchemaSettings;
@@ -101,7 +101,7 @@ fn aggregates(generator: &mut SchemaGenerator) -> anyhow::Result<Vec<Aggregate>>
             generator,
             "0197a0c0-0000-7000-8000-000000000001",
             "An account; its id is the account's.",
-            &[wire!("user.registered.v1")],
+            &[wire!("user.registered.v1"), wire!("user.group_assigned.v1")],
         )?,
         aggregate::<Device>(
             generator,
@@ -155,10 +155,20 @@ fn aggregates(generator: &mut SchemaGenerator) -> anyhow::Result<Vec<Aggregate>>
                 wire!("channel.address_changed.v1"),
                 wire!("channel.keys_replaced.v1"),
                 wire!("channel.models_offered.v1"),
+                wire!("channel.prices_changed.v1"),
+                wire!("channel.routing_changed.v1"),
+                wire!("channel.overrides_changed.v1"),
+                wire!("channel.annotated.v1"),
                 wire!("channel.enabled.v1"),
                 wire!("channel.disabled.v1"),
                 wire!("channel.removed.v1"),
             ],
+        )?,
+        aggregate::<Group>(
+            generator,
+            "37c366fc-3521-5b88-a56c-d696be0a74b9",
+            "A group of users, and what its users pay of every price. Its id is made from its name.",
+            &[wire!("group.added.v1"), wire!("group.retitled.v1"), wire!("group.factor_changed.v1")],
         )?,
         aggregate::<Response>(
             generator,

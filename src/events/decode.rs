@@ -6,7 +6,7 @@ use cqrs_es::DomainEvent;
 use domain::Decider;
 use domain::billing::Wallet;
 use domain::chat::Session;
-use domain::relay::{Channel, Response};
+use domain::relay::{Channel, Group, Response};
 use domain::users::{ApiKey, Device, Reservation, User};
 use nats::LoggedEvent;
 use serde_json::Value;
@@ -28,6 +28,7 @@ impl Decoders {
             of::<ApiKey>(),
             of::<Session>(),
             of::<Channel>(),
+            of::<Group>(),
             of::<Response>(),
             of::<Wallet>(),
         ]))

@@ -6,11 +6,11 @@ use axum::{Json, extract::State, http::StatusCode};
 use chrono::Utc;
 use domain::Refusal as _;
 use domain::{
-    MessageId, RunId, Sealed, SessionId,
+    MessageId, RunId, Sealed, SessionId, UserId,
     billing::{Paid, WalletCommand},
     chat::{Parent, Session as Aggregate, SessionCommand, SessionRefusal, session::MAX_MESSAGE_CHARS},
 };
-use metering::{Catalogue, Meter, Offer};
+use metering::{Catalogue, Meter, Offer, PayerGroup};
 use projections::{
     Page,
     chat::{self as rows, Branch, MessageQuery, Order},
@@ -95,9 +95,9 @@ pub(super) async fn send(
     extract::Json(request): extract::Json<NewMessage>,
 ) -> Result<Written<Json<Sent>>, Problem> {
     let identity = key.identify(caller.user, &request)?;
-    let offer = resolve(&catalogue, request.model.as_deref()).await?;
+    let (offer, group) = resolve(&catalogue, caller.user, request.model.as_deref()).await?;
     check_length(&request.content)?;
-    let wallet = require_credit(&offer, &meter, request.content.len());
+    let wallet = require_credit(&offer, &group, &meter, request.content.len());
     let session = SessionId::new(session);
     let sent = Sent {
         message_id: identity.new_id("message"),
@@ -144,8 +144,8 @@ pub(super) async fn regenerate(
     OptionalJson(request): OptionalJson<Regenerate>,
 ) -> Result<Written<Json<Regenerated>>, Problem> {
     let identity = key.identify(caller.user, &request)?;
-    let offer = resolve(&catalogue, request.model.as_deref()).await?;
-    let wallet = require_credit(&offer, &meter, 0);
+    let (offer, group) = resolve(&catalogue, caller.user, request.model.as_deref()).await?;
+    let wallet = require_credit(&offer, &group, &meter, 0);
     let session = match whereabouts.of(caller.user, message) {
         Some(session) => session,
         None => {
@@ -178,15 +178,23 @@ fn created<T>(accepted: Accepted, body: T) -> Written<Json<T>> {
     }
 }
 
-async fn resolve(catalogue: &Catalogue, model: Option<&str>) -> Result<Arc<Offer>, Problem> {
-    let resolved = catalogue.resolve(model).await;
-    resolved.map_err(|error| Problem::field("model", error.code(), error.to_string()))
+/// The model for this person, and what their group means for its price.
+async fn resolve(
+    catalogue: &Catalogue,
+    user: UserId,
+    model: Option<&str>,
+) -> Result<(Arc<Offer>, PayerGroup), Problem> {
+    let group = catalogue.group_of(user).await;
+    let group = group.map_err(|_| Problem::unavailable("unavailable", "the groups of users cannot be read now"))?;
+    let resolved = catalogue.resolve(model, &group).await;
+    let offer = resolved.map_err(|error| Problem::field("model", error.code(), error.to_string()))?;
+    Ok((offer, group))
 }
 
 /// Nothing is asked that could not even be answered briefly; the real hold knows the whole conversation.
-fn require_credit(offer: &Offer, meter: &Meter, content_bytes: usize) -> WalletCommand {
+fn require_credit(offer: &Offer, group: &PayerGroup, meter: &Meter, content_bytes: usize) -> WalletCommand {
     let input_tokens = u64::try_from(content_bytes).unwrap_or(u64::MAX) / BYTES_PER_TOKEN;
-    WalletCommand::RequireCredit { quote: offer.quote(input_tokens, None, meter.bounds()) }
+    WalletCommand::RequireCredit { quote: offer.quote(input_tokens, None, meter.bounds()).times(group.factor) }
 }
 
 /// The same refusal as the domain's, before a body of hundreds of kilobytes goes over the bus.

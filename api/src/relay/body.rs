@@ -11,13 +11,17 @@ use domain::{
     billing::Rates,
     relay::{ModelSpec, ModelTraits, SealedKey},
 };
-use projections::{billing::RatesSchema, relay::Provider};
+use projections::{
+    billing::RatesSchema,
+    relay::{Provider, TraitsSchema},
+};
 use relay::{AddressPolicy, check_base_url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 use vault::Vault;
 
+use super::settings::Settings;
 use crate::problem::Problem;
 
 /// Bytes of one key, at most.
@@ -30,7 +34,8 @@ pub(crate) struct NewChannel {
     #[schema(min_length = 1, max_length = 80)]
     pub(super) name: String,
     pub(super) provider: Provider,
-    /// Of the provider's API, with its version: `https://api.openai.com/v1`. Required for `openai`.
+    /// Of the provider's API, with its version: `https://api.openai.com/v1`. The provider's own where absent; required
+    /// where every installation has another one.
     #[serde(default)]
     pub(super) base_url: Option<String>,
     /// The provider's keys; nobody reads them again.
@@ -48,6 +53,8 @@ pub(crate) struct NewChannel {
     #[serde(default = "yes")]
     #[schema(default = true)]
     pub(super) enabled: bool,
+    #[serde(flatten)]
+    pub(super) settings: Settings,
 }
 
 const fn yes() -> bool {
@@ -74,6 +81,8 @@ pub(crate) struct ChannelPatch {
     #[schema(value_type = BTreeMap<String, RatesSchema>)]
     pub(super) costs: BTreeMap<String, Value>,
     pub(super) enabled: Option<bool>,
+    #[serde(flatten)]
+    pub(super) settings: Settings,
 }
 
 /// A model, by its name alone or described.
@@ -98,21 +107,25 @@ pub(crate) struct DescribedModel {
     /// The longest answer that it gives.
     #[serde(default)]
     max_output_tokens: Option<u32>,
+    #[serde(flatten)]
+    #[schema(value_type = TraitsSchema)]
+    traits: ModelTraits,
 }
 
 impl From<ModelInput> for ModelSpec {
     fn from(model: ModelInput) -> Self {
         let described = match model {
             ModelInput::Name(name) => {
-                DescribedModel { name, upstream: None, context_tokens: None, max_output_tokens: None }
+                let (upstream, context_tokens, max_output_tokens) = (None, None, None);
+                DescribedModel { name, upstream, context_tokens, max_output_tokens, traits: ModelTraits::default() }
             }
             ModelInput::Described(described) => described,
         };
-        let DescribedModel { name, upstream, context_tokens, max_output_tokens } = described;
+        let DescribedModel { name, upstream, context_tokens, max_output_tokens, traits } = described;
         let name = name.trim().to_owned();
         let upstream = upstream.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
         let upstream = upstream.unwrap_or_else(|| name.clone());
-        Self { upstream, name, context_tokens, max_output_tokens, traits: ModelTraits::default() }
+        Self { upstream, name, context_tokens, max_output_tokens, traits }
     }
 }
 

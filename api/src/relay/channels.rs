@@ -39,7 +39,7 @@ pub(super) async fn list(
     State(reads): State<Reads>,
 ) -> Result<Fresh<Page<rows::Channel>>, Problem> {
     let stale = reads.is_behind(Model::Relay, after.as_ref()).await?;
-    let items = rows::channels(reads.pool()).await?;
+    let items = rows::channels(reads.pool(), Utc::now()).await?;
     Ok(Fresh { body: Page { items, next_cursor: None }, stale })
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn get(
     Id(id): Id,
 ) -> Result<Fresh<rows::Channel>, Problem> {
     let stale = reads.is_behind(Model::Relay, after.as_ref()).await?;
-    let body = rows::channel(reads.pool(), id).await?.ok_or_else(no_channel)?;
+    let body = rows::channel(reads.pool(), id, Utc::now()).await?.ok_or_else(no_channel)?;
     Ok(Fresh { body, stale })
 }
 
@@ -81,7 +81,7 @@ pub(super) async fn add(
         prices: body::rates("prices", request.prices)?,
         costs: body::rates("costs", request.costs)?,
         enabled: request.enabled,
-        more: Box::default(),
+        more: request.settings.seal(&vault, id, policy)?,
         at: Utc::now().trunc_subsecs(6),
     };
     writer.write(identity, id, command, StatusCode::CREATED).await
@@ -108,7 +108,7 @@ pub(super) async fn change(
         prices: body::rates("prices", request.prices)?,
         costs: body::rates("costs", request.costs)?,
         enabled: request.enabled,
-        more: Box::default(),
+        more: request.settings.seal(&vault, id, policy)?,
         at: Utc::now().trunc_subsecs(6),
     };
     writer.write(CommandIdentity::unique(), id, command, StatusCode::OK).await
@@ -145,7 +145,7 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    async fn write(
+    pub(super) async fn write(
         &self,
         identity: CommandIdentity,
         id: ChannelId,
@@ -156,13 +156,23 @@ impl Writer {
             Accepted::Pending(command_id) => Ok(Written::Pending(command_id)),
             Accepted::Done { event, .. } => {
                 let stale = self.offer_anew(event.as_ref()).await?;
-                let row = rows::channel(self.reads.pool(), id.uuid()).await?;
+                let row = rows::channel(self.reads.pool(), id.uuid(), Utc::now()).await?;
                 let row = row.ok_or_else(|| {
                     let detail = "the change was made, but cannot be shown yet; read it again";
                     Problem::unavailable("read_model_behind", detail)
                 })?;
                 Ok(Written::Done { status, event, stale, body: Json(row) })
             }
+        }
+    }
+
+    /// Carries a command out whose answer nobody reads.
+    pub(super) async fn apply(&self, id: ChannelId, command: ChannelCommand) -> Result<(), Problem> {
+        match self.send(CommandIdentity::unique(), id, &command).await? {
+            Accepted::Pending(_) => {
+                Err(Problem::unavailable("command_pending", "the changes are on their way; look at the channels again"))
+            }
+            Accepted::Done { event, .. } => self.offer_anew(event.as_ref()).await.map(|_| ()),
         }
     }
 

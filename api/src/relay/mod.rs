@@ -1,8 +1,12 @@
-//! Channels over HTTP, for operators, and the models that all of them offer, for everybody.
+//! Channels, their prices and groups of users over HTTP, for operators, and the models that all of them offer, for everybody.
 
 mod body;
 mod channels;
+mod groups;
+mod history;
 mod models;
+mod prices;
+mod settings;
 mod trial;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -19,4 +23,12 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(channels::list, channels::add))
         .routes(routes!(channels::get, channels::change, channels::remove))
         .routes(routes!(trial::test))
+        .routes(routes!(history::list))
+        .routes(routes!(history::revert))
+        .routes(routes!(prices::set))
+        .routes(routes!(prices::public))
+        .routes(routes!(prices::import))
+        .routes(routes!(groups::list, groups::add))
+        .routes(routes!(groups::change))
+        .routes(routes!(groups::assign))
 }

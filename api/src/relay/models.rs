@@ -30,17 +30,19 @@ pub(crate) struct Model {
     prices: Rates,
 }
 
-/// The models that the enabled channels offer, the preferred ones first.
+/// The models that the caller's group may use, the preferred ones first, at what it pays.
 #[utoipa::path(get, path = "/api/v1/models", operation_id = "list_models", tag = "models",
     responses((status = 200, body = Models), Problems), security(("bearer" = [])))]
-pub(super) async fn list(_: Caller, State(catalogue): State<Catalogue>) -> Result<Json<Models>, Problem> {
-    let offers = catalogue.offers();
+pub(super) async fn list(caller: Caller, State(catalogue): State<Catalogue>) -> Result<Json<Models>, Problem> {
+    let group = catalogue.group_of(caller.user).await;
+    let group = group.map_err(|_| Problem::unavailable("unavailable", "the groups of users cannot be read now"))?;
+    let offers = catalogue.models_for(&group);
     let item = |(place, offer): (usize, &std::sync::Arc<metering::Offer>)| Model {
         id: offer.model.clone(),
         provider: offer.kind.as_str(),
         default: place == 0,
         demonstration: offer.demonstration,
-        prices: offer.prices.clone(),
+        prices: offer.prices.clone().times(group.factor),
     };
     Ok(Json(Models { items: offers.iter().enumerate().map(item).collect() }))
 }

@@ -51,6 +51,11 @@ impl Rate {
         self.0
     }
 
+    /// So many times this one, rounded half to even; `None` out of range.
+    pub(super) fn scaled(self, factor: Factor) -> Option<Self> {
+        scaled(self.0, factor).map(Self)
+    }
+
     /// In millionths of a nano-unit.
     pub(super) fn cost(self, tokens: u64) -> i128 {
         i128::from(self.0) * i128::from(tokens)
@@ -62,6 +67,11 @@ impl Fee {
     #[must_use]
     pub const fn nanos(self) -> i64 {
         self.0
+    }
+
+    /// So many times this one, rounded half to even; `None` out of range.
+    pub(super) fn scaled(self, factor: Factor) -> Option<Self> {
+        scaled(self.0, factor).map(Self)
     }
 
     /// What `count` calls cost, or the largest fee there is.
@@ -121,6 +131,15 @@ impl FromStr for Factor {
 /// The nano-units of a decimal from 0 to `most`.
 fn bounded(text: &str, most: i64) -> Option<i64> {
     nanos_of_decimal(text).filter(|nanos| *nanos <= most * Nanos::ONE.get())
+}
+
+/// A decimal of currency units, so many times.
+fn scaled(nanos: i64, factor: Factor) -> Option<i64> {
+    let one = i128::from(Nanos::ONE.get());
+    let exact = i128::from(nanos) * i128::from(factor.0);
+    let (whole, rest) = (exact / one, exact % one);
+    let up = rest * 2 > one || (rest * 2 == one && whole % 2 != 0);
+    i64::try_from(whole + i128::from(up)).ok().filter(|nanos| *nanos <= MAX_UNITS * Nanos::ONE.get())
 }
 
 /// Without zeros that say nothing.

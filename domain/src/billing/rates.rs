@@ -111,6 +111,21 @@ impl Tiers {
         [None, self.reasoning, self.audio_output, self.image_output].map(|own| own.unwrap_or(self.output))
     }
 
+    fn scaled(&self, factor: Factor) -> Option<Self> {
+        let part = |rate: Option<Rate>| rate.map_or(Some(None), |rate| rate.scaled(factor).map(Some));
+        Some(Self {
+            input: self.input.scaled(factor)?,
+            output: self.output.scaled(factor)?,
+            cached_input: part(self.cached_input)?,
+            reasoning: part(self.reasoning)?,
+            cache_write: part(self.cache_write)?,
+            audio_input: part(self.audio_input)?,
+            image_input: part(self.image_input)?,
+            audio_output: part(self.audio_output)?,
+            image_output: part(self.image_output)?,
+        })
+    }
+
     /// In millionths of a nano-unit.
     fn cost(&self, tokens: &Tokens) -> i128 {
         let input = self.of_input().into_iter().zip(tokens.of_input());
@@ -155,6 +170,29 @@ impl Rates {
     pub fn for_pieces(mut self, pieces: u32) -> Self {
         self.per_request = self.per_request.map(|fee| fee.times(pieces));
         self
+    }
+
+    /// A list that is `factor` times this one, each rate rounded half to even; `None` if one leaves its range.
+    #[must_use]
+    pub fn scaled(&self, factor: Factor) -> Option<Self> {
+        let long = |long: &LongRates| {
+            Some(LongRates { above_input_tokens: long.above_input_tokens, rates: long.rates.scaled(factor)? })
+        };
+        let base = self.tiers().scaled(factor)?;
+        Some(Self {
+            input: base.input,
+            output: base.output,
+            cached_input: base.cached_input,
+            reasoning: base.reasoning,
+            cache_write: base.cache_write,
+            audio_input: base.audio_input,
+            image_input: base.image_input,
+            audio_output: base.audio_output,
+            image_output: base.image_output,
+            per_request: self.per_request.map_or(Some(None), |fee| fee.scaled(factor).map(Some))?,
+            long: self.long.iter().map(long).collect::<Option<_>>()?,
+            factor: self.factor,
+        })
     }
 
     /// Whether it can be what a channel offers: few lists for long inputs, each threshold once, and nobody's factor.

@@ -23,7 +23,7 @@ pub use self::{
     command::{Change, ChannelCommand, HeaderInput, MoreSettings},
     event::ChannelEvent,
     models::{InForce, ModelPrices, ModelSpec, NewPrice, OfferedModel, Terms, Upcoming},
-    overrides::{HeaderOverride, Overrides, ParameterOverride, Proxy, SealedKey},
+    overrides::{HeaderOverride, HeaderText, Overrides, ParameterOverride, Proxy, SealedKey},
     provider::ProviderKind,
     refusal::ChannelRefusal,
     settings::Settings,

@@ -5,9 +5,9 @@ pub mod group;
 pub mod response;
 
 pub use channel::{
-    Change, Channel, ChannelCommand, ChannelEvent, ChannelRefusal, HeaderInput, HeaderOverride, InForce, ModelPrices,
-    ModelSpec, MoreSettings, NewPrice, OfferedModel, Overrides, ParameterOverride, ProviderKind, Proxy, SealedKey,
-    Settings, Terms, Upcoming,
+    Change, Channel, ChannelCommand, ChannelEvent, ChannelRefusal, HeaderInput, HeaderOverride, HeaderText, InForce,
+    ModelPrices, ModelSpec, MoreSettings, NewPrice, OfferedModel, Overrides, ParameterOverride, ProviderKind, Proxy,
+    SealedKey, Settings, Terms, Upcoming,
     routing::{Capability, Drain, Fallbacks, Limits, Modality, ModelTraits, Routing, Strategy},
 };
 pub use group::{Group, GroupCommand, GroupEvent, GroupRefusal};

@@ -17,7 +17,7 @@ use handlers::{
     jobs::{JobOptions, run_jobs},
     reactor::run_reactor,
 };
-use metering::{Call, Catalogue, Held, Meter, MeterOptions, Offer};
+use metering::{Call, Catalogue, Held, Meter, MeterOptions, Offer, PayerGroup};
 use nats::{CommandClient, CommandMessage, CommandOptions, ConsumerOptions, Outcome, Sent};
 use relay::ProviderConfig;
 use testkit::provider::MockProvider;
@@ -127,7 +127,7 @@ impl House {
             actor: format!("user:{owner}"),
             correlation_id: Uuid::now_v7(),
         };
-        let offer = self.catalogue().resolve(Some("priced")).await.unwrap();
+        let offer = self.catalogue().resolve(Some("priced"), &PayerGroup::default()).await.unwrap();
         let meter = self.meter();
         meter.hold(call, offer.quote(10, Some(output_tokens), meter.bounds())).await.unwrap()
     }

@@ -1,10 +1,10 @@
-//! Events of channels and of kept responses as rows of `relay_v1`.
+//! Events of channels, of groups and of kept responses as rows of `relay_v1`.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use domain::{
     Decider as _,
-    relay::{self, ChannelEvent},
+    relay::{self, ChannelEvent, ModelPrices, OfferedModel},
 };
 use sqlx::{PgConnection, Postgres, postgres::PgArguments, query::Query, types::Json};
 use uuid::Uuid;
@@ -22,24 +22,26 @@ impl Projector for RelayProjector {
     }
 
     fn handles(&self, aggregate_type: &str) -> bool {
-        [relay::Channel::TYPE, relay::Response::TYPE].contains(&aggregate_type)
+        [relay::Channel::TYPE, relay::Group::TYPE, relay::Response::TYPE].contains(&aggregate_type)
     }
 
     async fn apply(&self, tx: &mut PgConnection, events: &[&ProjectedEvent]) -> Result<Touched, ProjectionError> {
         for event in events.iter().filter(|event| self.handles(&event.aggregate_type)) {
-            if event.aggregate_type == relay::Response::TYPE {
-                super::responses::apply(tx, event).await?;
-                continue;
+            match event.aggregate_type.as_str() {
+                relay::Response::TYPE => super::responses::apply(tx, event).await?,
+                relay::Group::TYPE => super::groups::apply(tx, event).await?,
+                _ => {
+                    let mut channel = Step { tx: &mut *tx, id: event.uuid()?, sequence: event.sequence };
+                    channel.apply(event.decode()?).await?;
+                }
             }
-            let mut channel = Step { tx: &mut *tx, id: event.uuid()?, sequence: event.sequence };
-            channel.apply(event.decode()?).await?;
         }
         // Channels are the operators' business and nobody's own; no screen shows responses.
         Ok(Touched::default())
     }
 
     async fn reset(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
-        sqlx::query("TRUNCATE channels, responses").execute(tx).await?;
+        sqlx::query("TRUNCATE channels, groups, responses").execute(tx).await?;
         Ok(())
     }
 }
@@ -70,18 +72,41 @@ impl Step<'_> {
             }
             E::KeysReplaced { keys, at } => self.set("keys = $4", at, |query| query.bind(Json(keys))).await,
             E::ModelsOffered { models, at } => self.set("models = $4", at, |query| query.bind(Json(models))).await,
-            E::PricesChanged { at, .. }
-            | E::RoutingChanged { at, .. }
-            | E::OverridesChanged { at, .. }
-            | E::Annotated { at, .. } => self.set("removed = removed", at, |query| query).await,
+            E::PricesChanged { models, at, .. } => self.prices_changed(models, at).await,
+            E::RoutingChanged { routing, at } => self.set("routing = $4", at, |query| query.bind(Json(routing))).await,
+            E::OverridesChanged { overrides, at } => {
+                self.set("overrides = $4", at, |query| query.bind(Json(overrides))).await
+            }
+            E::Annotated { tags, note, at } => {
+                let tags: Vec<String> = tags.iter().map(|tag| storable(tag).into_owned()).collect();
+                self.set("tags = $4, note = $5", at, |query| query.bind(tags).bind(storable(&note).into_owned())).await
+            }
             E::Enabled { at } => self.set("enabled = true", at, |query| query).await,
             E::Disabled { at } => self.set("enabled = false", at, |query| query).await,
             // Nothing secret of it stays behind.
             E::Removed { at } => {
-                let emptied = "removed = true, enabled = false, base_url = NULL, keys = '[]', models = '[]'";
+                let emptied = "removed = true, enabled = false, base_url = NULL, keys = '[]', models = '[]', \
+                    overrides = '{}'";
                 self.set(emptied, at, |query| query).await
             }
         }
+    }
+
+    /// Gives models other terms, where they stand in the list.
+    async fn prices_changed(&mut self, new: Vec<ModelPrices>, at: DateTime<Utc>) -> Result<(), ProjectionError> {
+        let stored: Option<Json<Vec<OfferedModel>>> =
+            sqlx::query_scalar("SELECT models FROM channels WHERE id = $1 AND sequence = $2 - 1 FOR UPDATE")
+                .bind(self.id)
+                .bind(self.sequence)
+                .fetch_optional(&mut *self.tx)
+                .await?;
+        let Some(Json(mut models)) = stored else { return self.contained().await };
+        for ModelPrices { model: name, terms } in new {
+            if let Some(model) = models.iter_mut().find(|model| model.spec.name == name) {
+                model.terms = terms;
+            }
+        }
+        self.set("models = $4", at, |query| query.bind(Json(models))).await
     }
 
     async fn added(

@@ -19,6 +19,9 @@ pub struct Account {
     #[serde(flatten)]
     #[sqlx(flatten)]
     pub user: User,
+    /// The group of users that it is in, by name.
+    #[sqlx(rename = "user_group")]
+    pub group: String,
     #[sqlx(flatten)]
     pub wallet: Wallet,
 }
@@ -42,7 +45,7 @@ pub async fn users(
         None => "$5::text IS NULL",
     };
     let sql = format!(
-        "SELECT u.id, u.email, u.username, u.role, u.created_at, {WALLET_COLUMNS} \
+        "SELECT u.id, u.email, u.username, u.role, u.created_at, u.user_group, {WALLET_COLUMNS} \
          FROM users_v1.users u LEFT JOIN billing_v1.wallets w ON w.owner = u.id \
          WHERE {matching} AND (u.created_at, u.id) < \
          (coalesce($2, 'infinity'::timestamptz), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)) \
@@ -66,7 +69,7 @@ pub async fn users(
 /// The database is away.
 pub async fn account(pool: &PgPool, id: Uuid, currency: &str) -> sqlx::Result<Option<Account>> {
     let sql = format!(
-        "SELECT u.id, u.email, u.username, u.role, u.created_at, {WALLET_COLUMNS} \
+        "SELECT u.id, u.email, u.username, u.role, u.created_at, u.user_group, {WALLET_COLUMNS} \
          FROM users_v1.users u LEFT JOIN billing_v1.wallets w ON w.owner = u.id WHERE u.id = $2"
     );
     sqlx::query_as(&sql).bind(currency).bind(id).fetch_optional(pool).await

@@ -238,3 +238,21 @@ proptest! {
         prop_assert_eq!(serde_json::from_str::<Rates>(&json).unwrap(), rates);
     }
 }
+
+#[test]
+fn a_list_can_be_so_many_times_another_one() {
+    let long = LongRates { above_input_tokens: 7, rates: Tiers { output: rate("3"), ..Tiers::default() } };
+    let rates = Rates {
+        input: rate("0.000000003"),
+        cached_input: Some(rate("1")),
+        per_request: Some("0.04".parse().unwrap()),
+        long: vec![long],
+        ..Rates::default()
+    };
+    let scaled = rates.scaled("1.5".parse().unwrap()).unwrap();
+    assert_eq!(scaled.input, rate("0.000000004"), "a half goes to the even neighbour");
+    assert_eq!((scaled.cached_input, scaled.long[0].rates.output), (Some(rate("1.5")), rate("4.5")));
+    assert_eq!((scaled.per_request, scaled.reasoning), (Some("0.06".parse().unwrap()), None));
+    assert!(scaled.is_list());
+    assert_eq!(Rates { input: rate("1000000"), ..Rates::default() }.scaled("2".parse().unwrap()), None);
+}

@@ -105,7 +105,7 @@ impl<T> Change<T> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HeaderInput {
-    Change(HeaderOverride),
+    To(HeaderOverride),
     /// As it is: whoever changes another header need not know this one's secret.
     Keep {
         name: String,

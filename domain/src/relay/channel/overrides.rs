@@ -5,6 +5,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::ChannelId;
 
@@ -31,6 +32,12 @@ pub struct SealedKey {
 const HINT_CHARS: usize = 4;
 
 impl SealedKey {
+    /// The name under which the health of this key of `channel` is kept; another key has another one.
+    #[must_use]
+    pub fn name(&self, channel: ChannelId) -> Uuid {
+        Uuid::new_v5(&channel.uuid(), self.sealed.as_bytes())
+    }
+
     /// What a key of `channel` is encrypted for: it opens nowhere else.
     #[must_use]
     pub fn context(channel: ChannelId) -> String {
@@ -71,38 +78,37 @@ pub struct Overrides {
     pub proxy: Option<Proxy>,
 }
 
-/// One change of the request's body.
+/// One change of the request's body. Paths are names of fields joined by dots.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "action", rename_all = "snake_case")]
 pub enum ParameterOverride {
-    /// Whatever the client says.
-    Set { name: String, value: Value },
-    /// The provider never sees it.
-    Remove { name: String },
-    /// The provider calls it something else.
+    /// The field has this value, whatever the client sent.
+    Set { path: String, value: Value },
+    /// The field has this value where the client sent none.
+    Default { path: String, value: Value },
+    /// The provider never sees the field.
+    Remove { path: String },
+    /// The provider calls the field something else.
     Rename { from: String, to: String },
 }
 
-/// One change of the request's headers.
+/// A header of every request, added to ours or in its place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum HeaderOverride {
-    /// A value that everybody may see.
-    Set { name: String, value: String },
-    /// A value that may be a secret.
-    SetSealed { name: String, value: SealedKey },
-    /// The provider never sees it.
-    Remove { name: String },
+pub struct HeaderOverride {
+    /// What it is called.
+    pub name: String,
+    #[serde(flatten)]
+    pub value: HeaderText,
 }
 
-impl HeaderOverride {
-    /// The header that it is about.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Set { name, .. } | Self::SetSealed { name, .. } | Self::Remove { name } => name,
-        }
-    }
+/// What a header says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HeaderText {
+    /// Everybody may see it.
+    Plain(String),
+    /// It may be a secret.
+    Sealed(SealedKey),
 }
 
 /// Where requests go first.
@@ -122,30 +128,36 @@ impl Overrides {
             return Some(format!("more than {MAX_OVERRIDES}"));
         }
         let parameter = self.parameters.iter().find_map(|parameter| match parameter {
-            ParameterOverride::Set { name, value } => {
-                (!is_parameter(name) || value.to_string().len() > MAX_VALUE_BYTES).then(|| name.clone())
+            ParameterOverride::Set { path, value } | ParameterOverride::Default { path, value } => {
+                (!is_path(path) || !is_storable(value)).then(|| path.clone())
             }
-            ParameterOverride::Remove { name } => (!is_parameter(name)).then(|| name.clone()),
+            ParameterOverride::Remove { path } => (!is_path(path)).then(|| path.clone()),
             ParameterOverride::Rename { from, to } => {
-                (!is_parameter(from) || !is_parameter(to) || from == to).then(|| from.clone())
+                (!is_path(from) || !is_path(to) || from == to).then(|| from.clone())
             }
         });
-        let header = self.headers.iter().enumerate().find_map(|(place, header)| {
-            let again = self.headers.iter().take(place).any(|other| other.name().eq_ignore_ascii_case(header.name()));
-            let sendable = match header {
-                HeaderOverride::Set { value, .. } => {
-                    value.len() <= MAX_VALUE_BYTES && value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
+        let header = self.headers.iter().enumerate().find_map(|(place, HeaderOverride { name, value })| {
+            let again = self.headers.iter().take(place).any(|other| other.name.eq_ignore_ascii_case(name));
+            let sendable = match value {
+                HeaderText::Plain(text) => {
+                    text.len() <= MAX_VALUE_BYTES && text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic())
                 }
-                HeaderOverride::SetSealed { .. } | HeaderOverride::Remove { .. } => true,
+                HeaderText::Sealed(_) => true,
             };
-            (again || !sendable || !is_header(header.name())).then(|| header.name().to_owned())
+            (again || !sendable || !is_header(name)).then(|| name.clone())
         });
         parameter.or(header)
     }
 }
 
+/// Short enough, and without the one character that no row can hold.
+fn is_storable(value: &Value) -> bool {
+    let text = value.to_string();
+    text.len() <= MAX_VALUE_BYTES && !text.contains("\\u0000")
+}
+
 /// The model's name and whether there is a stream are the relay's to say.
-fn is_parameter(name: &str) -> bool {
+fn is_path(name: &str) -> bool {
     let fits = !name.is_empty() && name.chars().count() <= MAX_NAME_CHARS && !name.contains(char::is_control);
     fits && !matches!(name, "model" | "stream")
 }

@@ -85,9 +85,9 @@ impl Settings {
         let old = std::mem::take(&mut self.overrides.headers);
         for header in headers {
             self.overrides.headers.push(match header {
-                HeaderInput::Change(header) => header,
+                HeaderInput::To(header) => header,
                 HeaderInput::Keep { name } => {
-                    let kept = old.iter().find(|header| header.name().eq_ignore_ascii_case(&name)).cloned();
+                    let kept = old.iter().find(|header| header.name.eq_ignore_ascii_case(&name)).cloned();
                     kept.ok_or(ChannelRefusal::InvalidOverride { name })?
                 }
             });

@@ -92,25 +92,30 @@ fn a_model_says_how_its_calls_are_spread_and_what_it_falls_back_to() {
         .then_expect_error(ChannelRefusal::InvalidModel { model: "a".to_owned() });
 }
 
+fn plain(name: &str) -> HeaderOverride {
+    HeaderOverride { name: name.to_owned(), value: HeaderText::Plain("org-1".to_owned()) }
+}
+
 fn organisation() -> HeaderOverride {
-    HeaderOverride::Set { name: "OpenAI-Organization".to_owned(), value: "org-1".to_owned() }
+    plain("OpenAI-Organization")
 }
 
 fn secret() -> HeaderOverride {
-    HeaderOverride::SetSealed { name: "X-Secret".to_owned(), value: key("") }
+    HeaderOverride { name: "X-Secret".to_owned(), value: HeaderText::Sealed(key("")) }
 }
 
 #[test]
 fn requests_are_changed_as_operators_say() {
     let parameters = vec![
-        ParameterOverride::Set { name: "temperature".to_owned(), value: json!(0.5) },
-        ParameterOverride::Remove { name: "seed".to_owned() },
+        ParameterOverride::Set { path: "temperature".to_owned(), value: json!(0.5) },
+        ParameterOverride::Default { path: "reasoning.effort".to_owned(), value: json!("low") },
+        ParameterOverride::Remove { path: "seed".to_owned() },
         ParameterOverride::Rename { from: "max_tokens".to_owned(), to: "max_completion_tokens".to_owned() },
     ];
     let proxy = Proxy { url: "http://proxy.example:8080".to_owned(), credentials: Some(key("")) };
     let more = MoreSettings {
         parameters: Some(parameters.clone()),
-        headers: Some(vec![HeaderInput::Change(organisation()), HeaderInput::Change(secret())]),
+        headers: Some(vec![HeaderInput::To(organisation()), HeaderInput::To(secret())]),
         proxy: Some(Change::To(proxy.clone())),
         ..MoreSettings::default()
     };
@@ -128,24 +133,22 @@ fn requests_are_changed_as_operators_say() {
 
 #[test]
 fn what_is_the_relays_to_say_cannot_be_overridden() {
-    let header = |name: &str| MoreSettings {
-        headers: Some(vec![HeaderInput::Change(HeaderOverride::Remove { name: name.to_owned() })]),
-        ..MoreSettings::default()
-    };
+    let header =
+        |name: &str| MoreSettings { headers: Some(vec![HeaderInput::To(plain(name))]), ..MoreSettings::default() };
     for name in ["Host", "content-length", "Transfer-Encoding", "", "a b", "a:b", "ü"] {
         let refused = ChannelRefusal::InvalidOverride { name: name.to_owned() };
         given(added()).when(say(header(name))).then_expect_error(refused);
     }
     let parameter = |name: &str| MoreSettings {
-        parameters: Some(vec![ParameterOverride::Remove { name: name.to_owned() }]),
+        parameters: Some(vec![ParameterOverride::Remove { path: name.to_owned() }]),
         ..MoreSettings::default()
     };
     for name in ["model", "stream", ""] {
         let refused = ChannelRefusal::InvalidOverride { name: name.to_owned() };
         given(added()).when(say(parameter(name))).then_expect_error(refused);
     }
-    let twice = [organisation(), HeaderOverride::Remove { name: "openai-organization".to_owned() }];
-    let twice = MoreSettings { headers: Some(twice.map(HeaderInput::Change).to_vec()), ..MoreSettings::default() };
+    let twice = [organisation(), plain("openai-organization")];
+    let twice = MoreSettings { headers: Some(twice.map(HeaderInput::To).to_vec()), ..MoreSettings::default() };
     given(added())
         .when(say(twice))
         .then_expect_error(ChannelRefusal::InvalidOverride { name: "openai-organization".to_owned() });
