@@ -1,9 +1,10 @@
 //! Model providers: wire mapping and streaming transport, one file a provider.
 //!
-//! A caller builds a [`ChatRequest`] for a [`Provider`] and reads a stream of [`ReplyDelta`]; a caller
-//! that serves an API of others' design hands over a [`ServedCall`] instead and gets its answer in the same dialect. Every
-//! stream that succeeds ends with exactly one `Done`; every other end is one [`RelayError`], which says by
-//! [`RelayError::is_retryable`] whether another attempt could help.
+//! [`provider`] makes of a [`ProviderConfig`] a [`Provider`]. A caller builds a [`ChatRequest`] and reads a stream of
+//! [`ReplyDelta`]; a caller that serves an API of others' design hands over a [`ServedCall`] instead and gets its answer
+//! in the same dialect, whichever the upstream speaks ([`dialects`]). Every stream that succeeds ends with exactly one
+//! `Done`; every other end is one [`RelayError`], which says by [`RelayError::is_retryable`] whether another attempt could
+//! help.
 //!
 //! The crate knows no other member of the workspace and no database. It keeps no record of prompts or replies, and
 //! neither its errors nor its `Debug` output contain message text, keys or full URLs.

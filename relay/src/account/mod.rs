@@ -76,6 +76,13 @@ impl Account {
         self.keys.secret(key).map(ExposeSecret::expose_secret)
     }
 
+    /// A client's call as it goes upstream.
+    fn asked(&self, call: &ServedCall) -> Result<Asked, RelayError> {
+        let mut asked = Asked::of_call(call, self.vendor.as_ref())?;
+        http::apply(&self.parameters, &mut asked.body);
+        Ok(asked)
+    }
+
     /// The response of a provider that accepted the request.
     async fn send(
         &self,
@@ -83,9 +90,7 @@ impl Account {
         passed: &[(String, String)],
         secret: Option<&str>,
     ) -> Result<Response, RelayError> {
-        let mut body = asked.body.clone();
-        http::apply(&self.parameters, &mut body);
-        let bytes = serde_json::to_vec(&body)
+        let bytes = serde_json::to_vec(&asked.body)
             .map_err(|_| RelayError::Misconfigured("the request cannot be written as JSON".to_owned()))?;
         if bytes.len() > self.vendor.max_body_bytes() {
             let most = self.vendor.max_body_bytes() / 1_000_000;
@@ -99,8 +104,8 @@ impl Account {
                 request.headers_mut().insert(name, value);
             }
         }
-        request.headers_mut().extend(self.headers.clone());
         self.vendor.authorize(&mut request, secret)?;
+        request.headers_mut().extend(self.headers.clone());
         let limits = self.http.limits();
         let patience = if asked.stream { limits.first_byte } else { limits.total };
         let response = self.http.send(request, patience).await?;
@@ -128,7 +133,7 @@ impl Account {
     }
 
     async fn whole(&self, call: ServedCall) -> Result<ServedAnswer, RelayError> {
-        let asked = Asked::of_call(&call, self.vendor.as_ref())?;
+        let asked = self.asked(&call)?;
         let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
         let Document { body, mut answer, generated } = self.document(response, asked.dialect).await?;
         custom::restore(&mut answer, &asked.custom);
@@ -195,7 +200,8 @@ impl Account {
 
     async fn reply(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
         let key = request.key.clone();
-        let asked = Asked::of_prompt(prompt(request), self.vendor.as_ref())?;
+        let mut asked = Asked::of_prompt(prompt(request), self.vendor.as_ref())?;
+        http::apply(&self.parameters, &mut asked.body);
         let response = self.send(&asked, &[], self.secret(key.as_ref())).await?;
         if is_json(response.headers()) {
             let document = self.document(response, asked.dialect).await?;
@@ -240,9 +246,9 @@ impl Provider for Account {
         let nothing = || RelayError::Misconfigured("this provider has no list of its models".to_owned());
         let (url, read) = self.vendor.models(&self.base).ok_or_else(nothing)?;
         let mut request = self.http.get(url);
-        request.headers_mut().extend(self.headers.clone());
         let secret = self.secret(None);
         self.vendor.authorize(&mut request, secret)?;
+        request.headers_mut().extend(self.headers.clone());
         let response = self.http.send(request, self.http.limits().connect * 2).await?;
         if !response.status().is_success() {
             return Err(self.refusal(response, self.vendor.dialect(None, ""), secret).await);

@@ -74,9 +74,11 @@ async fn overrides_of_a_channel_change_every_request_and_headers_stand_in_the_pl
     let set = |path: &str, value: Value| ParameterOverride::Set { path: path.to_owned(), value };
     let provider = provider(ProviderConfig {
         base_url: Some(upstream.base_url.clone()),
+        keys: vec![ProviderKey { name: KeyRef::new("first"), secret: "ours".into() }],
         headers: vec![
             ("anthropic-version".to_owned(), "2099-01-01".to_owned()),
             ("X-Team".to_owned(), "weather".to_owned()),
+            ("x-api-key".to_owned(), "instead".to_owned()),
         ],
         parameters: vec![
             set("metadata.user_id", json!("house")),
@@ -90,6 +92,7 @@ async fn overrides_of_a_channel_change_every_request_and_headers_stand_in_the_pl
     assert_eq!((&sent["metadata"]["user_id"], &sent["limit"]), (&json!("house"), &json!(64)));
     let head = upstream.heads().remove(0);
     assert!(head.contains("anthropic-version: 2099-01-01") && head.contains("x-team: weather"), "{head}");
+    assert!(head.contains("x-api-key: instead") && !head.contains("ours"), "{head}");
 }
 
 #[tokio::test]
