@@ -88,11 +88,12 @@ pub(super) async fn write_answer(
                 if std::mem::take(&mut first) {
                     metrics::histogram!("reply_first_text_seconds").record(asked.elapsed().as_secs_f64());
                 }
-                size_bytes = size_as_json(&piece).saturating_add(size_bytes);
-                if size_bytes > MAX_REPLY_BYTES {
+                let fits = fitting(&piece, MAX_REPLY_BYTES - size_bytes);
+                size_bytes += size_as_json(fits);
+                live.push(fits);
+                if fits.len() < piece.len() {
                     return Ended::Finished { finish: Finish::Length, usage: None };
                 }
-                live.push(&piece);
             }
             Some(Ok(ReplyDelta::Done { finish, usage })) => return Ended::Finished { finish, usage },
             Some(Err(error)) => return Ended::Failed(error),
@@ -101,9 +102,29 @@ pub(super) async fn write_answer(
     }
 }
 
-/// Quotes, line ends and control characters are longer in JSON than they look.
+/// As much of a piece as has so many bytes as JSON: a provider may send all of its answer in one.
+fn fitting(piece: &str, mut room: usize) -> &str {
+    let end = piece.char_indices().find(|(_, character)| match room.checked_sub(bytes_as_json(*character)) {
+        Some(left) => {
+            room = left;
+            false
+        }
+        None => true,
+    });
+    end.and_then(|(at, _)| piece.get(..at)).unwrap_or(piece)
+}
+
 fn size_as_json(piece: &str) -> usize {
-    serde_json::to_string(piece).map_or(usize::MAX, |json| json.len())
+    piece.chars().map(bytes_as_json).sum()
+}
+
+/// Quotes, line ends and control characters are longer in JSON than they look.
+const fn bytes_as_json(character: char) -> usize {
+    match character {
+        '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{c}' => 2,
+        '\0'..='\u{1f}' => 6,
+        other => other.len_utf8(),
+    }
 }
 
 /// Asks one after the other of those who may answer; the answer has begun.
@@ -122,4 +143,24 @@ async fn ask(question: &Question<'_>, upstream: &CancellationToken) -> Result<(R
     let Answered { answer, by, .. } =
         router.attempt(&demand, waiting, ask).await.map_err(|unanswered| unanswered.error)?;
     Ok((answer, Arc::clone(choices.offer(&by))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_those_of_json() {
+        let all: String = (0..0x3000).filter_map(char::from_u32).collect();
+        assert_eq!(size_as_json(&all) + 2, serde_json::to_string(&all).unwrap().len());
+    }
+
+    #[test]
+    fn a_piece_is_cut_where_the_room_ends_and_between_characters() {
+        for (piece, room, fits) in
+            [("abc", 3, "abc"), ("abc", 2, "ab"), ("a\nb", 2, "a"), ("你好", 4, "你"), ("a", 0, "")]
+        {
+            assert_eq!(fitting(piece, room), fits, "{piece:?} in {room}");
+        }
+    }
 }
