@@ -28,22 +28,7 @@ pub(crate) fn told(served: Dialect, body: &Value) -> Told {
     let mut told = Told::default();
     let has_calls = |told: &Told| !told.calls.is_empty();
     match served {
-        Dialect::ChatCompletions => {
-            assert_eq!((&body["object"], &body["model"]), (&json!("chat.completion"), &json!("public")), "{body}");
-            let choice = &body["choices"][0];
-            let message = &choice["message"];
-            told.text = text(&message["content"]).to_owned();
-            told.thought = text(&message["reasoning_content"]).to_owned();
-            for call in list(&message["tool_calls"]) {
-                let function = &call["function"];
-                told.calls.push((text(&function["name"]).to_owned(), arguments(&function["arguments"])));
-            }
-            assert_eq!(choice["finish_reason"], if has_calls(&told) { "tool_calls" } else { "stop" }, "{body}");
-            assert_eq!(
-                (&body["usage"]["prompt_tokens"], &body["usage"]["completion_tokens"]),
-                (&json!(20), &json!(10))
-            );
-        }
+        Dialect::ChatCompletions => return of_completion(body),
         Dialect::Responses => {
             assert_eq!((&body["object"], &body["model"]), (&json!("response"), &json!("public")), "{body}");
             assert_eq!((&body["status"], &body["id"]), (&json!("completed"), &json!("our-id")), "{body}");
@@ -95,6 +80,22 @@ pub(crate) fn told(served: Dialect, body: &Value) -> Told {
         }
         Dialect::Converse => panic!("nobody is served in it"),
     }
+    told
+}
+
+fn of_completion(body: &Value) -> Told {
+    let mut told = Told::default();
+    assert_eq!((&body["object"], &body["model"]), (&json!("chat.completion"), &json!("public")), "{body}");
+    let choice = &body["choices"][0];
+    let message = &choice["message"];
+    told.text = text(&message["content"]).to_owned();
+    told.thought = text(&message["reasoning_content"]).to_owned();
+    for call in list(&message["tool_calls"]) {
+        let function = &call["function"];
+        told.calls.push((text(&function["name"]).to_owned(), arguments(&function["arguments"])));
+    }
+    assert_eq!(choice["finish_reason"], if !told.calls.is_empty() { "tool_calls" } else { "stop" }, "{body}");
+    assert_eq!((&body["usage"]["prompt_tokens"], &body["usage"]["completion_tokens"]), (&json!(20), &json!(10)));
     told
 }
 
