@@ -26,7 +26,7 @@ use domain::{
     Decider,
     billing::Wallet,
     chat::Session,
-    relay::{Channel, Response},
+    relay::{Channel, Group, Response},
     users::{ApiKey, Device, Reservation, User},
 };
 
@@ -49,6 +49,8 @@ pub fn capabilities() -> HashMap<String, String> {
         of::<ApiKey>(),
         of::<Session>(),
         of::<Channel>(),
+        of::<Group>(),
+        of::<Group>(),
         of::<Response>(),
         of::<Wallet>(),
     ])
