@@ -34,6 +34,8 @@ use crate::{
 
 /// Headers of clients that mean something to an upstream of the same dialect.
 const PASSED_ON: &str = "anthropic-";
+/// Where the dialects have the conversation.
+const CONVERSATION: [&str; 3] = ["messages", "contents", "input"];
 
 /// What a client asks, as far as it concerns the price and the form of the answer.
 pub(crate) struct Ask {
@@ -128,7 +130,7 @@ impl Caller {
             created: chrono::Utc::now().timestamp(),
             input_tokens: counted.tokens,
             include_usage: ask.include_usage,
-            request: if ask.dialect == Dialect::Responses { body.clone() } else { Map::new() },
+            request: parameters(&body),
         };
         if let Some(kept) = &kept
             && let Err(problem) = kept.begin(&envelope).await
@@ -181,6 +183,12 @@ fn object(bytes: &Bytes) -> Result<Map<String, Value>, Problem> {
 fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
     let passed = headers.iter().filter(|(name, _)| name.as_str().starts_with(PASSED_ON));
     passed.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
+}
+
+/// What was asked, without the conversation, which no answer repeats and which may be large.
+fn parameters(body: &Map<String, Value>) -> Map<String, Value> {
+    let told = body.iter().filter(|(name, _)| !CONVERSATION.contains(&name.as_str()));
+    told.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// What an upstream's cache knows a conversation by, in the words of any dialect.

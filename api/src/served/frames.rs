@@ -279,6 +279,8 @@ impl Writer {
     fn ping(&self) -> Event {
         match self.wire {
             Wire::Pinging => Event::default().event("ping").data(r#"{"type": "ping"}"#),
+            // Google's own SDK for Python takes a comment for an answer; an empty line is no event for anybody.
+            Wire::Plain => Event::default(),
             _ => Event::default().comment("ping"),
         }
     }

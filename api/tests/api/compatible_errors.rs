@@ -83,8 +83,6 @@ async fn a_body_that_is_no_call_is_told_by_its_parameter() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_the_provider_refuses_is_passed_on_and_its_own_trouble_is_not_blamed_on_the_client() {
-    let app = App::start().await;
-    let ann = app.user("ann").await;
     let cases = [
         ("[[error 400 unsupported_value temperature]]", is(400, "unsupported_value")),
         ("[[error 401]]", is(502, "upstream_error")),
@@ -93,6 +91,9 @@ async fn what_the_provider_refuses_is_passed_on_and_its_own_trouble_is_not_blame
         ("[[error 500]]", is(502, "upstream_error")),
     ];
     for stream in [false, true] {
+        // A house each, because a channel that fails often rests.
+        let app = App::start().await;
+        let ann = app.user("ann").await;
         for (question, expected) in &cases {
             let mut body = call(question);
             body["stream"] = json!(stream);
@@ -104,13 +105,13 @@ async fn what_the_provider_refuses_is_passed_on_and_its_own_trouble_is_not_blame
                 assert_eq!(reply.body["error"]["param"], "temperature");
             }
         }
+        let limited = ann.post("/v1/chat/completions", call("[[error 429]] [[retry-after 20]]")).await;
+        assert_eq!((told(&limited), limited.header("retry-after")), (is(429, "rate_limit_exceeded"), "20"));
+        let refused = ann.post("/v1/chat/completions", call("Hi")).await;
+        assert_eq!(told(&refused), is(503, "no_healthy_channel"), "the only channel rests");
+        assert!(!refused.header("retry-after").is_empty());
+        assert_eq!(ann.nanos("available_nanos").await, 1_000_000_000, "nothing was delivered, nothing is charged");
     }
-    let limited = ann.post("/v1/chat/completions", call("[[error 429]] [[retry-after 20]]")).await;
-    assert_eq!((told(&limited), limited.header("retry-after")), (is(429, "rate_limit_exceeded"), "20"));
-    let refused = ann.post("/v1/chat/completions", call("Hi")).await;
-    assert_eq!(told(&refused), is(503, "no_healthy_channel"), "the only channel rests");
-    assert!(!refused.header("retry-after").is_empty());
-    assert_eq!(ann.nanos("available_nanos").await, 1_000_000_000, "nothing was delivered, nothing is charged");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -104,3 +104,49 @@ async fn refusals_have_openais_form() {
         assert_eq!((reply.status.as_u16(), &reply.body["error"]["code"]), (status, &json!(code)), "{:?}", reply.body);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kept_response_is_read_continued_and_deleted_by_its_owner_alone() {
+    let app = App::start().await;
+    let (ann, bob) = (app.user("ann").await, app.user("bob").await);
+    let first = ann.post("/v1/responses", call("[[say one]]", &json!({ "store": true }))).await;
+    assert_eq!(first.body["store"], true, "{:?}", first.body);
+    let path = format!("/v1/responses/{}", first.text("id"));
+    assert_eq!(ann.get(&path).await.body, first.body);
+    let items = ann.get(&format!("{path}/input_items?limit=5")).await;
+    assert_eq!(items.body["data"][0]["content"][0]["text"], "[[say one]]", "{:?}", items.body);
+    for stranger in [bob.get(&path).await, bob.client().delete(&path).await] {
+        assert_eq!((stranger.status.as_u16(), &stranger.body["error"]["code"]), (404, &json!("response_not_found")));
+    }
+
+    let going_on = json!({ "previous_response_id": first.body["id"], "stream": true });
+    let events = Sse::post(ann.client(), "/v1/responses", &call("[[say two]]", &going_on)).await.frames().await;
+    let second = &events.last().unwrap().data["response"];
+    let asked = app.provider.requests()[1].body["messages"].clone();
+    assert_eq!((asked.as_array().unwrap().len(), &asked[1]["role"]), (3, &json!("assistant")), "{asked}");
+    let kept = ann.get(&format!("/v1/responses/{}", second["id"].as_str().unwrap())).await;
+    assert_eq!(&kept.body, second, "a stream is kept as its last event tells it");
+
+    let deleted = ann.client().delete(&path).await;
+    assert_eq!(deleted.body, json!({ "id": first.body["id"], "object": "response", "deleted": true }));
+    assert_eq!(ann.get(&path).await.status.as_u16(), 404);
+    let refused = ann.post("/v1/responses", call("Hi", &json!({ "previous_response_id": first.body["id"] }))).await;
+    assert_eq!((refused.status.as_u16(), &refused.body["error"]["code"]), (400, &json!("previous_response_not_found")));
+    assert_eq!(ann.nanos("held_nanos").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_to_be_kept_is_not_and_what_breaks_is_kept_as_far_as_it_came() {
+    let app = App::start().await;
+    let ann = app.user("ann").await;
+    let forgotten = ann.post("/v1/responses", call("[[say one]]", &json!({ "store": false }))).await;
+    assert_eq!(ann.get(&format!("/v1/responses/{}", forgotten.text("id"))).await.status.as_u16(), 404);
+    let large = ann.post("/v1/responses", call(&"x".repeat(400 * 1024), &json!({ "max_output_tokens": 10 }))).await;
+    assert_eq!((large.status.as_u16(), &large.body["store"]), (200, &json!(false)), "{:?}", large.body);
+
+    app.provider.enqueue(Script::says("one two three four five").cut());
+    let events = Sse::post(ann.client(), "/v1/responses", &call("Hi", &json!({ "stream": true }))).await.frames().await;
+    let id = events[0].data["response"]["id"].as_str().unwrap();
+    let kept = ann.get(&format!("/v1/responses/{id}")).await;
+    assert_eq!((kept.status.as_u16(), &kept.body["status"]), (200, &json!("failed")), "{:?}", kept.body);
+}

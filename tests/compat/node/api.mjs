@@ -75,6 +75,20 @@ export function sdk(options) {
   return new OpenAI({ baseURL: `${FACTS.house}/v1`, maxRetries: 0, timeout: 60_000, ...options });
 }
 
+/** The name of a model that a new channel offers, for failures: a channel that failed rests. */
+export async function ownModel() {
+  const name = `own-${randomUUID().slice(0, 13)}`;
+  const models = [{ name, upstream: "upstream-1", context_tokens: 128000, max_output_tokens: 4096 }];
+  const body = {
+    name, provider: "openai", base_url: `${FACTS.provider}/v1`, keys: ["sk-mock-own-0000"], models, prices: { [name]: FACTS.prices[MODEL] },
+  };
+  const token = await adminToken();
+  await ownApi("POST", "admin/channels", { body, token });
+  const look = () => fetch(`${FACTS.house}/v1/models/${name}`, { headers: { authorization: `Bearer ${token}` } });
+  await eventually(look, ({ status }) => status === 200);
+  return name;
+}
+
 /** Text that only one test has in its prompts. */
 export const mark = () => `#${randomUUID().slice(0, 13)}`;
 

@@ -60,7 +60,7 @@ describe("chat completions", { concurrency: true }, () => {
       { type: "text", text: `${marked} [[say a picture]]` },
       { type: "image_url", image_url: { url: "data:image/png;base64,iVBORw0KGgo=", detail: "low" } },
     ];
-    const messages = [{ role: "developer", content: "Be brief." }, { role: "user", content }];
+    const messages = [{ role: "system", content: "Be brief." }, { role: "user", content }];
     const answer = await client.chat.completions.create({ model: MODEL, messages });
     assert.equal(answer.choices[0].message.content, "a picture");
     assert.deepEqual((await asked(marked))[0].body.messages, messages);

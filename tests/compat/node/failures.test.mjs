@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import OpenAI from "openai";
-import { FACTS, MODEL, says, User, USD } from "./api.mjs";
+import { FACTS, MODEL, ownModel, says, User, USD } from "./api.mjs";
 
 describe("failures", { concurrency: true }, () => {
   let client;
@@ -11,7 +11,8 @@ describe("failures", { concurrency: true }, () => {
   });
 
   async function failure(prompt, options = {}) {
-    const call = client.chat.completions.create({ model: MODEL, messages: says(prompt), ...options });
+    const model = /\[\[error (429|5)/.test(prompt) ? await ownModel() : MODEL;
+    const call = client.chat.completions.create({ model, messages: says(prompt), ...options });
     const error = await call.then(() => assert.fail("it was answered"), (found) => found);
     assert.deepEqual(Object.keys(error.error).sort(), ["code", "message", "param", "type"]);
     return error;

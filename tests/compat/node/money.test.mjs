@@ -44,7 +44,7 @@ describe("money", { concurrency: 4 }, () => {
     const client = await user.client();
     await client.chat.completions.create({ model: MODEL, messages: says(`${marked} [[say ok]]`), max_completion_tokens: 4_000 });
     const [{ body }] = await asked(marked);
-    assert.ok(body.max_completion_tokens >= 900 && body.max_completion_tokens <= 1_000, `${body.max_completion_tokens}`);
+    assert.ok(body.max_tokens >= 900 && body.max_tokens <= 1_000, `${body.max_tokens}`);
   });
 
   it("a stream that is left by break stops the provider and is charged for what was written", async () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { before, describe, it } from "node:test";
 import OpenAI from "openai";
-import { collect, mark, MODEL, says, textOf, User, USD } from "./api.mjs";
+import { collect, mark, MODEL, ownModel, says, textOf, User, USD } from "./api.mjs";
 
 describe("streams", { concurrency: true }, () => {
   let client;
@@ -52,9 +52,10 @@ describe("streams", { concurrency: true }, () => {
 
   for (const mishap of ["[[cut 3]]", "[[garbage 3]]", "[[error-frame 3]]", "[[no-end]]"]) {
     it(`a stream that breaks after it began ends with an error that the SDK raises ${mishap}`, async () => {
+      const model = await ownModel();
       let text = "";
       const reading = async () => {
-        for await (const chunk of await stream(`[[chunks 9]] ${mishap}`)) text += chunk.choices[0].delta.content ?? "";
+        for await (const chunk of await stream(`[[chunks 9]] ${mishap}`, { model })) text += chunk.choices[0].delta.content ?? "";
       };
       await assert.rejects(reading, (error) => error instanceof OpenAI.APIError && error.code === "upstream_error");
       assert.notEqual(text, "");

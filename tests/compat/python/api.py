@@ -113,6 +113,24 @@ def sdk(**options):
     return openai.OpenAI(**{"base_url": f"{FACTS['house']}/v1", "max_retries": 0, "timeout": 60, **options})
 
 
+def model_for(prompt):
+    """The model to ask: one of a channel of its own where the provider is told to fail, because the channel then rests."""
+    mishaps = ("[[error 4", "[[error 5", "[[cut", "[[garbage", "[[error-frame", "[[no-end")
+    harmless = ("[[error 400",)
+    return own_model() if any(word in prompt for word in mishaps) and not any(word in prompt for word in harmless) else MODEL
+
+
+def own_model():
+    """The name of a model that a new channel offers, at the price of the usual one."""
+    name = f"own-{uuid.uuid4().hex[:12]}"
+    channel = {"name": name, "provider": "openai", "base_url": f"{FACTS['provider']}/v1", "keys": ["sk-mock-own-0000"],
+               "models": [{"name": name, "upstream": "upstream-1", "context_tokens": 128000, "max_output_tokens": 4096}],
+               "prices": {name: PRICES[MODEL]}}
+    own_api("POST", "admin/channels", channel, admin_token())
+    eventually(lambda: send("GET", f"/v1/models/{name}", token=admin_token()).status, lambda status: status == 200)
+    return name
+
+
 def mark():
     """Text that only one test has in its prompts."""
     return f"#{uuid.uuid4().hex[:12]}"

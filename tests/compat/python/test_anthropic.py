@@ -28,7 +28,7 @@ def claude(rich):
 
 
 def ask(client, prompt, **options):
-    return client.messages.create(**{"model": api.MODEL, "max_tokens": 500, "messages": api.says(prompt), **options})
+    return client.messages.create(**{"model": api.model_for(prompt), "max_tokens": 500, "messages": api.says(prompt), **options})
 
 
 def test_a_chat_tells_its_text_its_end_and_what_is_charged(user):

@@ -10,7 +10,7 @@ FIELDS = {"message", "type", "param", "code"}
 
 def failure(client, prompt="[[say ok]]", **options):
     with pytest.raises(openai.APIError) as caught:
-        answer = client.chat.completions.create(**{"model": api.MODEL, "messages": api.says(prompt), **options})
+        answer = client.chat.completions.create(**{"model": api.model_for(prompt), "messages": api.says(prompt), **options})
         if options.get("stream"):
             list(answer)
     assert set(caught.value.body) == FIELDS
@@ -113,7 +113,7 @@ def test_an_answer_in_one_piece_that_breaks_is_a_failure_of_the_server(client, m
 
 @pytest.mark.parametrize("mishap", ["[[cut 3]]", "[[garbage 3]]", "[[error-frame 3]]", "[[no-end]]"])
 def test_a_stream_that_breaks_after_it_began_ends_with_an_error_that_the_sdk_raises(client, mishap):
-    stream = client.chat.completions.create(model=api.MODEL, messages=api.says(f"[[chunks 9]] {mishap}"), stream=True)
+    stream = client.chat.completions.create(model=api.own_model(), messages=api.says(f"[[chunks 9]] {mishap}"), stream=True)
     texts = []
     with pytest.raises(openai.APIError) as caught:
         for chunk in stream:
@@ -124,7 +124,7 @@ def test_a_stream_that_breaks_after_it_began_ends_with_an_error_that_the_sdk_rai
 
 
 def test_the_error_is_the_last_frame_of_a_broken_stream(rich):
-    body = {"model": api.MODEL, "messages": api.says("[[chunks 9]] [[cut 3]]"), "stream": True}
+    body = {"model": api.own_model(), "messages": api.says("[[chunks 9]] [[cut 3]]"), "stream": True}
     answer = api.send("POST", "/v1/chat/completions", body, rich.token)
     events = answer.body.decode().split("\n\n")
     assert answer.status == 200 and events[-1] == ""

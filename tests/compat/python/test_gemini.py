@@ -33,7 +33,7 @@ def gemini(rich):
 
 
 def ask(client, contents, **config):
-    return client.models.generate_content(model=api.MODEL, contents=contents, config=types.GenerateContentConfig(**config))
+    return client.models.generate_content(model=api.model_for(str(contents)), contents=contents, config=types.GenerateContentConfig(**config))
 
 
 def test_a_chat_tells_its_text_its_end_and_what_is_charged(user):
@@ -114,7 +114,7 @@ def test_a_refusal_of_the_provider_has_googles_form(gemini, prompt, status, word
         ask(gemini, prompt)
     assert (caught.value.code, caught.value.status) == (status, word)
     with pytest.raises(errors.APIError) as caught:
-        list(gemini.models.generate_content_stream(model=api.MODEL, contents=prompt))
+        list(gemini.models.generate_content_stream(model=api.model_for(prompt), contents=prompt))
     assert (caught.value.code, caught.value.status) == (status, word)
 
 
@@ -137,7 +137,8 @@ def test_pings_before_the_first_byte_disturb_nobody(gemini):
 
 def test_a_stream_that_is_left_stops_the_provider_and_is_charged(user):
     marked = api.mark()
-    stream = sdk(user.key()["key"]).models.generate_content_stream(
+    client = sdk(user.key()["key"])
+    stream = client.models.generate_content_stream(
         model=api.MODEL, contents=f"{marked} [[chunks 500]] [[delay 20]]")
     for number, _ in enumerate(stream):
         if number == 5:

@@ -52,11 +52,11 @@ def test_an_unknown_parameter_is_passed_or_dropped_and_never_a_failure(client, p
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
-def test_either_bound_is_sent_under_the_name_that_the_client_used(client, name):
+def test_either_bound_is_sent_under_the_name_that_every_compatible_server_knows(client, name):
     marked = api.mark()
     client.chat.completions.create(model=api.MODEL, messages=api.says(f"{marked} [[say ok]]"), **{name: 77})
     body = the_one(marked)["body"]
-    assert {key: body[key] for key in ("max_tokens", "max_completion_tokens") if key in body} == {name: 77}
+    assert {key: body[key] for key in ("max_tokens", "max_completion_tokens") if key in body} == {"max_tokens": 77}
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -94,8 +94,8 @@ def test_developer_and_system_messages_names_and_history_arrive_in_order(client)
     ]
     client.chat.completions.create(model=api.MODEL, messages=messages)
     arrived = the_one(marked)["body"]["messages"]
-    assert [message["role"] for message in arrived] == ["developer", "system", "user", "assistant", "user"]
-    assert arrived == messages
+    # Servers that are not OpenAI's own do not all know the role of developers.
+    assert arrived == [{**messages[0], "role": "system"}, *messages[1:]]
 
 
 @pytest.mark.parametrize("stream", [False, True])

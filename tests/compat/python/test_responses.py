@@ -19,7 +19,7 @@ class City(pydantic.BaseModel):
 
 
 def ask(client, prompt, **options):
-    return client.responses.create(**{"model": api.MODEL, "input": prompt, "store": False, **options})
+    return client.responses.create(**{"model": api.model_for(str(prompt)), "input": prompt, "store": False, **options})
 
 
 def test_a_response_tells_its_text_its_end_and_what_is_charged(user):
@@ -60,6 +60,23 @@ def test_tools_are_called_and_their_results_reach_the_model(client):
 def test_a_structured_answer_is_parsed_by_the_sdk(client):
     answer = client.responses.parse(model=api.MODEL, input='[[say {"city": "Köln"}]]', text_format=City, store=False)
     assert answer.output_parsed == City(city="Köln")
+
+
+def test_a_kept_response_is_read_continued_and_deleted(client):
+    marked = api.mark()
+    first = ask(client, f"{marked} [[say one]]", store=True)
+    assert client.responses.retrieve(first.id).output_text == "one"
+    assert [item.type for item in client.responses.input_items.list(first.id)] == ["message"]
+    second = ask(client, f"{marked} [[say two]]", store=True, previous_response_id=first.id)
+    assert second.previous_response_id == first.id
+    said = [message["content"] for message in api.asked(marked)[-1]["body"]["messages"]]
+    assert len(said) == 3 and "one" in json.dumps(said[1])
+    client.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(first.id)
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, "Hi", previous_response_id=first.id)
+    assert caught.value.code == "previous_response_not_found"
 
 
 def test_refusals_have_their_classes(client):
