@@ -64,12 +64,20 @@ impl<'t> Words<'t> {
         Ok(page)
     }
 
-    /// One of several: words, or objects with one key.
+    /// One of several: words, objects with one key, or objects of which one field says which they are.
     fn choices(&self, choices: &[Value], owner: &str) -> anyhow::Result<String> {
         let mut list = String::new();
         for choice in choices {
             if let Some(word) = choice["const"].as_str() {
                 writeln!(list, "- `\"{word}\"`: {}", sentence_of(choice))?;
+                continue;
+            }
+            if let Some((tag, word)) = tag_of(choice) {
+                writeln!(list, "- `{{\"{tag}\": \"{word}\", …}}`: {}", sentence_of(choice))?;
+                let fields = choice["properties"].as_object().into_iter().flatten().filter(|(name, _)| *name != tag);
+                for (name, field) in fields {
+                    writeln!(list, "  - `{name}`, {}: {}", self.kind(field), self.meaning(name, field))?;
+                }
                 continue;
             }
             let key = choice["properties"].as_object().and_then(|keys| keys.iter().next());
@@ -123,6 +131,12 @@ impl<'t> Words<'t> {
         };
         if nullable { format!("{kind} or null") } else { kind }
     }
+}
+
+/// The field that says which of several an object is, and what it says.
+fn tag_of(choice: &Value) -> Option<(&str, &str)> {
+    let fields = choice["properties"].as_object()?;
+    fields.iter().find_map(|(name, field)| Some((name.as_str(), field["const"].as_str()?)))
 }
 
 /// What a list, an optional or an annotated field holds.

@@ -63,6 +63,7 @@ pub struct Rates {
 pub struct LongRates {
     /// Beyond so many input tokens, cached ones included. Of several lists the one with the highest threshold counts.
     pub above_input_tokens: u64,
+    /// What they cost then.
     pub rates: Tiers,
 }
 

@@ -50,7 +50,7 @@ async fn an_account_shows_its_wallet_also_where_it_has_none_yet() {
     assert_eq!(
         read(rich).await,
         json!({
-            "id": rich, "email": "rich@example.org", "username": "rich", "role": "user", "created_at": at(1),
+            "id": rich, "email": "rich@example.org", "username": "rich", "role": "user", "group": "default", "created_at": at(1),
             "wallet": {
                 "available_nanos": "7", "held_nanos": "0", "balance_nanos": "7", "granted_nanos": "7",
                 "paid_nanos": "0", "debt_nanos": "0", "currency": "USD",

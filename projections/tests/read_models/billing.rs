@@ -101,7 +101,11 @@ async fn a_call_is_held_and_settled_and_what_it_costs_the_house_is_for_operators
         serde_json::to_value(&page.items).unwrap(),
         json!([{
             "hold_id": hold_id(1), "kind": "api", "model": "small",
-            "tokens": {"input": 10, "cached_input": 0, "output": 15, "reasoning": 0}, "basis": "reported",
+            "tokens": {
+                "input": 10, "cached_input": 0, "output": 15, "reasoning": 0, "cache_write": 0, "audio_input": 0,
+                "image_input": 0, "audio_output": 0, "image_output": 0,
+            },
+            "basis": "reported",
             "prices": {"input": "1", "output": "2"}, "price_version": 3, "charged_nanos": "40000",
             "session_id": null, "run_id": null, "api_key_id": key, "at": at(4),
         }])

@@ -129,7 +129,8 @@ async fn channels_stand_by_age_and_a_removed_one_is_gone_with_its_keys() {
     );
     removed.remove().await;
     world.project(&RelayProjector).await;
-    let ids: Vec<Uuid> = relay::channels(&world.pool, at(100)).await.unwrap().iter().map(|channel| channel.id).collect();
+    let ids: Vec<Uuid> =
+        relay::channels(&world.pool, at(100)).await.unwrap().iter().map(|channel| channel.id).collect();
     assert_eq!(ids, [old.id.uuid(), young.id.uuid()]);
     assert_eq!(removed.read().await, None);
     assert!(relay::secrets(&world.pool, removed.id.uuid()).await.unwrap() == relay::Secrets::default());
@@ -171,7 +172,7 @@ async fn what_is_said_about_a_channel_is_shown_without_what_is_secret() {
         "priority": 5, "weight": 3, "groups": ["staff"], "limits": {"parallel": 4},
         "drain": {"to": {"seconds": 30, "tokens": 100}},
         "parameters": [{"action": "remove", "path": "seed"}],
-        "headers": [{"to": {"name": "X-A", "plain": "a"}}, {"to": {"name": "X-B", "sealed": sealed}}],
+        "headers": [{"to": {"name": "X-A", "value": {"plain": "a"}}}, {"to": {"name": "X-B", "value": {"sealed": sealed}}}],
         "proxy": {"to": {"url": "http://proxy.example:1", "credentials": sealed}},
         "tags": ["eu"], "note": "Ask Ann.",
     });

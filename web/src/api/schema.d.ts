@@ -41,6 +41,60 @@ export interface paths {
         patch: operations["change_channel"];
         trace?: never;
     };
+    "/api/v1/admin/channels/{id}/history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Who changed what and when, the newest first. Secrets are not told. */
+        get: operations["list_channel_changes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/channels/{id}/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Changes what models of a channel cost, at once or from an instant on. */
+        post: operations["set_channel_prices"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/channels/{id}/revert": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Makes a channel again what it was, by ordinary changes in its history. Prices return under new versions; a channel
+         *     that was removed stays so.
+         */
+        post: operations["revert_channel"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/channels/{id}/test": {
         parameters: {
             query?: never;
@@ -69,6 +123,78 @@ export interface paths {
         get: operations["list_events"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** All groups that were made; `default` is there before, at the price as it is. They are few: there is one page. */
+        get: operations["list_groups"];
+        put?: never;
+        /** Adds a group. Adding `default` gives a price factor to everybody who is in no other. */
+        post: operations["add_group"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/groups/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /** Changes what is given of a group; a factor counts from the next call on. */
+        patch: operations["change_group"];
+        trace?: never;
+    };
+    "/api/v1/admin/prices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The public price list that comes with this installation; its source, licence and date are part of it. */
+        get: operations["get_public_prices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/prices/import": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Takes prices of a list over into channels: for each channel one change of its history, which names the list. A channel
+         *     that fails to take them is told by the error; those before it have them.
+         */
+        post: operations["import_prices"];
         delete?: never;
         options?: never;
         head?: never;
@@ -154,6 +280,23 @@ export interface paths {
         put?: never;
         /** Gives an account credit that nobody paid for. */
         post: operations["grant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/users/{id}/group": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /** Puts an account into a group, and out of the one that it was in. Counts from its next call on. */
+        put: operations["assign_group"];
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -409,7 +552,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The models that the enabled channels offer, the preferred ones first. */
+        /** The models that the caller's group may use, the preferred ones first, at what it pays. */
         get: operations["list_models"];
         put?: never;
         post?: never;
@@ -633,6 +776,8 @@ export interface components {
     schemas: {
         /** @description An account with what it has. */
         Account: components["schemas"]["User"] & {
+            /** @description The group of users that it is in, by name. */
+            group: string;
             wallet: components["schemas"]["Wallet"];
         };
         /** @description A key, as its owner sees it. */
@@ -679,22 +824,109 @@ export interface components {
             base_url: string | null;
             /** Format: date-time */
             created_at: string;
+            drain: components["schemas"]["ChannelDrain"] | null;
             enabled: boolean;
+            /** @description The user groups that may use it; everybody where empty. */
+            groups: string[];
+            headers: components["schemas"]["ChannelHeader"][];
             /** Format: uuid */
             id: string;
             /** @description The last characters of each key. */
             key_hints: string[];
+            keys: components["schemas"]["ChannelKey"][];
+            limits: components["schemas"]["ChannelLimits"];
             models: components["schemas"]["ChannelModel"][];
             name: string;
+            note: string;
+            parameters: components["schemas"]["ParameterOverride"][];
+            /**
+             * Format: int32
+             * @description The highest that can serve is asked first.
+             */
+            priority: number;
             provider: components["schemas"]["ChannelProvider"];
+            /** @description Without its credentials. */
+            proxy: string | null;
+            tags: string[];
             /** Format: date-time */
             updated_at: string;
+            /**
+             * Format: int64
+             * @description Counts its changes: how far it can be returned.
+             */
+            version: number;
+            /**
+             * Format: int32
+             * @description Its share among channels of the same priority.
+             */
+            weight: number;
+        };
+        /** @description One change of a channel. */
+        ChannelChange: {
+            /** @description Who said it, as it stands in events: `user:…`, `operator`. */
+            actor: string | null;
+            /** Format: date-time */
+            at: string;
+            /** @description What has been said, without what is secret. */
+            change: unknown;
+            /** @description What kind of change: `renamed`, `prices_changed`. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description Counts the changes of this channel from 1: what it can be returned to.
+             */
+            version: number;
+        };
+        /** @description How far an answer is read on after its client has gone. */
+        ChannelDrain: {
+            /**
+             * Format: int32
+             * @description 0 stops it at once.
+             */
+            seconds: number;
+            /**
+             * Format: int32
+             * @description Output tokens from then on.
+             */
+            tokens: number;
+        };
+        /** @description A header of every request of a channel. */
+        ChannelHeader: {
+            name: string;
+            secret: boolean;
+            /** @description Absent where it is a secret. */
+            value: string | null;
+        };
+        /** @description A provider's key, as operators know it. */
+        ChannelKey: {
+            /** @description Its last characters; empty where it is short. */
+            hint: string;
+            /**
+             * Format: uuid
+             * @description Under which its health is kept and told.
+             */
+            name: string;
+        };
+        /** @description What a channel takes, over all nodes; no limit where absent. */
+        ChannelLimits: {
+            /**
+             * Format: int32
+             * @description Calls under way at the same time.
+             */
+            parallel?: number | null;
+            /** Format: int32 */
+            requests_per_minute?: number | null;
+            /**
+             * Format: int64
+             * @description Input and output together.
+             */
+            tokens_per_minute?: number | null;
         };
         /** @description A model as a channel offers it. */
-        ChannelModel: {
+        ChannelModel: components["schemas"]["ModelTraits"] & {
             /** Format: int32 */
             context_tokens: number | null;
-            /** @description What the provider charges us. */
+            /** @description What the provider charges us now. */
             costs: components["schemas"]["Rates"];
             /** Format: int32 */
             max_output_tokens: number | null;
@@ -705,13 +937,15 @@ export interface components {
              * @description Counts changes of prices and costs from 1.
              */
             price_version: number;
-            /** @description What users pay. */
+            /** @description What users pay now. */
             prices: components["schemas"]["Rates"];
+            /** @description What begins later, in the order of time. */
+            upcoming: components["schemas"]["UpcomingPrice"][];
             /** @description As the provider names it. */
             upstream: string;
         };
         /** @description What is to be changed of a channel. */
-        ChannelPatch: {
+        ChannelPatch: components["schemas"]["ChannelSettings"] & {
             base_url?: string | null;
             /** @description Change those named. */
             costs?: {
@@ -732,7 +966,32 @@ export interface components {
          * @description How a provider is spoken to.
          * @enum {string}
          */
-        ChannelProvider: "openai" | "local";
+        ChannelProvider: "openai" | "azure_openai" | "azure_openai_deployments" | "anthropic" | "gemini" | "bedrock" | "deepseek" | "moonshot" | "zhipu" | "qwen" | "qianfan" | "volcengine" | "hunyuan" | "minimax" | "mistral" | "groq" | "xai" | "openrouter" | "ollama" | "vllm" | "llama_cpp" | "lm_studio" | "openai_compatible" | "local";
+        /** @description What may be said about a channel; what is absent stays as it is. */
+        ChannelSettings: {
+            drain?: components["schemas"]["ChannelDrain"] | null;
+            /** @description The user groups that may use it, by name; everybody where empty. */
+            groups?: string[] | null;
+            /** @description Replace all headers. */
+            headers?: components["schemas"]["NewChannelHeader"][] | null;
+            limits?: components["schemas"]["ChannelLimits"] | null;
+            note?: string | null;
+            /** @description Replace all changes of the body. */
+            parameters?: components["schemas"]["ParameterOverride"][] | null;
+            /**
+             * Format: int32
+             * @description The highest that can serve is asked first; 0 where nobody says.
+             */
+            priority?: number | null;
+            /** @description `http`, `https`, `socks5` or `socks5h`, with user and password where it wants them; `null` for none. */
+            proxy?: string | null;
+            tags?: string[] | null;
+            /**
+             * Format: int32
+             * @description Its share among channels of the same priority; 1 where nobody says.
+             */
+            weight?: number | null;
+        };
         /** @description A settled call. Its cost to the house is not the user's business and stays in the row. */
         Charge: {
             /** Format: uuid */
@@ -759,15 +1018,28 @@ export interface components {
         /** @description What a call consumed; every token is in exactly one tier. */
         ChargedTokens: {
             /** Format: int64 */
-            cached_input: number;
+            audio_input: number;
+            /** Format: int64 */
+            audio_output: number;
             /**
              * Format: int64
-             * @description Without cached ones.
+             * @description Written to the provider's cache.
+             */
+            cache_write: number;
+            /** Format: int64 */
+            cached_input: number;
+            /** Format: int64 */
+            image_input: number;
+            /** Format: int64 */
+            image_output: number;
+            /**
+             * Format: int64
+             * @description What is in no other tier of the input.
              */
             input: number;
             /**
              * Format: int64
-             * @description Without reasoning.
+             * @description What is in no other tier of the output.
              */
             output: number;
             /** Format: int64 */
@@ -825,6 +1097,48 @@ export interface components {
          * @enum {string}
          */
         FinishReason: "stop" | "length" | "stopped" | "error";
+        /** @description What is to be changed of a group. */
+        GroupPatch: {
+            factor?: string | null;
+            title?: string | null;
+        };
+        /** @description What to take over of a list. */
+        ImportPrices: {
+            /** @description All where absent. */
+            channels?: string[] | null;
+            /** @description Only shows what would become of it. */
+            dry_run?: boolean;
+            /**
+             * @description What users pay becomes so many times what is listed, as an exact decimal. Prices stay as they are where absent,
+             *     and only what the provider charges us is taken over.
+             */
+            factor?: string | null;
+            /**
+             * Format: date-time
+             * @description At once where absent or passed.
+             */
+            from?: string | null;
+            list?: components["schemas"]["PriceList"] | null;
+            /** @description By their public names; all where absent. */
+            models?: string[] | null;
+        };
+        /** @description A model that was found in the list. */
+        ImportedPrice: {
+            /** Format: uuid */
+            channel_id: string;
+            /** @description What the list says: what the provider charges us. */
+            costs: components["schemas"]["Rates"];
+            model: string;
+            prices?: components["schemas"]["Rates"] | null;
+        };
+        /** @description What an import came to. */
+        ImportedPrices: {
+            models: components["schemas"]["ImportedPrice"][];
+            /** @description How the events name the list. */
+            source: string;
+            /** @description Models that the list does not know, or knows from several sellers: channel and public name. */
+            unknown: components["schemas"]["UnlistedModel"][];
+        };
         /**
          * @description Where an amount stands.
          * @enum {string}
@@ -850,6 +1164,18 @@ export interface components {
             position: number;
             /** @description What the operator wrote. */
             reason: string | null;
+        };
+        /** @description One model of a list. */
+        ListedModel: {
+            /** Format: int32 */
+            context_tokens?: number | null;
+            /** Format: int32 */
+            max_output_tokens?: number | null;
+            /** @description As that provider names it. */
+            name: string;
+            /** @description The word of whoever sells it. */
+            provider: string;
+            rates: components["schemas"]["Rates"];
         };
         /** @description An event with its sealed fields closed. */
         LoggedEvent: {
@@ -879,6 +1205,20 @@ export interface components {
             email: string;
             /** Format: password */
             password: string;
+        };
+        /** @description What all tokens of a call with a long input cost. */
+        LongRates: {
+            /**
+             * Format: int64
+             * @description Beyond so many input tokens, cached ones included.
+             */
+            above_input_tokens: number;
+            rates: components["schemas"]["Tiers"];
+        };
+        /** @description The group that an account is put into. */
+        Membership: {
+            /** @description By its name; `default` is always there. */
+            group: string;
         };
         /** @description A question or an answer. */
         Message: {
@@ -950,8 +1290,42 @@ export interface components {
             /** @description Who serves it: `local`, `openai`. */
             provider: string;
         };
+        /**
+         * @description What can be asked of a model.
+         * @enum {string}
+         */
+        ModelCapability: "chat" | "completion" | "embeddings" | "rerank" | "images" | "speech" | "transcription" | "moderation" | "tools" | "parallel_tools" | "structured_output" | "reasoning" | "prompt_cache" | "logprobs" | "web_search";
+        /** @description Other models, by their public names, that answer instead; the first that can. */
+        ModelFallbacks: {
+            /** @description Where the provider refuses the content. */
+            content_policy?: string[];
+            /** @description Where the conversation is longer than this model can read. */
+            context_window?: string[];
+            /** @description Where every channel of this model fails. */
+            general?: string[];
+        };
         /** @description A model, by its name alone or described. */
         ModelInput: string | components["schemas"]["NewModel"];
+        /**
+         * @description What a model reads or writes.
+         * @enum {string}
+         */
+        ModelModality: "text" | "image" | "audio" | "video" | "file" | "embedding";
+        /**
+         * @description How a model's calls are spread over channels of one priority.
+         * @enum {string}
+         */
+        ModelStrategy: "weighted" | "least_busy" | "lowest_latency" | "lowest_cost" | "affinity";
+        /** @description What is known about a model besides its names; what is absent is not known. */
+        ModelTraits: {
+            capabilities?: components["schemas"]["ModelCapability"][] | null;
+            fallbacks?: components["schemas"]["ModelFallbacks"] | null;
+            /** @description What it reads. */
+            input_modalities?: components["schemas"]["ModelModality"][] | null;
+            /** @description What it writes. */
+            output_modalities?: components["schemas"]["ModelModality"][] | null;
+            strategy?: components["schemas"]["ModelStrategy"] | null;
+        };
         /** @description All models of this installation. */
         Models: {
             items: components["schemas"]["Model"][];
@@ -986,8 +1360,11 @@ export interface components {
             scopes: components["schemas"]["Scope"][];
         };
         /** @description A new channel. */
-        NewChannel: {
-            /** @description Of the provider's API, with its version: `https://api.openai.com/v1`. Required for `openai`. */
+        NewChannel: components["schemas"]["ChannelSettings"] & {
+            /**
+             * @description Of the provider's API, with its version: `https://api.openai.com/v1`. The provider's own where absent; required
+             *     where every installation has another one.
+             */
             base_url?: string | null;
             /** @description What the provider charges us, by the model's name; nothing where absent. */
             costs?: {
@@ -1005,6 +1382,28 @@ export interface components {
             };
             provider: components["schemas"]["ChannelProvider"];
         };
+        /** @description A header of every request. */
+        NewChannelHeader: {
+            name: string;
+            /**
+             * @description Nobody reads it again, unless this is `false`.
+             * @default true
+             */
+            secret: boolean;
+            /** @description As it was where absent, for whoever replaces other headers. */
+            value?: string | null;
+        };
+        /** @description A new group. */
+        NewGroup: {
+            /**
+             * @description What its users pay of every price: an exact decimal from 0 to 1000; 1 where absent.
+             * @default 1
+             */
+            factor: string;
+            /** @description By which channels and accounts name it; never changes. */
+            name: string;
+            title: string;
+        };
         /** @description A question. */
         NewMessage: {
             content: string;
@@ -1017,7 +1416,7 @@ export interface components {
             parent_id?: string | null;
         };
         /** @description A model of a channel. */
-        NewModel: {
+        NewModel: components["schemas"]["ModelTraits"] & {
             /** Format: int32 */
             context_tokens?: number | null;
             /**
@@ -1030,6 +1429,18 @@ export interface components {
             /** @description As the provider names it; the same name where absent. */
             upstream?: string | null;
         };
+        /** @description What a model shall cost. */
+        NewModelPrice: {
+            costs?: components["schemas"]["Rates"] | null;
+            /**
+             * Format: date-time
+             * @description At once where absent or passed. With neither prices nor costs, what was to begin then is withdrawn.
+             */
+            from?: string | null;
+            /** @description By its public name. */
+            model: string;
+            prices?: components["schemas"]["Rates"] | null;
+        };
         /** @description Money to be moved. */
         NewMovement: {
             /**
@@ -1040,6 +1451,12 @@ export interface components {
             /** @description Why; the owner of the wallet reads it. */
             reason: string;
         };
+        /** @description Prices of a channel's models. */
+        NewPrices: {
+            prices: components["schemas"]["NewModelPrice"][];
+            /** @description The list that they are from. */
+            source?: string | null;
+        };
         /** @description A new conversation. */
         NewSession: {
             /** @description Without one the beginning of the first message is shown. */
@@ -1048,6 +1465,8 @@ export interface components {
         /** @description Some items of a list and where to go on. */
         Page_Account: {
             items: (components["schemas"]["User"] & {
+                /** @description The group of users that it is in, by name. */
+                group: string;
                 wallet: components["schemas"]["Wallet"];
             })[];
             /** @description To be passed as `cursor` for the next page; `null` after the last one. */
@@ -1086,16 +1505,62 @@ export interface components {
                 base_url: string | null;
                 /** Format: date-time */
                 created_at: string;
+                drain: components["schemas"]["ChannelDrain"] | null;
                 enabled: boolean;
+                /** @description The user groups that may use it; everybody where empty. */
+                groups: string[];
+                headers: components["schemas"]["ChannelHeader"][];
                 /** Format: uuid */
                 id: string;
                 /** @description The last characters of each key. */
                 key_hints: string[];
+                keys: components["schemas"]["ChannelKey"][];
+                limits: components["schemas"]["ChannelLimits"];
                 models: components["schemas"]["ChannelModel"][];
                 name: string;
+                note: string;
+                parameters: components["schemas"]["ParameterOverride"][];
+                /**
+                 * Format: int32
+                 * @description The highest that can serve is asked first.
+                 */
+                priority: number;
                 provider: components["schemas"]["ChannelProvider"];
+                /** @description Without its credentials. */
+                proxy: string | null;
+                tags: string[];
                 /** Format: date-time */
                 updated_at: string;
+                /**
+                 * Format: int64
+                 * @description Counts its changes: how far it can be returned.
+                 */
+                version: number;
+                /**
+                 * Format: int32
+                 * @description Its share among channels of the same priority.
+                 */
+                weight: number;
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
+        Page_ChannelChange: {
+            items: {
+                /** @description Who said it, as it stands in events: `user:…`, `operator`. */
+                actor: string | null;
+                /** Format: date-time */
+                at: string;
+                /** @description What has been said, without what is secret. */
+                change: unknown;
+                /** @description What kind of change: `renamed`, `prices_changed`. */
+                kind: string;
+                /**
+                 * Format: int64
+                 * @description Counts the changes of this channel from 1: what it can be returned to.
+                 */
+                version: number;
             }[];
             /** @description To be passed as `cursor` for the next page; `null` after the last one. */
             next_cursor: string | null;
@@ -1242,9 +1707,67 @@ export interface components {
             /** @description To be passed as `cursor` for the next page; `null` after the last one. */
             next_cursor: string | null;
         };
+        /** @description Some items of a list and where to go on. */
+        Page_UserGroup: {
+            items: {
+                /** Format: date-time */
+                created_at: string;
+                /** @description What its users pay of every price: an exact decimal. */
+                factor: string;
+                /** @description By which channels and accounts name it. */
+                name: string;
+                /** @description As people call it. */
+                title: string;
+                /** Format: date-time */
+                updated_at: string;
+                /**
+                 * Format: int64
+                 * @description How many accounts are in it.
+                 */
+                users: number;
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /**
+         * @description One change of the body of every request, after everything else that is done to it. Paths are names of fields joined
+         *     by dots.
+         */
+        ParameterOverride: {
+            /** @enum {string} */
+            action: "set";
+            path: string;
+            value: unknown;
+        } | {
+            /** @enum {string} */
+            action: "default";
+            path: string;
+            value: unknown;
+        } | {
+            /** @enum {string} */
+            action: "remove";
+            path: string;
+        } | {
+            /** @enum {string} */
+            action: "rename";
+            from: string;
+            to: string;
+        };
         /** @description `event: positions`: how far each read model is. After a jump that no `changed` announced, fetch again. */
         PositionsFrame: {
             [key: string]: number;
+        };
+        /** @description A public price list. */
+        PriceList: {
+            /** @description Of all amounts: three capital letters. */
+            currency: string;
+            /** @description When: `2026-11-22`. */
+            date: string;
+            licence?: string | null;
+            models: components["schemas"]["ListedModel"][];
+            /** @description Who wrote it down. */
+            source: string;
+            url?: string | null;
         };
         /** @description The body of every error. */
         Problem: {
@@ -1307,12 +1830,28 @@ export interface components {
              */
             last_position: number;
         };
-        /** @description How [`domain::billing::Rates`] reads in JSON, for the description of the API: decimals per million tokens. */
+        /** @description A price list: decimals per million tokens. */
         Rates: {
             /** @description As `input` where absent. */
+            audio_input?: string | null;
+            /** @description As `output` where absent. */
+            audio_output?: string | null;
+            /** @description Of input that is written to the provider's cache; as `input` where absent. */
+            cache_write?: string | null;
+            /** @description As `input` where absent. */
             cached_input?: string | null;
+            /** @description What all of it is multiplied by: the factor of the payer's group, in what was held and charged only. */
+            factor?: string | null;
+            /** @description As `input` where absent. */
+            image_input?: string | null;
+            /** @description As `output` where absent. */
+            image_output?: string | null;
             input: string;
+            /** @description Instead of the rates above, for calls whose whole input is longer than a threshold. */
+            long?: components["schemas"]["LongRates"][];
             output: string;
+            /** @description For each call, whatever it consumes. */
+            per_request?: string | null;
             /** @description As `output` where absent. */
             reasoning?: string | null;
         };
@@ -1363,6 +1902,14 @@ export interface components {
         /** @description A new name. */
         Rename: {
             title: string;
+        };
+        /** @description What a channel shall be again. */
+        Revert: {
+            /**
+             * Format: int64
+             * @description As it was after this change of its history.
+             */
+            version: number;
         };
         /**
          * @description What an account may do beyond its own things.
@@ -1531,6 +2078,25 @@ export interface components {
              */
             output_tokens: number;
         };
+        /** @description Decimals per million tokens. */
+        Tiers: {
+            /** @description As `input` where absent. */
+            audio_input?: string | null;
+            /** @description As `output` where absent. */
+            audio_output?: string | null;
+            /** @description Of input that is written to the provider's cache; as `input` where absent. */
+            cache_write?: string | null;
+            /** @description As `input` where absent. */
+            cached_input?: string | null;
+            /** @description As `input` where absent. */
+            image_input?: string | null;
+            /** @description As `output` where absent. */
+            image_output?: string | null;
+            input: string;
+            output: string;
+            /** @description As `output` where absent. */
+            reasoning?: string | null;
+        };
         /** @description What to try. */
         Trial: {
             /** @description By its public name; the channel's first model where absent. */
@@ -1551,6 +2117,24 @@ export interface components {
             /** @description The beginning of the answer. */
             reply: string | null;
         };
+        /** @description A model that was not. */
+        UnlistedModel: {
+            /** Format: uuid */
+            channel_id: string;
+            model: string;
+        };
+        /** @description A price with its beginning. */
+        UpcomingPrice: {
+            costs: components["schemas"]["Rates"];
+            /**
+             * Format: date-time
+             * @description It holds from then on, until another one does.
+             */
+            from: string;
+            /** Format: int32 */
+            price_version: number;
+            prices: components["schemas"]["Rates"];
+        };
         /** @description An account, as its owner sees it. */
         User: {
             /** Format: date-time */
@@ -1562,6 +2146,24 @@ export interface components {
             role: components["schemas"]["Role"];
             /** @description Empty once the account was erased. */
             username: string;
+        };
+        /** @description A group of users, as operators see it. */
+        UserGroup: {
+            /** Format: date-time */
+            created_at: string;
+            /** @description What its users pay of every price: an exact decimal. */
+            factor: string;
+            /** @description By which channels and accounts name it. */
+            name: string;
+            /** @description As people call it. */
+            title: string;
+            /** Format: date-time */
+            updated_at: string;
+            /**
+             * Format: int64
+             * @description How many accounts are in it.
+             */
+            users: number;
         };
         /** @description What an account has, in nano-units of `currency`. */
         Wallet: {
@@ -1772,6 +2374,125 @@ export interface operations {
             };
         };
     };
+    list_channel_changes: {
+        parameters: {
+            query?: {
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ChannelChange"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    set_channel_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPrices"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revert_channel: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Revert"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     test_channel: {
         parameters: {
             query?: never;
@@ -1833,6 +2554,182 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_LoggedEvent"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_groups: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `X-Event` of a write that this answer must show; answered with `X-Stale: true` if that takes more than 2 s. */
+                "X-After"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_UserGroup"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_group: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The same key with the same body answers the same. */
+                "Idempotency-Key"?: string | null;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroup"];
+            };
+        };
+        responses: {
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserGroup"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GroupPatch"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserGroup"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_public_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PriceList"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    import_prices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ImportPrices"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImportedPrices"];
                 };
             };
             /** @description A problem (RFC 9457) */
@@ -2014,6 +2911,48 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Movement"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    assign_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Membership"];
+            };
+        };
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Membership"];
                 };
             };
             202: {

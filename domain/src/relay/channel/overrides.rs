@@ -83,13 +83,31 @@ pub struct Overrides {
 #[serde(tag = "action", rename_all = "snake_case")]
 pub enum ParameterOverride {
     /// The field has this value, whatever the client sent.
-    Set { path: String, value: Value },
+    Set {
+        /// Where the field is.
+        path: String,
+        /// Any JSON.
+        value: Value,
+    },
     /// The field has this value where the client sent none.
-    Default { path: String, value: Value },
+    Default {
+        /// Where the field is.
+        path: String,
+        /// Any JSON.
+        value: Value,
+    },
     /// The provider never sees the field.
-    Remove { path: String },
+    Remove {
+        /// Where the field is.
+        path: String,
+    },
     /// The provider calls the field something else.
-    Rename { from: String, to: String },
+    Rename {
+        /// Where the client puts it.
+        from: String,
+        /// Where the provider wants it.
+        to: String,
+    },
 }
 
 /// A header of every request, added to ours or in its place.
@@ -97,7 +115,7 @@ pub enum ParameterOverride {
 pub struct HeaderOverride {
     /// What it is called.
     pub name: String,
-    #[serde(flatten)]
+    /// What it says.
     pub value: HeaderText,
 }
 

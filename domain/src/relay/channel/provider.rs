@@ -19,10 +19,11 @@ pub enum ProviderKind {
     Gemini,
     /// AWS Bedrock's converse.
     Bedrock,
+    /// `DeepSeek`.
     Deepseek,
-    /// Kimi.
+    /// Moonshot AI's Kimi.
     Moonshot,
-    /// GLM.
+    /// Zhipu's GLM.
     Zhipu,
     /// Alibaba's Qwen on DashScope.
     Qwen,
@@ -32,14 +33,23 @@ pub enum ProviderKind {
     Volcengine,
     /// Tencent's Hunyuan.
     Hunyuan,
+    /// `MiniMax`.
     Minimax,
+    /// Mistral AI.
     Mistral,
+    /// Groq.
     Groq,
+    /// xAI's Grok.
     Xai,
+    /// `OpenRouter`.
     Openrouter,
+    /// An Ollama of one's own.
     Ollama,
+    /// A vLLM of one's own.
     Vllm,
+    /// A llama.cpp server of one's own.
     LlamaCpp,
+    /// An LM Studio of one's own.
     LmStudio,
     /// Any other server that speaks `OpenAI`'s chat completions.
     OpenaiCompatible,

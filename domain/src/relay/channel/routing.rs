@@ -64,6 +64,7 @@ impl Routing {
 /// What a channel takes, over all nodes; no limit where absent.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
+    /// Calls begun within a minute.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<u32>,
     /// Input and output together.
@@ -135,9 +136,13 @@ impl Fallbacks {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Modality {
+    /// Words.
     Text,
+    /// Pictures.
     Image,
+    /// Sound.
     Audio,
+    /// Moving pictures.
     Video,
     /// Documents such as PDF.
     File,
@@ -153,7 +158,9 @@ pub enum Capability {
     Chat,
     /// Text that goes on.
     Completion,
+    /// Vectors of texts.
     Embeddings,
+    /// Documents put into the order of their worth for a question.
     Rerank,
     /// Pictures made or changed.
     Images,
@@ -161,13 +168,19 @@ pub enum Capability {
     Speech,
     /// Speech written down.
     Transcription,
+    /// Whether a text may be said.
     Moderation,
+    /// Calls of the client's functions.
     Tools,
+    /// Several of them at once.
     ParallelTools,
     /// Answers by a JSON schema.
     StructuredOutput,
+    /// Thinks before it answers.
     Reasoning,
+    /// Remembers the beginnings of prompts.
     PromptCache,
+    /// Tells how likely its words were.
     Logprobs,
     /// Looks things up on the web by itself.
     WebSearch,
@@ -187,6 +200,7 @@ pub struct ModelTraits {
     /// What it writes.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub output_modalities: BTreeSet<Modality>,
+    /// What can be asked of it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub capabilities: BTreeSet<Capability>,
 }
