@@ -121,7 +121,8 @@ async fn refusals_have_googles_form_and_words() {
         ("[[error 403]]", is(502, "UNAVAILABLE")),
         ("[[error 500]]", is(502, "UNAVAILABLE")),
     ] {
-        for path in [WHOLE, EVENTS, ARRAY] {
+        // Failures only once: a channel that fails rests.
+        for path in [WHOLE, EVENTS, ARRAY].into_iter().take(if expected.0 == 400 { 3 } else { 1 }) {
             let reply = ann.post(path, call(question)).await;
             assert_eq!(told(&reply), expected, "{question}");
             assert!(!reply.body.to_string().contains("127.0.0.1"), "no address: {:?}", reply.body);
