@@ -72,6 +72,35 @@ async fn a_reply_is_charged_by_what_the_provider_reported_in_the_transaction_of_
 }
 
 #[tokio::test]
+async fn a_reply_that_another_channel_gives_is_held_for_and_paid_at_its_price() {
+    let house = House::open().await;
+    house.workers(ReplyOptions::default());
+    house.provider.enqueue(Script::fails(500, ""));
+    house.provider.enqueue(Script::says("from the second").usage(1000, 200));
+    let chat = Chat::of(support::new_user());
+    house.grant(chat.owner, ONE).await;
+    house.send(chat.start()).await;
+    let run = house.ask_model(&chat, "hello", "shared").await;
+    house.ending(&chat, run).await;
+    let events = until_settled(&house, &chat).await;
+    let [_, WalletEvent::Held { amount_nanos, prices, input_tokens, max_output_tokens, alternatives, .. }, charged] =
+        &events[..]
+    else {
+        panic!("{events:?}")
+    };
+    let [second] = &alternatives[..] else { panic!("{alternatives:?}") };
+    let at_most = |prices: &domain::billing::Rates| prices.at_most(*input_tokens, *max_output_tokens).unwrap();
+    assert_eq!(*amount_nanos, at_most(&second.prices), "the dearer one");
+    assert!(at_most(prices) < *amount_nanos);
+    let WalletEvent::Charged { channel_id, price_version, charged_nanos, cost_nanos, .. } = charged else {
+        panic!("{events:?}")
+    };
+    // 1000 at 6.00 and 200 at 30.00 per million; the provider takes 4.00 and 20.00.
+    let paid = (charged_nanos.get(), cost_nanos.get());
+    assert_eq!((*channel_id, *price_version, paid), (second.channel_id, 5, (12_000_000, 8_000_000)));
+}
+
+#[tokio::test]
 async fn a_reply_that_fails_before_its_first_word_costs_nothing() {
     let house = House::open().await;
     house.workers(ReplyOptions::default());

@@ -9,7 +9,7 @@ use domain::{
     ChannelId, HoldId, RunId, UserId,
     billing::{Currency, ExpiryPolicy, Nanos, Purpose, Rates, Source, Wallet, WalletCommand, WalletEvent},
     chat::{Session, SessionEvent},
-    relay::ProviderKind,
+    relay::{ProviderKind, Routing},
 };
 use handlers::{
     billing::{ExpiryReactor, ExpiryWorker},
@@ -86,7 +86,7 @@ impl House {
         Workers(cancel)
     }
 
-    /// The scripted provider twice: as `m`, which is free, and as `priced`.
+    /// The scripted provider several times: as `m`, which is free, as `priced`, and as `shared`, which two channels offer.
     fn catalogue(&self) -> Catalogue {
         let base_url = Some(self.provider.base_url().to_owned());
         let provider = relay::provider(ProviderConfig { base_url, ..ProviderConfig::new("openai") }).unwrap();
@@ -110,7 +110,17 @@ impl House {
             })
         };
         let priced = offer("priced", rates("3", "15"), rates("2", "10"));
-        let offers = Arc::from([offer("m", Rates::default(), Rates::default()), priced]);
+        let preferred = Routing { priority: 1, ..Routing::default() };
+        let first = offer("shared", rates("3", "15"), rates("2", "10"));
+        let first = Arc::new(Offer { routing: Arc::new(preferred), ..(*first).clone() });
+        let second = offer("shared", rates("6", "30"), rates("4", "20"));
+        let second = Arc::new(Offer {
+            channel_id: ChannelId::new(Uuid::from_u128(8)),
+            channel: "second".to_owned(),
+            price_version: 5,
+            ..(*second).clone()
+        });
+        let offers = Arc::from([offer("m", Rates::default(), Rates::default()), priced, first, second]);
         Catalogue::of(offers)
     }
 
