@@ -9,16 +9,13 @@ use std::time::Duration;
 
 use domain::ChannelId;
 use relay::{KeyRef, RelayError};
-use serde::{Deserialize, Serialize};
 
 use crate::breaker::{Breaker, BreakerOptions, Passed, State};
+use crate::change::TOLD;
 use crate::decay::Decaying;
 use crate::plan::{Reason, within_limits};
 use crate::window::LastMinute;
-use crate::{Blame, Candidate, Fault, Moment, Weight};
-
-/// The cause of what another node has seen.
-const TOLD: &str = "told";
+use crate::{Blame, Candidate, Change, Fault, Moment, Part, Weight};
 
 /// How health is judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,53 +28,6 @@ pub struct HealthOptions {
 impl Default for HealthOptions {
     fn default() -> Self {
         Self { breaker: BreakerOptions::default(), half_life: Duration::from_secs(60) }
-    }
-}
-
-/// What a breaker is of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(tag = "part", rename_all = "snake_case")]
-pub enum Part {
-    /// A channel as a whole.
-    Channel,
-    /// One of its keys.
-    Key { name: String },
-    /// One of its models, as the provider names it.
-    Model { name: String },
-}
-
-impl Part {
-    /// The word in metrics and logs.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::Channel => "channel",
-            Self::Key { .. } => "key",
-            Self::Model { .. } => "model",
-        }
-    }
-}
-
-/// A breaker changed its state.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    pub channel: ChannelId,
-    /// What operators call the channel; empty before it was ever asked here.
-    pub name: Arc<str>,
-    pub part: Part,
-    pub from: State,
-    pub to: State,
-    /// Times that it opened since it last went well while closed.
-    pub opened: u32,
-    /// The code of the failure, or what else made it change.
-    pub cause: &'static str,
-}
-
-impl Change {
-    /// Whether another node has seen it, not this one.
-    #[must_use]
-    pub fn was_told(&self) -> bool {
-        self.cause == TOLD
     }
 }
 

@@ -11,8 +11,8 @@ use domain::relay::Strategy;
 use relay::KeyRef;
 
 use crate::breaker::Shut;
-use crate::health::{ChannelHealth, Part};
-use crate::{Candidate, Health, Moment, Tried, Wish};
+use crate::health::ChannelHealth;
+use crate::{Candidate, Health, Moment, Part, Tried, Wish};
 
 /// Latencies within this factor of the best are as good: else one channel gets everything until it is slow.
 const AS_FAST: f64 = 1.1;

@@ -1,0 +1,58 @@
+//! What has a breaker, and that one changed.
+
+use std::sync::Arc;
+
+use domain::ChannelId;
+use serde::{Deserialize, Serialize};
+
+use crate::State;
+
+/// The cause of what another node has seen.
+pub(crate) const TOLD: &str = "told";
+
+/// What a breaker is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(tag = "part", rename_all = "snake_case")]
+pub enum Part {
+    /// A channel as a whole.
+    Channel,
+    /// One of its keys.
+    Key { name: String },
+    /// One of its models, as the provider names it.
+    Model { name: String },
+}
+
+impl Part {
+    /// The word in metrics and logs.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Channel => "channel",
+            Self::Key { .. } => "key",
+            Self::Model { .. } => "model",
+        }
+    }
+}
+
+/// A breaker changed its state.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    pub channel: ChannelId,
+    /// What operators call the channel; empty before it was ever asked here.
+    pub name: Arc<str>,
+    pub part: Part,
+    pub from: State,
+    pub to: State,
+    /// Times that it opened since it last went well while closed.
+    pub opened: u32,
+    /// The code of the failure, or what else made it change.
+    pub cause: &'static str,
+}
+
+impl Change {
+    /// Whether another node has seen it, not this one.
+    #[must_use]
+    pub fn was_told(&self) -> bool {
+        self.cause == TOLD
+    }
+}
