@@ -1,3 +1,5 @@
+//! Prices as their rules say: exact, each token in one tier, never more than was held.
+
 use proptest::prelude::*;
 
 use super::*;
