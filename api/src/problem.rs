@@ -218,10 +218,9 @@ impl Problem {
 fn status_of(code: &str) -> StatusCode {
     match code {
         "insufficient_credit" => StatusCode::PAYMENT_REQUIRED,
-        "session_not_found" | "message_not_found" | "run_not_found" | "api_key_not_found" | "channel_not_found" => {
-            StatusCode::NOT_FOUND
-        }
-        "email_taken" | "username_taken" => StatusCode::CONFLICT,
+        "session_not_found" | "message_not_found" | "run_not_found" | "api_key_not_found" | "channel_not_found"
+        | "group_not_found" | "user_not_found" => StatusCode::NOT_FOUND,
+        "email_taken" | "username_taken" | "group_already_added" => StatusCode::CONFLICT,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
@@ -240,7 +239,8 @@ fn field_of(code: &str) -> Option<&'static str> {
         "invalid_amount" | "amount_too_large" => Some("amount_nanos"),
         "no_scopes" => Some("scopes"),
         "no_models" | "invalid_model" | "invalid_models" => Some("models"),
-        "price_missing" => Some("prices"),
+        "price_missing" | "invalid_price" => Some("prices"),
+        "invalid_note" => Some("note"),
         _ => None,
     }
 }

@@ -130,18 +130,18 @@ pub(super) async fn remove(writer: Writer, Id(id): Id) -> Result<Written<()>, Pr
     }
 }
 
-/// What every change of a channel takes of the request and of the state.
+/// What every change takes of the request and of the state.
 #[derive(axum::extract::FromRequestParts)]
 #[from_request(state(crate::state::App), rejection(Problem))]
 pub(super) struct Writer {
-    admin: Admin,
+    pub(super) admin: Admin,
     #[from_request(via(State))]
-    bus: Bus,
+    pub(super) bus: Bus,
     #[from_request(via(State))]
-    catalogue: Catalogue,
+    pub(super) catalogue: Catalogue,
     #[from_request(via(State))]
-    reads: Reads,
-    origin: Origin,
+    pub(super) reads: Reads,
+    pub(super) origin: Origin,
 }
 
 impl Writer {

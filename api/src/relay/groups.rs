@@ -7,7 +7,6 @@ use domain::{
     relay::{Group as Aggregate, GroupCommand, group},
     users::{User, UserCommand},
 };
-use metering::Catalogue;
 use nats::EventRef;
 use projections::{
     Page,
@@ -16,15 +15,15 @@ use projections::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::channels::Writer;
 use crate::{
     auth::Admin,
-    commands::{Accepted, Actor, Bus, CommandStatus, Written},
+    commands::{Accepted, Actor, CommandStatus, Written},
     extract::{self, Id},
     idempotency::{CommandIdentity, IdempotencyKey},
     openapi::{AfterParam, KeyParam, Problems},
     problem::Problem,
     read::{After, Fresh, Model, Reads},
-    request_id::Origin,
 };
 
 /// A new group.
@@ -83,7 +82,7 @@ pub(super) async fn add(
     let identity = key.identify(writer.admin.user, &request)?;
     let NewGroup { name, title, factor } = request;
     let command = GroupCommand::AddGroup { name: name.clone(), title, factor, at: Utc::now().trunc_subsecs(6) };
-    writer.write(identity, &name, command, StatusCode::CREATED).await
+    writer.write_group(identity, &name, command, StatusCode::CREATED).await
 }
 
 /// Changes what is given of a group; a factor counts from the next call on.
@@ -97,7 +96,7 @@ pub(super) async fn change(
     extract::Json(GroupPatch { title, factor }): extract::Json<GroupPatch>,
 ) -> Result<Written<Json<Group>>, Problem> {
     let command = GroupCommand::ChangeGroup { title, factor, at: Utc::now().trunc_subsecs(6) };
-    writer.write(CommandIdentity::unique(), &name, command, StatusCode::OK).await
+    writer.write_group(CommandIdentity::unique(), &name, command, StatusCode::OK).await
 }
 
 /// Puts an account into a group, and out of the one that it was in. Counts from its next call on.
@@ -122,22 +121,8 @@ pub(super) async fn assign(
     }
 }
 
-/// What every change takes of the request and of the state.
-#[derive(axum::extract::FromRequestParts)]
-#[from_request(state(crate::state::App), rejection(Problem))]
-pub(super) struct Writer {
-    admin: Admin,
-    #[from_request(via(State))]
-    bus: Bus,
-    #[from_request(via(State))]
-    catalogue: Catalogue,
-    #[from_request(via(State))]
-    reads: Reads,
-    origin: Origin,
-}
-
 impl Writer {
-    async fn write(
+    async fn write_group(
         &self,
         identity: CommandIdentity,
         name: &str,
