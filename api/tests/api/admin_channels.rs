@@ -28,6 +28,7 @@ async fn a_channel_that_is_added_serves_the_next_request_with_its_own_key() {
     assert_eq!(added.status, StatusCode::CREATED, "{:?}", added.body);
     assert_json_snapshot!("added", added.body, {
         ".id" => "[id]", ".base_url" => "[url]", ".created_at" => "[time]", ".updated_at" => "[time]",
+        ".keys[].name" => "[name]",
     });
     let answer = app.bearer(&ann.token).post("/v1/chat/completions", ask("fast")).await;
     assert_eq!((answer.status, &answer.body["model"]), (StatusCode::OK, &json!("fast")), "{:?}", answer.body);
@@ -102,7 +103,7 @@ async fn what_is_wrong_with_a_channel_is_told_by_its_field() {
     let wrong = [
         (json!({ "name": " " }), "invalid_name", "name"),
         (json!({ "base_url": "ftp://example.org" }), "invalid_base_url", "base_url"),
-        (json!({ "base_url": null }), "invalid_base_url", "base_url"),
+        (json!({ "provider": "openai_compatible", "base_url": null }), "invalid_base_url", "base_url"),
         (json!({ "base_url": "http://169.254.169.254/v1" }), "address_not_allowed", "base_url"),
         (json!({ "keys": ["a b"] }), "invalid_key", "keys/0"),
         (json!({ "models": [] }), "no_models", "models"),
@@ -110,7 +111,10 @@ async fn what_is_wrong_with_a_channel_is_told_by_its_field() {
         (json!({ "prices": { "gpt": { "input": 1, "output": 1 } } }), "price_missing", "prices"),
         (json!({ "prices": { "gpt": { "input": -1, "output": 1 } } }), "invalid_price", "prices/gpt"),
         (json!({ "costs": { "gpt": { "input": "1" } } }), "invalid_price", "costs/gpt"),
-        (json!({ "provider": "other" }), "invalid_field", "provider"),
+        (json!({ "headers": [{ "name": "Host", "value": "x" }] }), "invalid_override", "headers"),
+        (json!({ "parameters": [{ "action": "remove", "path": "model" }] }), "invalid_override", "parameters"),
+        (json!({ "proxy": "ftp://proxy.example" }), "invalid_override", "proxy"),
+        (json!({ "note": "x".repeat(2001) }), "invalid_note", "note"),
     ];
     for (change, code, field) in wrong {
         let mut body = channel(&app);

@@ -5,8 +5,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::Utc;
-use domain::{ChannelId, billing::Rates, relay::ProviderKind};
-use metering::{ChannelProvider, ChannelSource, Offer};
+use domain::{
+    ChannelId, UserId,
+    billing::Rates,
+    relay::{ProviderKind, Routing},
+};
+use metering::{ChannelProvider, ChannelSource, Offer, PayerGroup};
 use projections::relay::{self as rows, Channel};
 use relay::{KeyRef, Provider, ProviderConfig, ProviderKey, SecretString};
 use sqlx::PgPool;
@@ -72,10 +76,17 @@ fn rates((input, output): (&str, &str)) -> Rates {
 
 #[async_trait]
 impl ChannelSource for TestChannels {
+    async fn group_of(&self, user: UserId) -> anyhow::Result<PayerGroup> {
+        let rows::GroupOf { name, factor } = rows::group_of(&self.pool, user.uuid()).await?;
+        Ok(PayerGroup { name: name.into(), factor })
+    }
+
     async fn load(&self) -> anyhow::Result<Vec<Arc<Offer>>> {
         let mut offers = self.built_in.clone();
         for channel in rows::channels(&self.pool, Utc::now()).await?.into_iter().filter(|channel| channel.enabled) {
             let provider = self.provider_for(&channel).await?;
+            let rows::Channel { priority, weight, limits, drain, .. } = channel;
+            let routing = Arc::new(Routing { priority, weight, groups: channel.groups.clone(), limits, drain });
             offers.extend(channel.models.iter().map(|model| {
                 Arc::new(Offer {
                     model: model.name.clone(),
@@ -90,7 +101,7 @@ impl ChannelSource for TestChannels {
                     prices: model.prices.clone(),
                     costs: model.costs.clone(),
                     price_version: model.price_version,
-                    routing: Arc::default(),
+                    routing: Arc::clone(&routing),
                     traits: Arc::default(),
                     created_at: channel.created_at,
                 })

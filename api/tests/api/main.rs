@@ -6,6 +6,7 @@
 
 mod admin_channels;
 mod admin_events;
+mod admin_relay;
 mod admin_users;
 mod api_keys;
 mod app;

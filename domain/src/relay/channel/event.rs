@@ -54,7 +54,6 @@ pub enum ChannelEvent {
         /// Those that changed, each with all that it costs from now on.
         models: Vec<ModelPrices>,
         /// The price list that they were taken from, where they were.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
         source: Option<String>,
         at: DateTime<Utc>,
     },

@@ -126,7 +126,7 @@ impl ProviderKind {
     /// Where it is spoken to is different for everybody, so that a channel must say it.
     #[must_use]
     pub const fn needs_address(self) -> bool {
-        matches!(self, Self::AzureOpenai | Self::AzureOpenaiDeployments | Self::Bedrock | Self::OpenaiCompatible)
+        matches!(self, Self::AzureOpenai | Self::AzureOpenaiDeployments | Self::OpenaiCompatible)
     }
 }
 
