@@ -15,7 +15,7 @@ use projections::{
     billing::RatesSchema,
     relay::{Provider, TraitsSchema},
 };
-use relay::{AddressPolicy, check_base_url};
+use relay::{AddressPolicy, check_account_url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -138,13 +138,15 @@ pub(super) fn rates(field: &str, lists: BTreeMap<String, Value>) -> Result<BTree
     lists.into_iter().map(read).collect()
 }
 
-/// The address in its final form.
-pub(super) fn base_url(text: &str, policy: AddressPolicy) -> Result<String, Problem> {
+/// The address in the final form that it has for this provider: each has its own path behind a bare host.
+pub(super) fn base_url(provider: &str, text: &str, policy: AddressPolicy) -> Result<String, Problem> {
     let refused = |code: &'static str, error: relay::RelayError| Problem::field("base_url", code, error.to_string());
-    match check_base_url(text, policy) {
+    // Nothing is the provider's own address, which nobody has to write.
+    let typed = if text.trim().is_empty() { "-" } else { text };
+    match check_account_url(provider, Some(typed), policy) {
         Ok(url) => Ok(url.to_string()),
         // Well-formed, but not where this installation may go.
-        Err(error) if check_base_url(text, AddressPolicy { allow_link_local: true }).is_ok() => {
+        Err(error) if check_account_url(provider, Some(typed), AddressPolicy { allow_link_local: true }).is_ok() => {
             Err(refused("address_not_allowed", error))
         }
         Err(error) => Err(refused("invalid_base_url", error)),
@@ -195,10 +197,19 @@ mod tests {
     #[test]
     fn an_address_out_of_bounds_is_told_from_one_that_is_none() {
         let strict = AddressPolicy { allow_link_local: false };
-        assert_eq!(base_url("https://api.example.org/v1/", strict).unwrap(), "https://api.example.org/v1");
-        assert_eq!(base_url("http://169.254.169.254/v1", strict).unwrap_err().code(), "address_not_allowed");
+        let base_url = |text| base_url("openai", text, strict);
+        assert_eq!(base_url("https://api.example.org/v1/").unwrap(), "https://api.example.org/v1");
+        assert_eq!(base_url("http://169.254.169.254/v1").unwrap_err().code(), "address_not_allowed");
         for text in ["", "api.example.org", "file:///etc/passwd", "https://u:p@example.org/v1"] {
-            assert_eq!(base_url(text, strict).unwrap_err().code(), "invalid_base_url", "{text}");
+            assert_eq!(base_url(text).unwrap_err().code(), "invalid_base_url", "{text}");
         }
+    }
+
+    #[test]
+    fn a_bare_host_gets_the_path_that_its_provider_has() {
+        let at = |provider| base_url(provider, "https://api.example.org", AddressPolicy { allow_link_local: false });
+        assert_eq!(at("openai").unwrap(), "https://api.example.org/v1");
+        assert_eq!(at("gemini").unwrap(), "https://api.example.org/v1beta");
+        assert_eq!(at("azure_openai").unwrap(), "https://api.example.org/openai/v1");
     }
 }

@@ -72,10 +72,11 @@ pub(super) async fn add(
 ) -> Result<Written<Json<rows::Channel>>, Problem> {
     let identity = key.identify(writer.admin.user, &request)?;
     let id = ChannelId::new(identity.new_id("channel"));
+    let base_url = request.base_url.map(|text| body::base_url(request.provider.0.as_str(), &text, policy));
     let command = ChannelCommand::AddChannel {
         name: request.name,
         provider: request.provider.0,
-        base_url: request.base_url.map(|text| body::base_url(&text, policy)).transpose()?,
+        base_url: base_url.transpose()?,
         keys: body::seal(&vault, id, &request.keys)?,
         models: request.models.into_iter().map(Into::into).collect(),
         prices: body::rates("prices", request.prices)?,
@@ -100,9 +101,13 @@ pub(super) async fn change(
     extract::Json(request): extract::Json<ChannelPatch>,
 ) -> Result<Written<Json<rows::Channel>>, Problem> {
     let id = ChannelId::new(id);
+    let base_url = match request.base_url {
+        Some(text) => Some(body::base_url(writer.provider_of(id).await?.0.as_str(), &text, policy)?),
+        None => None,
+    };
     let command = ChannelCommand::ChangeChannel {
         name: request.name,
-        base_url: request.base_url.map(|text| body::base_url(&text, policy)).transpose()?,
+        base_url,
         keys: request.keys.map(|keys| body::seal(&vault, id, &keys)).transpose()?,
         models: request.models.map(|models| models.into_iter().map(Into::into).collect()),
         prices: body::rates("prices", request.prices)?,
@@ -174,6 +179,12 @@ impl Writer {
             }
             Accepted::Done { event, .. } => self.offer_anew(event.as_ref()).await.map(|_| ()),
         }
+    }
+
+    /// Which provider the channel is an account at: it never changes.
+    async fn provider_of(&self, id: ChannelId) -> Result<rows::Provider, Problem> {
+        let row = rows::channel(self.reads.pool(), id.uuid(), Utc::now()).await?;
+        Ok(row.ok_or_else(no_channel)?.provider)
     }
 
     async fn send(
