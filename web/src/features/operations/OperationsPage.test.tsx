@@ -23,6 +23,8 @@ const channel: Channel = {
   provider: "openai",
   base_url: "https://api.example.org/v1",
   key_hints: ["a1B2"],
+  keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null,
+  parameters: [], headers: [], proxy: null, tags: [], note: "", version: 4,
   models: [
     {
       name: "fast",
@@ -31,7 +33,7 @@ const channel: Channel = {
       max_output_tokens: null,
       prices: { input: "2.5", output: "10" },
       costs: { input: "1", output: "5" },
-      price_version: 1,
+      price_version: 1, upcoming: [],
     },
   ],
   enabled: false,
@@ -45,6 +47,7 @@ const user: Account = {
   email: "ada@example.org",
   username: "ada",
   role: "user",
+  group: "default",
   created_at: at,
   wallet: {
     available_nanos: "1000000001",

@@ -8,6 +8,8 @@ const channel: Channel = {
   provider: "openai",
   base_url: "https://api.example.org/v1",
   key_hints: ["abcd"],
+  keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null,
+  parameters: [], headers: [], proxy: null, tags: [], note: "", version: 4,
   models: [
     {
       name: "fast",
@@ -16,7 +18,7 @@ const channel: Channel = {
       max_output_tokens: null,
       prices: { input: "2.50", output: "10" },
       costs: { input: "1.25", output: "5", cached_input: "0.6" },
-      price_version: 3,
+      price_version: 3, upcoming: [],
     },
   ],
   enabled: true,
@@ -47,6 +49,24 @@ test("a renamed model carries its prices and costs along", () => {
     models: [{ name: "quick", upstream: "fast-2026", context_tokens: 128_000 }],
     prices: { quick: { input: "2.50", output: "10.00" } },
     costs: { quick: { input: "1.25", output: "5.00", cached_input: "0.60" } },
+  });
+});
+
+test("what the form does not show of a model stays as it is", () => {
+  const [model] = channel.models;
+  if (model === undefined) throw new Error("a model");
+  const rich: Channel = {
+    ...channel,
+    models: [{ ...model, strategy: "lowest_cost", prices: { ...model.prices, cache_write: "3.1", per_request: "0.01" } }],
+  };
+  expect(change(draftOf(rich), rich)).toBeNull();
+  const [draft] = draftOf(rich).models;
+  if (draft === undefined) throw new Error("a draft");
+  const prices = { input: "3", output: "10", cached_input: "", reasoning: "" };
+  const changed = { ...draftOf(rich), models: [{ ...draft, max_output_tokens: "100", prices }] };
+  expect(change(changed, rich)).toEqual({
+    models: [{ name: "fast", upstream: "fast-2026", context_tokens: 128_000, max_output_tokens: 100, strategy: "lowest_cost" }],
+    prices: { fast: { input: "3.00", output: "10.00", cache_write: "3.1", per_request: "0.01" } },
   });
 });
 

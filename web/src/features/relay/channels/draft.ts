@@ -187,7 +187,15 @@ function tokens(text: string): number | undefined {
   return plain(text) === "" ? undefined : Number(plain(text));
 }
 
-function modelWrite(model: ModelDraft): NewModel {
+/** What the server knows about a model and this form does not show. */
+function unshown(known: ChannelModel | undefined): Partial<NewModel> {
+  if (known === undefined) return {};
+  const { strategy, fallbacks, input_modalities, output_modalities, capabilities } = known;
+  const traits = { strategy, fallbacks, input_modalities, output_modalities, capabilities };
+  return Object.fromEntries(Object.entries(traits).filter(([, said]) => said != null));
+}
+
+function modelWrite(model: ModelDraft, known?: ChannelModel): NewModel {
   const context = tokens(model.context_tokens);
   const output = tokens(model.max_output_tokens);
   return {
@@ -195,6 +203,7 @@ function modelWrite(model: ModelDraft): NewModel {
     ...(model.upstream.trim() === "" ? {} : { upstream: model.upstream.trim() }),
     ...(context === undefined ? {} : { context_tokens: context }),
     ...(output === undefined ? {} : { max_output_tokens: output }),
+    ...unshown(known),
   };
 }
 
@@ -210,19 +219,25 @@ export function creation(draft: ChannelDraft): NewChannel {
     name: draft.name.trim(),
     provider: draft.provider,
     ...upstream,
-    models: draft.models.map(modelWrite),
+    models: draft.models.map((model) => modelWrite(model)),
     prices: byName(draft, "prices"),
     costs: byName(draft, "costs"),
     enabled: draft.enabled,
   };
 }
 
+/** The parts of a price list that this form does not show. */
+function finer(rates: Rates): Partial<Rates> {
+  return Object.fromEntries(Object.entries(rates).filter(([tier]) => !TIERS.some((own) => own === tier)));
+}
+
 function changedRates(draft: ChannelDraft, before: Channel, kind: "prices" | "costs"): Record<string, Rates> {
   const old = new Map(before.models.map((model) => [model.name, model[kind]]));
   return Object.fromEntries(
-    Object.entries(byName(draft, kind)).filter(([name, rates]) => {
+    Object.entries(byName(draft, kind)).flatMap(([name, rates]) => {
       const known = old.get(name);
-      return known === undefined || !sameRates(rates, known);
+      if (known === undefined) return [[name, rates]];
+      return sameRates(rates, known) ? [] : [[name, { ...finer(known), ...rates }]];
     }),
   );
 }
@@ -231,13 +246,15 @@ function changedRates(draft: ChannelDraft, before: Channel, kind: "prices" | "co
 export function change(draft: ChannelDraft, before: Channel): ChannelPatch | null {
   const patch: ChannelPatch = {};
   const keys = keysOf(draft.keys);
-  const models = draft.models.map(modelWrite);
+  const known = new Map(before.models.map((model) => [model.name, model]));
+  const write = (model: ModelDraft): NewModel => modelWrite(model, known.get(model.name.trim()));
+  const models = draft.models.map(write);
   const prices = changedRates(draft, before, "prices");
   const costs = changedRates(draft, before, "costs");
   if (draft.name.trim() !== before.name) patch.name = draft.name.trim();
-  if (draft.provider === "openai" && draft.base_url.trim() !== (before.base_url ?? "")) patch.base_url = draft.base_url.trim();
+  if (draft.provider !== "local" && draft.base_url.trim() !== (before.base_url ?? "")) patch.base_url = draft.base_url.trim();
   if (keys.length > 0) patch.keys = keys;
-  if (JSON.stringify(models) !== JSON.stringify(draftOf(before).models.map(modelWrite))) patch.models = models;
+  if (JSON.stringify(models) !== JSON.stringify(draftOf(before).models.map(write))) patch.models = models;
   if (Object.keys(prices).length > 0) patch.prices = prices;
   if (Object.keys(costs).length > 0) patch.costs = costs;
   if (draft.enabled !== before.enabled) patch.enabled = draft.enabled;

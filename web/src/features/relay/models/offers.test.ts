@@ -12,10 +12,14 @@ function channel(id: string, enabled: boolean, ...names: string[]): Channel {
     max_output_tokens: null,
     prices: rates,
     costs: { input: "1", output: "5" },
-    price_version: 1,
+    price_version: 1, upcoming: [],
   }));
   const at = "2026-11-01T00:00:00Z";
-  return { id, name: id, provider: "openai", base_url: null, key_hints: [], models, enabled, created_at: at, updated_at: at };
+  return {
+    id, name: id, provider: "openai", base_url: null, key_hints: [], models, enabled, created_at: at, updated_at: at,
+    keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null,
+    parameters: [], headers: [], proxy: null, tags: [], note: "", version: 4,
+  };
 }
 
 test("the oldest enabled channel serves a model, others stand behind it or are off", () => {
