@@ -52,7 +52,14 @@ async fn house() -> TestDatabase {
         [
             WalletCommand::Grant { reference, amount_nanos, currency, source, note, at },
             hold(SETTLED),
-            WalletCommand::ChargeTokens { hold_id: SETTLED, tokens, basis: Basis::Reported, by: None, lost_attempts: 0, at },
+            WalletCommand::ChargeTokens {
+                hold_id: SETTLED,
+                tokens,
+                basis: Basis::Reported,
+                by: None,
+                lost_attempts: 0,
+                at,
+            },
             hold(OPEN),
         ],
     )
