@@ -1,16 +1,19 @@
 //! One call of a provider, from its first byte to its settlement, whoever still listens.
 //!
 //! Promise: the provider is read by a task of its own. A client that goes away, or stops reading, is waited for no
-//! longer than the drain time; then the provider is stopped and what it generated until then is settled. A whole answer
+//! longer than the drain time, or that of the channel that answers, or for more tokens than its operator allows; then the provider is stopped and what it generated until then is settled. A whole answer
 //! is let finish, because half of it has no price. A failure before any output gives the hold back; a task that dies
 //! leaves its hold to expire by policy. At shutdown streams are stopped at once and settled.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
-use domain::{billing::ReleaseReason, relay::ResponseCommand};
+use domain::{
+    billing::ReleaseReason,
+    relay::{Drain, ResponseCommand},
+};
 use futures::StreamExt as _;
 use metering::{Catalogue, Choices, Held, Known, Meter, Offer};
 use relay::{Basis, RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame, ServedStream, Usage};
@@ -116,7 +119,8 @@ impl Calls {
         let Paid { choices, known, call, held, kept, room } = paid;
         let (calls, deaf) = (self.clone(), CancellationToken::new());
         let demand = choices.demand(&known, Tries::default());
-        let call = Call { calls, choices, demand, call, kept, listener, deaf, _room: room };
+        let drain = OnceLock::new();
+        let call = Call { calls, choices, demand, call, kept, listener, deaf, drain, _room: room };
         self.tracker.spawn(call.run(held));
         heard
     }
@@ -131,6 +135,8 @@ struct Call {
     listener: mpsc::Sender<Heard>,
     /// The listener has missed something: nothing more is said to it.
     deaf: CancellationToken,
+    /// How far the channel that answers is read on for nobody, where its operator says so.
+    drain: OnceLock<Drain>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -242,6 +248,7 @@ impl Call {
             }
             Err(error) => return self.lost(error, 0),
         };
+        let mut unheard = 0_u32;
         while let Some(frame) = stream.next().await {
             match frame {
                 ServedFrame::Event(event) => {
@@ -253,6 +260,11 @@ impl Call {
                         kept.hear(&event);
                     }
                     self.tell(Heard::Event(event)).await;
+                    unheard += u32::from(self.is_alone());
+                    // An event is about a token.
+                    if self.drain.get().is_some_and(|drain| unheard > drain.tokens) {
+                        upstream.cancel();
+                    }
                 }
                 ServedFrame::Done { last, usage } => return Ending::Done { last, usage },
                 ServedFrame::Failed { error, usage } => return Ending::Failed { error, usage },
@@ -275,6 +287,10 @@ impl Call {
         let attempt = self.calls.catalogue.router().attempt(&self.demand, waiting, ask).await;
         let Answered { answer, by, story } = attempt.map_err(|unanswered| unanswered.error)?;
         let offer = Arc::clone(self.choices.offer(&by));
+        if let Some(drain) = offer.routing.drain {
+            // Answered once, and said once.
+            let _ = self.drain.set(drain);
+        }
         let (channel, model) = (offer.channel.clone(), offer.model.clone());
         self.tell(Heard::Taken(Route { tries: story.asked(), channel, model })).await;
         Ok((answer, offer))
@@ -290,6 +306,11 @@ impl Call {
         }
     }
 
+    /// Nobody listens any more.
+    fn is_alone(&self) -> bool {
+        self.listener.is_closed() || self.deaf.is_cancelled()
+    }
+
     /// Nobody has listened for the drain time, or the server goes down.
     async fn left(&self) {
         let gone = async {
@@ -297,7 +318,8 @@ impl Call {
                 () = self.listener.closed() => {}
                 () = self.deaf.cancelled() => {}
             }
-            sleep(self.calls.drain).await;
+            let of_channel = self.drain.get().map(|drain| Duration::from_secs(drain.seconds.into()));
+            sleep(of_channel.unwrap_or(self.calls.drain)).await;
         };
         tokio::select! {
             () = gone => {}

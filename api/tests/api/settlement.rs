@@ -75,6 +75,32 @@ async fn a_stream_that_goes_on_too_long_without_its_client_is_stopped_and_charge
     );
 }
 
+/// Adds a channel that drains like this, asks it and goes away; what became of the upstream's stream.
+async fn left_by_its_client(drain: Value) -> Outcome {
+    let app = house(Duration::from_secs(3600)).await;
+    let (ann, operator) = (app.user("ann").await, app.admin("olga").await);
+    let channel = json!({
+        "name": "Drained", "provider": "openai", "base_url": app.provider.base_url(), "models": ["drained"],
+        "prices": { "drained": { "input": 1, "output": 1 } }, "drain": drain,
+    });
+    assert_eq!(operator.post("/api/v1/admin/channels", channel).await.status, StatusCode::CREATED);
+    let body = json!({ "model": "drained", "stream": true,
+        "messages": [{ "role": "user", "content": "[[chunks 40]] [[delay 100]] [[usage 100 40]]" }] });
+    let mut stream = Sse::completion(ann.client(), &body).await;
+    stream.next().await.unwrap();
+    drop(stream);
+    charge(&ann).await;
+    app.provider.wait_until(1, PATIENCE, |request| request.outcome != Outcome::InFlight).await;
+    app.provider.requests()[0].outcome
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_channel_says_itself_how_long_and_how_far_it_is_read_for_nobody() {
+    assert_eq!(left_by_its_client(json!({ "seconds": 0, "tokens": 1000 })).await, Outcome::Aborted, "no time");
+    assert_eq!(left_by_its_client(json!({ "seconds": 3600, "tokens": 3 })).await, Outcome::Aborted, "few tokens");
+    assert_eq!(left_by_its_client(json!({ "seconds": 3600, "tokens": 1000 })).await, Outcome::Finished, "enough");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_answer_whose_client_leaves_is_let_finish_and_charged() {
     let app = house(Duration::ZERO).await;
