@@ -38,6 +38,11 @@ pub trait Decider: Default + Clone + Serialize + DeserializeOwned + Send + Sync 
 
     /// Remembers a fact. Total: whatever was once decided can be applied for ever.
     fn apply(&mut self, event: Self::Event);
+
+    /// About how many bytes of memory this state takes, for caches; `None` where it grows with every event.
+    fn weight_bytes(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// Any [`Decider`] as a `cqrs_es::Aggregate`.

@@ -15,7 +15,8 @@ use crate::store::Loaded;
 /// The type and the id of an aggregate.
 pub(crate) type Key = (&'static str, Arc<str>);
 
-/// What one event adds to the memory of a typical aggregate (a message node and a run), for the bound only.
+/// What one event adds to the memory of an aggregate that grows with all of them (a message node and a run), for the bound
+/// only.
 const BYTES_PER_EVENT: u64 = 160;
 /// Key, links and the allocation of an entry.
 const BYTES_PER_ENTRY: u64 = 128;
@@ -24,11 +25,14 @@ const BYTES_PER_ENTRY: u64 = 128;
 pub(crate) struct HotState {
     state: Box<dyn Any + Send>,
     pub(crate) sequence: i64,
+    /// What the state itself says of its weight.
+    weigh: fn(&Self) -> Option<usize>,
 }
 
 impl HotState {
     pub(crate) fn new<D: Decider>(loaded: Loaded<D>) -> Self {
-        Self { state: Box::new(loaded.state), sequence: loaded.sequence }
+        let weigh = |hot: &Self| hot.of::<D>().and_then(D::weight_bytes);
+        Self { state: Box::new(loaded.state), sequence: loaded.sequence, weigh }
     }
 
     pub(crate) fn of<D: Decider>(&self) -> Option<&D> {
@@ -40,7 +44,9 @@ impl HotState {
     }
 
     fn weight_bytes(&self) -> u64 {
-        BYTES_PER_ENTRY + u64::try_from(self.sequence).unwrap_or(0).saturating_mul(BYTES_PER_EVENT)
+        let of_its_events = || u64::try_from(self.sequence).unwrap_or(0).saturating_mul(BYTES_PER_EVENT);
+        let own = (self.weigh)(self).and_then(|bytes| u64::try_from(bytes).ok());
+        BYTES_PER_ENTRY + own.unwrap_or_else(of_its_events)
     }
 }
 
@@ -146,7 +152,7 @@ impl AggregateCache {
 
 #[cfg(test)]
 mod tests {
-    use domain::users::Device;
+    use domain::{billing::Wallet, users::Device};
 
     use super::*;
 
@@ -178,6 +184,13 @@ mod tests {
         assert!(cache.peek(&key(0)).is_none());
         cache.put(key(100), state(1_000));
         assert_eq!((cache.weight_bytes(), cache.idle.len()), (0, 0), "larger than the whole cache");
+    }
+
+    #[test]
+    fn a_wallet_that_has_forgotten_a_thousand_calls_is_not_heavier_than_a_new_one() {
+        let wallet = |sequence| HotState::new(Loaded { state: Wallet::default(), sequence });
+        assert_eq!(wallet(1_000).weight_bytes(), wallet(1).weight_bytes());
+        assert!(state(1_000).weight_bytes() > 100 * state(1).weight_bytes(), "nobody says otherwise of a device");
     }
 
     #[test]

@@ -47,6 +47,10 @@ pub struct Wallet {
     references: BTreeSet<Uuid>,
 }
 
+/// A hold with its texts and price lists, and an id with its place in a set: of memory, about.
+const HOLD_BYTES: usize = 1024;
+const ID_BYTES: usize = 32;
+
 /// Credit set apart for one call, with the terms by which it will be settled.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Hold {
@@ -117,6 +121,13 @@ impl Decider for Wallet {
             }
             C::Expire { hold_id, policy, at } => self.expire(hold_id, policy, at),
         }
+    }
+
+    /// What is over is forgotten, so a wallet of many calls is as light as one of few.
+    fn weight_bytes(&self) -> Option<usize> {
+        let holds = (self.holds.len() + self.lapsed.len()) * HOLD_BYTES;
+        let ids = (self.ended.len() + self.references.len()) * ID_BYTES;
+        Some(size_of::<Self>() + holds + ids)
     }
 
     fn apply(&mut self, event: WalletEvent) {
