@@ -1,9 +1,10 @@
 //! One call of a provider, from its first byte to its settlement, whoever still listens.
 //!
 //! Promise: the provider is read by a task of its own. A client that goes away, or stops reading, is waited for no
-//! longer than the drain time, or that of the channel that answers, or for more tokens than its operator allows; then the provider is stopped and what it generated until then is settled. A whole answer
-//! is let finish, because half of it has no price. A failure before any output gives the hold back; a task that dies
-//! leaves its hold to expire by policy. At shutdown streams are stopped at once and settled.
+//! longer than the drain time, or that of the channel that answers, nor for more tokens than its operator allows; then
+//! the provider is stopped and what it generated until then is settled. A whole answer is let finish, because half of it
+//! has no price. A failure before any output gives the hold back; a task that dies leaves its hold to expire by policy. At
+//! shutdown streams are stopped at once and settled.
 
 use std::{
     sync::{Arc, OnceLock},
