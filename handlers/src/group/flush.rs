@@ -49,8 +49,7 @@ impl Line {
 
 /// How a group ended.
 pub(super) enum Flushed {
-    /// With the connection, for the next group.
-    Committed(Line),
+    Committed,
     /// These commands have outcomes already, with the hash of the request that each stands for.
     Decided(HashMap<CommandKey, (Vec<u8>, Outcome)>),
     /// Something of it was decided on what is not the newest.
@@ -107,28 +106,38 @@ impl Batch {
         self.streams.iter().any(|stream| !stream.events.is_empty())
     }
 
-    /// Seals and commits all of it or nothing, on `rested` if there is one.
-    pub(super) async fn flush(mut self, store: &PgEventStore, rested: Option<Line>, time_limit: Duration) -> Flushed {
+    /// Seals and commits all of it or nothing, on `rested` if there is one. Gives back the connection for the next group,
+    /// unless an answer may still come on it: nobody else may take that for theirs.
+    pub(super) async fn flush(
+        mut self,
+        store: &PgEventStore,
+        rested: Option<Line>,
+        time_limit: Duration,
+    ) -> (Flushed, Option<Line>) {
         let rows = match self.seal(store).await {
             Ok(rows) => rows,
             Err(error @ (StoreError::Unavailable(_) | StoreError::Vault(VaultError::Database(_)))) => {
-                return Flushed::Unknown(error.to_string());
+                return (Flushed::Unknown(error.to_string()), rested);
             }
-            Err(error) => return Flushed::Rejected(error.to_string()),
+            Err(error) => return (Flushed::Rejected(error.to_string()), rested),
         };
         let mut connection = match Line::take(rested, store.pool()).await {
             Ok(connection) => connection,
-            Err(error) => return Flushed::Unknown(error.to_string()),
+            Err(error) => return (Flushed::Unknown(error.to_string()), None),
         };
-        // After anything but a commit the connection is let go: an answer may still come on it, and nobody else may take
-        // that for theirs.
-        match timeout(time_limit, self.commit(&rows, &mut connection)).await {
-            Ok(Ok(())) => Flushed::Committed(Line { connection, used: Instant::now() }),
-            Ok(Err(error)) if is_decided_already(&error) => {
-                self.decided(store.pool()).await.unwrap_or_else(|error| Flushed::Unknown(error.to_string()))
+        let ended = timeout(time_limit, self.commit(&rows, &mut connection)).await;
+        let line = Line { connection, used: Instant::now() };
+        match ended {
+            Ok(Ok(())) => (Flushed::Committed, Some(line)),
+            Ok(Err(error)) => {
+                let line = answered(&error).map(|_| line);
+                if !is_decided_already(&error) {
+                    return (classify(&error), line);
+                }
+                let decided = self.decided(store.pool()).await;
+                (decided.unwrap_or_else(|error| Flushed::Unknown(error.to_string())), line)
             }
-            Ok(Err(error)) => classify(&error),
-            Err(_) => Flushed::Unknown("the database did not answer in time".to_owned()),
+            Err(_) => (Flushed::Unknown("the database did not answer in time".to_owned()), None),
         }
     }
 

@@ -32,7 +32,8 @@ use crate::{
 /// What happened beside the task.
 enum Event {
     Loaded(Key, Result<HotState, StoreError>),
-    Flushed(u64, Flushed),
+    /// With the connection, if it can be used again.
+    Flushed(u64, Flushed, Option<Line>),
     Rested(Job),
 }
 
@@ -101,7 +102,10 @@ impl Former {
     fn happened(&mut self, event: Result<Event, tokio::task::JoinError>) {
         match event {
             Ok(Event::Loaded(key, loaded)) => self.loaded(&key, loaded),
-            Ok(Event::Flushed(flight, flushed)) => self.landed(flight, flushed),
+            Ok(Event::Flushed(flight, flushed, line)) => {
+                self.lines.extend(line);
+                self.landed(flight, flushed);
+            }
             Ok(Event::Rested(job)) => self.waiting.put_back(job),
             // Panics are caught inside, so this is the runtime shutting down.
             Err(error) => tracing::error!(%error, "a task of the committer ended"),
@@ -229,7 +233,9 @@ impl Former {
         self.flights.insert(flight, group);
         self.beside.spawn(async move {
             let flushed = AssertUnwindSafe(batch.flush(&store, rested, time_limit)).catch_unwind().await;
-            Event::Flushed(flight, flushed.unwrap_or_else(|_| Flushed::Unknown("committing panicked".to_owned())))
+            let panicked = |_| (Flushed::Unknown("committing panicked".to_owned()), None);
+            let (flushed, line) = flushed.unwrap_or_else(panicked);
+            Event::Flushed(flight, flushed, line)
         });
     }
 
@@ -237,7 +243,7 @@ impl Former {
     fn landed(&mut self, flight: u64, flushed: Flushed) {
         let Some(group) = self.flights.remove(&flight) else { return };
         metrics::histogram!("command_group_seconds").record(group.begun.elapsed().as_secs_f64());
-        let committed = matches!(flushed, Flushed::Committed(_));
+        let committed = matches!(flushed, Flushed::Committed);
         for (key, held) in group.held {
             self.come_back(&key, held.state.filter(|_| committed));
         }
@@ -248,8 +254,7 @@ impl Former {
             let _ = self.wake.try_send(());
         }
         match flushed {
-            Flushed::Committed(line) => {
-                self.lines.push(line);
+            Flushed::Committed => {
                 for (job, outcome) in group.members {
                     self.answer_twins(&job, Some((job.request_hash(), &outcome)));
                     self.finish(job, Ok(outcome));

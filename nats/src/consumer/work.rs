@@ -140,7 +140,10 @@ impl Work {
     }
 
     async fn settle(&self, delivery: Message) {
-        self.handle_delivery(&delivery).await;
+        // Without this the aggregate's task would end with everything else that it has in hand.
+        if AssertUnwindSafe(self.handle_delivery(&delivery)).catch_unwind().await.is_err() {
+            tracing::error!("a delivery panicked; it comes again");
+        }
         if let Some(ack) = &delivery.reply {
             lock(&self.in_hand).remove(ack.as_str());
         }

@@ -224,6 +224,47 @@ async fn commands_of_one_aggregate_keep_their_order_while_others_pass() {
     running.stop().await;
 }
 
+/// Cannot handle anything, and panics when it first shall bury it.
+#[derive(Default)]
+struct Clumsy {
+    buried: Mutex<Vec<Uuid>>,
+    dropped: AtomicBool,
+}
+
+#[async_trait]
+impl CommandHandler for Clumsy {
+    async fn handle(&self, _: &Arc<CommandMessage>, _: u32) -> Handled {
+        Handled::GiveUp { error: "never".into() }
+    }
+
+    async fn bury(&self, message: &CommandMessage, _: &str, _: u32) -> anyhow::Result<()> {
+        assert!(self.dropped.swap(true, Ordering::SeqCst), "it slips");
+        self.buried.lock().unwrap().push(message.command_id);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_panic_outside_the_handler_blocks_no_other_command_of_the_aggregate_and_loses_none() {
+    let (database, bus) = tokio::join!(testkit::database(), testkit::nats());
+    streams::ensure(&bus.client, &StreamOptions::default()).await.unwrap();
+    let client = CommandClient::new(bus.client.clone(), database.pool.clone(), options());
+    let mut sent = vec![];
+    for _ in 0..3 {
+        let next = command("one", "rename");
+        sent.push(next.command_id);
+        client.send(next, Duration::ZERO).await.unwrap();
+    }
+    let handler = Arc::new(Clumsy::default());
+    let running = Running::start(&bus.url, handler.clone(), quick());
+    eventually("all are buried, the dropped one too", async || handler.buried.lock().unwrap().len() == 3).await;
+    let mut buried = handler.buried.lock().unwrap().clone();
+    buried.sort();
+    sent.sort();
+    assert_eq!(buried, sent);
+    running.stop().await;
+}
+
 /// Keeps every command in hand until the gate is open.
 struct Gate {
     begun: Mutex<Vec<Uuid>>,
