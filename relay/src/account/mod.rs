@@ -10,6 +10,7 @@ mod beside;
 mod chunks;
 mod events;
 mod form;
+mod hidden;
 mod media;
 mod passing;
 mod reply;
@@ -18,7 +19,7 @@ mod stream;
 mod usage;
 mod whole;
 
-use std::time::SystemTime;
+use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
@@ -31,6 +32,7 @@ use self::asked::Asked;
 pub(crate) use self::asked::understood;
 use self::chunks::Chunks;
 use self::events::Events;
+use self::hidden::Hidden;
 use self::passing::Passing;
 use self::served::{Ending, Translated};
 use self::stream::{Listener, Reading};
@@ -53,6 +55,7 @@ pub(crate) struct Account {
     http: Http,
     base: Url,
     keys: Keys,
+    hidden: Arc<Hidden>,
     headers: HeaderMap,
     parameters: Vec<ParameterOverride>,
 }
@@ -69,7 +72,8 @@ impl Account {
         let proxy = config.proxy.as_ref().map(ExposeSecret::expose_secret);
         let http = Http::new(config.limits, config.address_policy, proxy)?;
         let keys = Keys::new(config.keys, config.key_order);
-        Ok(Self { vendor, http, base, keys, headers, parameters: config.parameters })
+        let hidden = Arc::new(Hidden::new(keys.secrets(), &base));
+        Ok(Self { vendor, http, base, keys, hidden, headers, parameters: config.parameters })
     }
 
     fn secret(&self, key: Option<&KeyRef>) -> Option<&str> {
@@ -120,7 +124,8 @@ impl Account {
         let status = response.status().as_u16();
         let wait = retry_after(response.headers(), SystemTime::now());
         let body = read_error_body(response).await;
-        self.vendor.spoken(dialect).refusal(status, &body, wait, secret).with_key_judged(&body)
+        let refusal = self.vendor.spoken(dialect).refusal(status, &body, wait, secret);
+        self.hidden.clean(refusal.with_key_judged(&body))
     }
 
     /// The one document that a response is.
@@ -129,7 +134,7 @@ impl Account {
         let body = tokio::time::timeout(limits.total, read_body(response))
             .await
             .map_err(|_| limits.too_slow("the whole answer", limits.total))??;
-        Document::read(&body, self.vendor.spoken(dialect))
+        Document::read(&body, self.vendor.spoken(dialect)).map_err(|error| self.hidden.clean(error))
     }
 
     async fn whole(&self, call: ServedCall) -> Result<ServedAnswer, RelayError> {
@@ -195,7 +200,7 @@ impl Account {
     ) -> Reading<L> {
         let limits = self.http.limits();
         let events = Events::of(response, asked.dialect, limits.event_bytes);
-        Reading::new(events, listener, limits, asked.question, cancel)
+        Reading::new(events, listener, (limits, Arc::clone(&self.hidden)), asked.question, cancel)
     }
 
     async fn reply(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {

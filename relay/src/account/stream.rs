@@ -5,6 +5,7 @@
 //! goes on after it, but nothing that happens there can spoil the answer.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::asked::Question;
 use super::events::Events;
+use super::hidden::Hidden;
 use super::usage::{final_usage, vain_usage};
 use crate::count::Generated;
 use crate::http::Limits;
@@ -63,6 +65,7 @@ pub(super) struct Reading<L: Listener> {
     pub(super) listener: L,
     cancel: CancellationToken,
     limits: Limits,
+    hidden: Arc<Hidden>,
     deadline: Instant,
     question: Question,
     generated: Generated,
@@ -107,7 +110,7 @@ impl<L: Listener> Reading<L> {
     pub(super) fn new(
         events: Events,
         listener: L,
-        limits: Limits,
+        (limits, hidden): (Limits, Arc<Hidden>),
         question: Question,
         cancel: CancellationToken,
     ) -> Self {
@@ -116,6 +119,7 @@ impl<L: Listener> Reading<L> {
             listener,
             cancel,
             limits,
+            hidden,
             deadline: Instant::now() + limits.total,
             question,
             generated: Generated::default(),
@@ -227,7 +231,7 @@ impl<L: Listener> Reading<L> {
         let heard = match self.listener.hear(event.name.as_deref(), &event.data) {
             // Half an event at the end of the body was cut, not malformed.
             Err(RelayError::UpstreamGarbage(_)) if !event.complete => return Err(RelayError::UpstreamCut),
-            heard => heard?,
+            heard => heard.map_err(|error| self.hidden.clean(error))?,
         };
         self.usage = heard.usage.or(self.usage);
         if !finished && self.generated.bytes() + heard.generated.bytes() > self.limits.answer_bytes {

@@ -43,6 +43,11 @@ impl Keys {
         &self.names
     }
 
+    /// All of them, for whoever has to keep them out of what is told.
+    pub(crate) fn secrets(&self) -> &[SecretString] {
+        &self.secrets
+    }
+
     /// The next key that is not in `avoid`.
     pub(crate) fn choose(&self, avoid: &[KeyRef]) -> Option<KeyRef> {
         let start = match self.order {

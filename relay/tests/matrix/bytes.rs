@@ -76,7 +76,7 @@ fn tail(spoken: Dialect) -> usize {
     }
 }
 
-fn framed(spoken: Dialect, name: &str, data: &Value) -> Vec<u8> {
+pub(crate) fn framed(spoken: Dialect, name: &str, data: &Value) -> Vec<u8> {
     match spoken {
         Dialect::ChatCompletions | Dialect::GenerateContent => format!("data: {data}\n\n").into_bytes(),
         Dialect::Responses | Dialect::Messages => format!("event: {name}\ndata: {data}\n\n").into_bytes(),

@@ -7,6 +7,7 @@
 mod accounts;
 mod bytes;
 mod ends;
+mod secrets;
 mod told;
 #[path = "../completions/upstream.rs"]
 mod upstream;
