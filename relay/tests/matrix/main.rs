@@ -7,6 +7,7 @@
 mod accounts;
 mod bytes;
 mod ends;
+mod mutated;
 mod secrets;
 mod told;
 #[path = "../completions/upstream.rs"]
@@ -110,6 +111,10 @@ async fn read(answer: Result<ServedAnswer, RelayError>) -> (Vec<ServedEvent>, En
         let end = match frame.expect("a stream ends with Done or Failed") {
             ServedFrame::Event(event) => {
                 events.push(event);
+                continue;
+            }
+            ServedFrame::Passed(passed) => {
+                events.push(passed.read());
                 continue;
             }
             ServedFrame::Done { last, usage } => {

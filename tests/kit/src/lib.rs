@@ -12,6 +12,7 @@
 #![expect(clippy::panic, reason = "as above")]
 
 mod database;
+pub mod mutation;
 mod nats;
 mod postgres;
 pub mod provider;
