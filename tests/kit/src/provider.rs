@@ -1,31 +1,35 @@
-//! A model provider for tests: a real HTTP server that speaks OpenAI's chat completions and misbehaves on demand.
+//! A model provider for tests: a real HTTP server that speaks the dialects of OpenAI, Anthropic and Google, and misbehaves
+//! on demand.
 //!
-//! What it answers is decided per request: first the queue of [`Script`]s, else the closure given to
+//! It refuses what the real providers refuse of a conversation: results of tools without their calls, thoughts whose
+//! signature is missing or changed, fields that a schema may not have. What it answers is decided per request: first the queue of [`Script`]s, else the closure given to
 //! [`MockProvider::answer_with`], else the directives in the last user message (see [`Script::from_prompt`]), so that a
 //! browser, an SDK or a benchmark can script it without any other channel. It records what it was asked and whether the
 //! client stayed to the end; `GET /asked?containing=TEXT` lists the requests whose last user message holds that text.
 
 mod asked;
+mod asking;
+mod connection;
+mod dialects;
 mod directives;
+mod routes;
 mod script;
+mod signature;
+mod telling;
 mod text;
-mod wire;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, Query, State};
-use axum::http::HeaderMap;
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::serve::ListenerExt;
-use axum::{Json, Router};
-use serde::Deserialize;
-use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+use asking::Asked;
 
 pub use asked::{Outcome, Recorded};
 pub use script::Script;
@@ -69,12 +73,8 @@ impl MockProvider {
             recorded: Mutex::default(),
             received: watch::Sender::new(0),
         });
-        let router = Router::new()
-            .route("/v1/chat/completions", post(chat_completions))
-            .route("/v1/models", get(models))
-            .route("/asked", get(asked))
-            .layer(DefaultBodyLimit::disable())
-            .with_state(Arc::clone(&shared));
+        let router = Router::new().merge(routes::routes()).layer(DefaultBodyLimit::disable());
+        let router = router.with_state(Arc::clone(&shared));
         // Without it small frames wait for the client's acknowledgement, and every test measures that.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let server = tokio::spawn(async move {
@@ -83,7 +83,8 @@ impl MockProvider {
         Self { base_url: format!("http://{address}/v1"), shared, server }
     }
 
-    /// What a client is configured with, `/v1` included.
+    /// What a client of OpenAI's dialects is configured with, `/v1` included. Anthropic's lies there too, Google's beside it
+    /// under `/v1beta`.
     #[must_use]
     pub fn base_url(&self) -> &str {
         &self.base_url
@@ -144,17 +145,14 @@ impl Drop for MockProvider {
 }
 
 impl Shared {
-    fn script_for(&self, body: &Value) -> Script {
-        let prompt = wire::last_user_message(body);
+    fn script_for(&self, asked: &Asked) -> Script {
         if let Some(script) = lock(&self.queue).pop_front() {
             return script;
         }
         match &*lock(&self.answerer) {
-            Some(answer) => answer(prompt),
-            None => match wire::tool_results(body).as_slice() {
-                [] => Script::from_prompt(prompt),
-                results => Script::from_tool_results(prompt, results),
-            },
+            Some(answer) => answer(&asked.prompt),
+            None if asked.results.is_empty() => Script::from_prompt(&asked.prompt),
+            None => Script::from_tool_results(&asked.prompt, &asked.results),
         }
     }
 
@@ -196,32 +194,6 @@ impl Drop for Watch {
         let outcome = if self.finished { Outcome::Finished } else { Outcome::Aborted };
         self.shared.set_outcome(self.index, outcome);
     }
-}
-
-async fn chat_completions(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: String) -> Response {
-    let body: Value = serde_json::from_str(&body).unwrap_or_default();
-    let script = shared.script_for(&body);
-    let watch = shared.record(Recorded::new(body.clone(), &headers, &script));
-    wire::answer(script, &body, watch).await
-}
-
-#[derive(Deserialize)]
-struct Asked {
-    #[serde(default)]
-    containing: String,
-}
-
-/// What was asked so far, oldest first; keys stay here.
-async fn asked(State(shared): State<Arc<Shared>>, Query(asked): Query<Asked>) -> Response {
-    let recorded = lock(&shared.recorded);
-    let wanted = recorded.iter().filter(|request| request.last_message().contains(&asked.containing));
-    let requests: Vec<Value> = wanted.map(Recorded::public).collect();
-    Json(json!({"received": *shared.received.borrow(), "requests": requests})).into_response()
-}
-
-async fn models() -> Response {
-    let model = |id: &str| json!({"id": id, "object": "model", "created": 0, "owned_by": "mock"});
-    Json(json!({"object": "list", "data": [model("mock-1"), model("mock-2")]})).into_response()
 }
 
 /// A test that panicked elsewhere must not hide its own message behind a poisoned lock.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use clap::Parser;
 use testkit::provider::MockProvider;
 
-/// A model provider that speaks OpenAI's chat completions and does what the prompt's directives say.
+/// A model provider that speaks the dialects of OpenAI, Anthropic and Google and does what the prompt's directives say.
 #[derive(Parser)]
 struct Arguments {
     /// The loopback port; 0 takes a free one.

@@ -5,7 +5,7 @@
 //! | `[[say TEXT]]` · `[[chunks N]]` | exactly that text · that many chunks |
 //! | `[[think TEXT]]` | that reasoning before the answer |
 //! | `[[call TOOL ARGUMENTS]]` | a tool call instead of text; several make parallel calls |
-//! | `[[echo]]` | the parameters of the request, as JSON |
+//! | `[[echo]]` · `[[look]]` · `[[fill]]` | the parameters of the request, as JSON · which pictures came · what follows the schema of the answer or of the tool that must be called |
 //! | `[[finish REASON]]` · `[[no-end]]` | the finish reason · none, and neither usage nor `[DONE]` |
 //! | `[[usage IN OUT]]` · `[[cached N]]` · `[[reasoning N]]` · `[[no-usage]]` | what is reported |
 //! | `[[usage-merged]]` · `[[usage-bare]]` | in the finish chunk · in a frame without `choices` |
@@ -14,13 +14,12 @@
 //! | `[[error STATUS CODE PARAM]]` · `[[retry-after SECONDS]]` | a refusal; code and parameter may be absent |
 //! | `[[packets BYTES]]` | the body in packets of that size |
 //!
-//! Unknown ones are ignored. Without any, a useful answer repeats the question.
+//! Finish reasons and codes are OpenAI's words; each dialect says them in its own. Unknown directives are ignored. Without
+//! any, a useful answer repeats the question.
 
 use std::time::Duration;
 
-use serde_json::json;
-
-use super::script::Script;
+use super::script::{About, Refusal, Script, Told, Words};
 use super::text;
 
 impl Script {
@@ -42,7 +41,7 @@ impl Script {
 
     /// The answer to a conversation that ends with results of tools: it quotes them, at the pace of the directives.
     #[must_use]
-    pub(super) fn from_tool_results(prompt: &str, results: &[&str]) -> Self {
+    pub(super) fn from_tool_results(prompt: &str, results: &[String]) -> Self {
         let (mut directives, _) = text::directives(prompt);
         directives.retain(|(name, _)| name != "call");
         directives.push(("say".to_owned(), format!("The tools answered: {}", results.join("; "))));
@@ -75,15 +74,10 @@ fn refusal(error: &str) -> Script {
     let mut words = error.split_whitespace();
     let status = words.next().and_then(|status| status.parse().ok()).filter(|status| (400..600).contains(status));
     let status = status.unwrap_or(500);
-    let kind = match status {
-        429 => "requests",
-        500.. => "server_error",
-        _ => "invalid_request_error",
-    };
     let message = format!("the mock provider was told to answer {status}");
-    let (code, param) = (words.next(), words.next());
-    let body = json!({"error": {"message": message, "type": kind, "param": param, "code": code}});
-    Script::fails(status, body.to_string())
+    let mut word = || words.next().map(str::to_owned);
+    let told = Told { message, code: word(), param: word() };
+    Script { refusal: Some(Refusal { status, words: Words::Told(told) }), ..Script::default() }
 }
 
 fn answer(found: &Directives<'_>, question: &str) -> Script {
@@ -110,8 +104,10 @@ fn spoken(script: Script, found: &Directives<'_>, question: &str) -> Script {
     if found.value("call").is_some() {
         return script;
     }
-    if found.value("echo").is_some() {
-        return Script::echoes();
+    for (name, about) in ABOUT {
+        if found.value(name).is_some() {
+            return Script { about: Some(about), ..script };
+        }
     }
     let answer = match (found.value("say"), found.number("chunks")) {
         (Some(text), _) => text.to_owned(),
@@ -150,8 +146,10 @@ const MISHAPS: [Mishap; 4] = [
     ("stall", Script::stall),
     ("cut", Script::cut),
     ("garbage", Script::garbage),
-    ("error-frame", |script| script.error_frame(r#"{"message": "the mock provider gave up", "type": "server_error"}"#)),
+    ("error-frame", Script::fails_midway),
 ];
+
+const ABOUT: [(&str, About); 3] = [("echo", About::Parameters), ("look", About::Pictures), ("fill", About::Schema)];
 
 #[cfg(test)]
 mod tests {
@@ -188,7 +186,7 @@ mod tests {
         let script = Script::from_prompt("[[cut 10]]");
         assert_eq!((script.steps.len(), script.steps.last()), (11, Some(&Step::Cut)));
         assert_eq!(Script::from_prompt("[[stall]]").steps.last(), Some(&Step::Stall));
-        assert_eq!(Script::from_prompt("[[error 503]]").refusal.map(|(status, _)| status), Some(503));
+        assert_eq!(Script::from_prompt("[[error 503]]").refusal.map(|refusal| refusal.status), Some(503));
         assert_eq!(said(&Script::from_prompt("[[say exactly this, 你好]]")), "exactly this, 你好");
     }
     #[test]
@@ -208,7 +206,8 @@ mod tests {
 
     #[test]
     fn results_of_tools_are_quoted_and_not_answered_by_another_call() {
-        let script = Script::from_tool_results("Weather? [[call weather {}]]", &["21 degrees", "rain"]);
+        let script =
+            Script::from_tool_results("Weather? [[call weather {}]]", &["21 degrees".to_owned(), "rain".to_owned()]);
         assert_eq!(said(&script), "The tools answered: 21 degrees; rain");
         assert_eq!(script.finish.as_deref(), Some("stop"));
     }

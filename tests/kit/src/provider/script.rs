@@ -1,4 +1,4 @@
-//! What the mock provider does with one request, step by step.
+//! What the mock provider does with one request, step by step, in whatever dialect it is asked.
 
 use std::time::Duration;
 
@@ -23,6 +23,56 @@ pub(super) enum Step {
     Stall,
     /// The connection breaks in the middle of the body.
     Cut,
+    /// The provider says in its dialect that it failed.
+    Fail,
+}
+
+impl Step {
+    /// Whether a model says it, rather than that it happens to the connection.
+    pub(super) fn is_generated(&self) -> bool {
+        matches!(self, Self::Say(_) | Self::Think(_) | Self::Call { .. } | Self::Arguments { .. })
+    }
+}
+
+/// An error instead of an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) words: Words,
+}
+
+/// What an error says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Words {
+    /// This body, whatever the dialect.
+    Exactly(String),
+    /// This, in the form of the dialect.
+    Told(Told),
+}
+
+/// The fields of an error, as far as a dialect has them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Told {
+    pub(super) message: String,
+    pub(super) code: Option<String>,
+    pub(super) param: Option<String>,
+}
+
+impl Refusal {
+    pub(super) fn told(status: u16, message: String) -> Self {
+        Self { status, words: Words::Told(Told { message, ..Told::default() }) }
+    }
+}
+
+/// What an answer is about that depends on what was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// Every parameter of the request except the conversation.
+    Parameters,
+    /// The pictures that arrived.
+    Pictures,
+    /// The smallest document that follows the schema that was asked for.
+    Schema,
 }
 
 /// The usage frame.
@@ -50,7 +100,7 @@ pub(super) enum UsagePlace {
 /// What to do with one request: by default nothing is said and the answer ends properly with usage and `[DONE]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Script {
-    pub(super) refusal: Option<(u16, String)>,
+    pub(super) refusal: Option<Refusal>,
     pub(super) headers: Vec<(String, String)>,
     pub(super) first_byte_after: Duration,
     pub(super) steps: Vec<Step>,
@@ -61,7 +111,7 @@ pub struct Script {
     pub(super) usage_place: UsagePlace,
     pub(super) cached_tokens: Option<u64>,
     pub(super) reasoning_tokens: Option<u64>,
-    pub(super) echo: bool,
+    pub(super) about: Option<About>,
     pub(super) done_marker: bool,
 }
 
@@ -79,7 +129,7 @@ impl Default for Script {
             usage_place: UsagePlace::OwnFrame,
             cached_tokens: None,
             reasoning_tokens: None,
-            echo: false,
+            about: None,
             done_marker: true,
         }
     }
@@ -95,7 +145,7 @@ impl Script {
     /// A refusal with this status and body.
     #[must_use]
     pub fn fails(status: u16, body: impl Into<String>) -> Self {
-        Self { refusal: Some((status, body.into())), ..Self::default() }
+        Self { refusal: Some(Refusal { status, words: Words::Exactly(body.into()) }), ..Self::default() }
     }
 
     /// Adds a response header.
@@ -128,10 +178,10 @@ impl Script {
         self.finish("tool_calls")
     }
 
-    /// Says, as JSON, every parameter of the request except its messages.
+    /// Says, as JSON, every parameter of the request except its conversation.
     #[must_use]
     pub fn echoes() -> Self {
-        Self { echo: true, ..Self::default() }
+        Self { about: Some(About::Parameters), ..Self::default() }
     }
 
     /// Then nothing for that long.
@@ -164,10 +214,16 @@ impl Script {
         self.then(Step::Raw(bytes.as_ref().to_vec()))
     }
 
-    /// Then an error frame, as gateways send one after a 200.
+    /// Then an error frame, as gateways of OpenAI's dialect send one after a 200.
     #[must_use]
     pub fn error_frame(self, json: &str) -> Self {
         self.raw(format!("data: {{\"error\": {json}}}\n\n"))
+    }
+
+    /// Then the provider says in its dialect that it failed.
+    #[must_use]
+    pub fn fails_midway(self) -> Self {
+        self.then(Step::Fail)
     }
 
     /// The status line comes after that long.
