@@ -17,6 +17,7 @@ use handlers::chat::{ReplyOptions, ReplyReactor, ReplyWorker};
 use handlers::dead_letters::DeadLetters;
 use handlers::jobs::{JobOptions, run_jobs};
 use handlers::reactor::run_reactor;
+use handlers::relay::{UnfinishedReactor, UnfinishedWorker};
 use handlers::store::PgEventStore;
 use handlers::{Bus, Dispatcher};
 use metering::Catalogue;
@@ -215,6 +216,7 @@ impl Running {
         let Node { pool, nats, vault, .. } = node.clone();
         self.tasks.spawn(run_reactor(pool.clone(), nats.clone(), Arc::new(ReplyReactor), self.cancel.clone()));
         self.tasks.spawn(run_reactor(pool.clone(), nats.clone(), Arc::new(ExpiryReactor), self.cancel.clone()));
+        self.tasks.spawn(run_reactor(pool.clone(), nats.clone(), Arc::new(UnfinishedReactor), self.cancel.clone()));
         let after_death = match config.after_death {
             AfterDeath::Again => handlers::chat::AfterDeath::Again,
             AfterDeath::Interrupted => handlers::chat::AfterDeath::Interrupted,
@@ -224,10 +226,12 @@ impl Running {
         let models = (catalogue.clone(), node.meter(config));
         let replies = ReplyWorker::new(store, node.commands(config), nats.clone(), models, options).shared();
         let expiry = ExpiryWorker::new(node.commands(config), config.expired_holds).shared();
+        let unfinished = UnfinishedWorker::new(node.commands(config)).shared();
         let of = |concurrency| JobOptions { concurrency, ..JobOptions::default() };
         // Apart, so that answers under way never keep credit waiting.
         let cancel = self.cancel.clone();
-        self.tasks.spawn(run_jobs(pool.clone(), nats.clone(), vec![expiry], of(EXPIRIES_AT_ONCE), cancel.clone()));
+        let ends = vec![expiry, unfinished];
+        self.tasks.spawn(run_jobs(pool.clone(), nats.clone(), ends, of(EXPIRIES_AT_ONCE), cancel.clone()));
         self.tasks.spawn(run_jobs(pool, nats, vec![replies], of(config.job_concurrency), cancel));
     }
 
@@ -290,6 +294,7 @@ fn api_options(config: &Config) -> api::ApiOptions {
     options.limits.max_completion_body_bytes = config.max_completion_body_bytes;
     options.limits.auth_per_ip = api::Quota { burst: config.sign_ins_per_minute, per: Duration::from_secs(60) };
     options.limits.api_requests = api::Quota { burst: config.api_requests_per_minute, per: Duration::from_secs(60) };
+    options.limits.api_tokens = api::Quota { burst: config.api_tokens_per_minute, per: Duration::from_secs(60) };
     options
 }
 

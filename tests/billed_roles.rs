@@ -116,3 +116,40 @@ async fn a_call_of_the_compatible_api_is_settled_once_whichever_role_dies_meanwh
     let wallet = ann.get("wallet").await;
     assert_eq!(wallet["available_nanos"], wallet["balance_nanos"]);
 }
+
+#[tokio::test]
+async fn a_kept_response_whose_process_dies_has_an_ending_nevertheless() {
+    let (house, mut processes) = open().await;
+    let ann = processes["api"].client().sign_up("ann").await;
+    let key = ann.post("api-keys", &json!({"name": "robot"})).await;
+    let key = id(&key, "key").to_owned();
+    let http = reqwest::Client::new();
+    let api = processes["api"].address.clone().unwrap();
+    let body = json!({"model": "m", "stream": true, "input": "hello"});
+    let streaming = http.post(format!("{api}/v1/responses")).bearer_auth(&key).json(&body).send();
+    let mut bytes = streaming.await.unwrap().bytes_stream();
+    let mut read = String::new();
+    while !read.contains("response.output_text.delta") {
+        read.push_str(&String::from_utf8_lossy(&bytes.next().await.unwrap().unwrap()));
+    }
+    let named = read.split("\"id\":\"").find(|piece| piece.starts_with("resp_")).unwrap();
+    let name = named.split('"').next().unwrap().to_owned();
+    processes.remove("api").unwrap().kill();
+    processes.insert("api", house.serve("api"));
+
+    let ann = ann.at(&processes["api"]);
+    let api = processes["api"].address.clone().unwrap();
+    let get = async || -> Value {
+        let asked = http.get(format!("{api}/v1/responses/{name}")).bearer_auth(&key).send().await.unwrap();
+        asked.json().await.unwrap()
+    };
+    assert_eq!(get().await["status"], "in_progress", "nobody knows yet");
+    ann.until(async || get().await["status"] == "failed").await;
+    assert_eq!(get().await["error"]["code"], "server_error");
+    let body = json!({"model": "m", "input": "and then?", "previous_response_id": name});
+    let refused = http.post(format!("{api}/v1/responses")).bearer_auth(&key).json(&body).send().await.unwrap();
+    assert_eq!(refused.status(), 400);
+    let refused: Value = refused.json().await.unwrap();
+    assert_eq!(refused["error"]["code"], "previous_response_failed", "{refused}");
+    assert!(settled(&ann).await.is_empty(), "nothing is charged for what nobody can account for");
+}

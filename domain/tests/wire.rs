@@ -11,7 +11,7 @@ use cqrs_es::DomainEvent;
 use domain::{
     billing::WalletEvent,
     chat::SessionEvent,
-    relay::{ChannelEvent, GroupEvent, ResponseEvent},
+    relay::{CallBatchEvent, ChannelEvent, GroupEvent, ResponseEvent},
     users::{ApiKeyEvent, DeviceEvent, ReservationEvent, UserEvent},
 };
 use serde_json::Value;
@@ -33,9 +33,10 @@ fn frozen(name: &str) -> Value {
 }
 
 /// Every form in which an event was ever stored.
-const FROZEN: [&str; 54] = [
+const FROZEN: [&str; 58] = [
     "api_key.created.v1",
     "api_key.revoked.v1",
+    "call_batch.recorded.v1",
     "channel.added.v1",
     "channel.address_changed.v1",
     "channel.address_changed.v1+own",
@@ -59,6 +60,7 @@ const FROZEN: [&str; 54] = [
     "group.retitled.v1",
     "reservation.claimed.v1",
     "reservation.released.v1",
+    "response.abandoned.v1",
     "response.cancelled.v1",
     "response.completed.v1",
     "response.created.v1",
@@ -79,11 +81,13 @@ const FROZEN: [&str; 54] = [
     "user.registered.v1",
     "wallet.adjusted.v1",
     "wallet.charged.v1",
+    "wallet.charged.v1+pieces",
     "wallet.charged.v1+tiers",
     "wallet.expired.v1",
     "wallet.granted.v1",
     "wallet.held.v1",
     "wallet.held.v1+alternatives",
+    "wallet.held.v1+pieces",
     "wallet.held.v1+tiers",
     "wallet.hold_extended.v1",
     "wallet.released.v1",
@@ -105,6 +109,7 @@ fn every_frozen_event_is_read_and_written_as_it_was() {
             "reservation" => reads_and_writes_the_same::<ReservationEvent>(&name, &stored),
             "session" => reads_and_writes_the_same::<SessionEvent>(&name, &stored),
             "wallet" => reads_and_writes_the_same::<WalletEvent>(&name, &stored),
+            "call_batch" => reads_and_writes_the_same::<CallBatchEvent>(&name, &stored),
             "channel" => reads_and_writes_the_same::<ChannelEvent>(&name, &stored),
             "response" => reads_and_writes_the_same::<ResponseEvent>(&name, &stored),
             "group" => reads_and_writes_the_same::<GroupEvent>(&name, &stored),
@@ -147,7 +152,7 @@ fn an_event_of_today_or_of_the_future_is_not_raised() {
 
 #[test]
 fn what_a_stored_settlement_charged_can_be_computed_again_from_it_alone() {
-    for name in ["wallet.charged.v1", "wallet.charged.v1+tiers"] {
+    for name in ["wallet.charged.v1", "wallet.charged.v1+pieces", "wallet.charged.v1+tiers"] {
         let event: WalletEvent = serde_json::from_value(frozen(name)).unwrap();
         let WalletEvent::Charged { tokens, prices, costs, charged_nanos, cost_nanos, effect, .. } = event else {
             panic!("{event:?}")

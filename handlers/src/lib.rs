@@ -15,7 +15,7 @@ pub mod group_store;
 pub mod jobs;
 pub mod outcomes;
 pub mod reactor;
-mod relay;
+pub mod relay;
 pub mod store;
 mod unit;
 pub mod users;
@@ -26,7 +26,7 @@ use domain::{
     Decider,
     billing::Wallet,
     chat::Session,
-    relay::{Channel, Group, Response},
+    relay::{CallBatch, Channel, Group, Response},
     users::{ApiKey, Device, Reservation, User},
 };
 
@@ -50,7 +50,7 @@ pub fn capabilities() -> HashMap<String, String> {
         of::<Session>(),
         of::<Channel>(),
         of::<Group>(),
-        of::<Group>(),
+        of::<CallBatch>(),
         of::<Response>(),
         of::<Wallet>(),
     ])

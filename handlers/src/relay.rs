@@ -1,11 +1,15 @@
-//! Commands on channels and on responses that are kept.
+//! Commands on channels and on responses that are kept, and the end of responses that nobody finishes.
 
-use domain::relay::{Channel, Group, Response};
+mod unfinished;
+
+use domain::relay::{CallBatch, Channel, Group, Response};
+
+pub use unfinished::{ABANDON_RESPONSE_JOB, UnfinishedReactor, UnfinishedWorker};
 
 use crate::dispatch::Plans;
 
 pub(crate) fn plans() -> Plans {
-    Plans::default().aggregate::<Channel>().aggregate::<Group>().aggregate::<Response>()
+    Plans::default().aggregate::<Channel>().aggregate::<Group>().aggregate::<Response>().aggregate::<CallBatch>()
 }
 
 #[cfg(test)]

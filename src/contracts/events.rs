@@ -10,7 +10,7 @@ use cqrs_es::DomainEvent;
 use domain::Decider;
 use domain::billing::Wallet;
 use domain::chat::Session;
-use domain::relay::{Channel, Group, Response};
+use domain::relay::{CallBatch, Channel, Group, Response};
 use domain::upcast::upcast;
 use domain::users::{ApiKey, Device, Reservation, User};
 use schemars::generate::SchemaSettings;
@@ -179,8 +179,15 @@ fn aggregates(generator: &mut SchemaGenerator) -> anyhow::Result<Vec<Aggregate>>
                 wire!("response.completed.v1"),
                 wire!("response.failed.v1"),
                 wire!("response.cancelled.v1"),
+                wire!("response.abandoned.v1"),
                 wire!("response.deleted.v1"),
             ],
+        )?,
+        aggregate::<CallBatch>(
+            generator,
+            "0197a0c0-0000-7000-8000-000000000017",
+            "Calls of models that one process told of together, as they went; the money is the wallets' to say.",
+            &[wire!("call_batch.recorded.v1")],
         )?,
         aggregate::<Wallet>(
             generator,

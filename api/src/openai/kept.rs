@@ -6,14 +6,14 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use axum::{extract::FromRef, http::StatusCode};
 use chrono::Utc;
 use domain::{
-    ResponseId, Sealed, UserId,
+    HoldId, ResponseId, Sealed, UserId,
     relay::{Response, ResponseCommand, response},
 };
 use projections::relay::{self as rows, ConversationError, KeptResponse};
@@ -25,6 +25,7 @@ use relay::{
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+use super::told::Told;
 use crate::{
     commands::{Actor, Bus},
     idempotency::CommandIdentity,
@@ -37,6 +38,8 @@ use crate::{
 
 /// What our ids of responses begin with.
 const PREFIX: &str = "resp_";
+/// The status of what nobody makes any more.
+const ABANDONED: &str = "abandoned";
 /// How long a read waits for what was written a moment ago.
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// Tries to write an end down, and the pause between them.
@@ -65,16 +68,7 @@ pub(crate) struct Kept {
     previous: Option<ResponseId>,
     /// Its own input, as a JSON list.
     input: String,
-    seen: Mutex<Seen>,
-}
-
-/// What is known of a response so far.
-#[derive(Default)]
-struct Seen {
-    /// The newest whole object.
-    object: Value,
-    /// Items that are complete.
-    items: Vec<Value>,
+    seen: Mutex<Told>,
 }
 
 impl Keeping {
@@ -135,9 +129,16 @@ impl Keeping {
                 }
                 ConversationError::Database(error) => error.into(),
             })?;
-        if turns.last().is_some_and(|turn| turn.status == "in_progress") {
-            let detail = "the previous response has not ended; wait for it";
-            return Err(invalid("previous_response_id", "previous_response_in_progress", detail));
+        match turns.last().map(|turn| turn.status.as_str()) {
+            Some("in_progress") => {
+                let detail = "the previous response has not ended; wait for it";
+                return Err(invalid("previous_response_id", "previous_response_in_progress", detail));
+            }
+            Some(ABANDONED) => {
+                let detail = "the previous response broke off and its answer is lost; go on from the one before it";
+                return Err(invalid("previous_response_id", "previous_response_failed", detail));
+            }
+            _ => {}
         }
         Ok(turns.iter().map(|turn| state::Turn { input: items(&turn.input), output: output(&turn.response) }).collect())
     }
@@ -159,6 +160,11 @@ impl Keeping {
 }
 
 impl Kept {
+    /// The id of the credit that is held for it: whoever lets the hold expire has abandoned the response.
+    pub(crate) const fn hold_id(&self) -> HoldId {
+        HoldId::new(self.id.uuid())
+    }
+
     /// The id that the client gets.
     pub(crate) fn name(&self) -> String {
         name_of(self.id)
@@ -173,7 +179,7 @@ impl Kept {
             owner: self.owner,
             previous: self.previous,
             input: Sealed::new(self.owner, self.input.clone()),
-            response: self.sealed(&self.object(|_| ())),
+            response: self.sealed(&self.seen().so_far(|_| ())),
             at: Utc::now(),
         };
         self.send(&command).await
@@ -181,13 +187,7 @@ impl Kept {
 
     /// Looks at what the client is told.
     pub(crate) fn hear(&self, event: &ServedEvent) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if event.data["response"].is_object() {
-            seen.object = event.data["response"].clone();
-        }
-        if event.data["type"] == "response.output_item.done" {
-            seen.items.push(event.data["item"].clone());
-        }
+        self.seen().hear(event);
     }
 
     /// The end of a whole answer.
@@ -198,21 +198,17 @@ impl Kept {
     /// The end of a stream, whose last events have the whole answer.
     pub(crate) fn told(&self, last: &[ServedEvent]) -> ResponseCommand {
         last.iter().for_each(|event| self.hear(event));
-        self.completed(&self.seen.lock().unwrap_or_else(PoisonError::into_inner).object)
+        self.completed(self.seen().newest())
     }
 
     /// The end of what failed, with the items that were complete.
     pub(crate) fn failed(&self, error: &RelayError) -> ResponseCommand {
         let at = Utc::now();
         if *error == RelayError::Cancelled {
-            let object = self.object(|object| object["status"] = json!("cancelled"));
+            let object = self.seen().so_far(|object| object["status"] = json!("cancelled"));
             return ResponseCommand::CancelResponse { response: self.sealed(&object), at };
         }
-        let problem = of_upstream(error.clone());
-        let object = self.object(|object| {
-            object["status"] = json!("failed");
-            object["error"] = json!({ "code": "server_error", "message": problem.detail() });
-        });
+        let object = self.seen().failed(&of_upstream(error.clone()));
         ResponseCommand::FailResponse { code: error.code().to_owned(), response: self.sealed(&object), at }
     }
 
@@ -229,15 +225,8 @@ impl Kept {
         }
     }
 
-    /// The newest object with the items that are complete, changed by `change`.
-    fn object(&self, change: impl FnOnce(&mut Value)) -> Value {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut object = seen.object.clone();
-        if object.is_object() {
-            object["output"] = json!(seen.items);
-            change(&mut object);
-        }
-        object
+    fn seen(&self) -> MutexGuard<'_, Told> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn sealed(&self, object: &Value) -> Sealed<String> {
@@ -281,6 +270,16 @@ fn missing(name: &str) -> Problem {
 fn previous_missing(name: &str) -> Problem {
     let detail = format!("Previous response with id '{name}' not found.");
     invalid("previous_response_id", "previous_response_not_found", detail)
+}
+
+/// The object of a response, as its owner reads it; nothing where its owner was erased.
+pub(super) fn object(kept: &KeptResponse) -> Value {
+    let mut object: Value = serde_json::from_str(&kept.response).unwrap_or_default();
+    if kept.status == ABANDONED && object.is_object() {
+        object["status"] = json!("failed");
+        object["error"] = json!({ "code": "server_error", "message": "The server that made this response died." });
+    }
+    object
 }
 
 /// The items of a list that was kept; none where its owner was erased.

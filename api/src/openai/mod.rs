@@ -8,6 +8,7 @@ mod kept;
 mod models;
 mod request;
 mod responses;
+mod told;
 
 use axum::{
     Router,
@@ -16,6 +17,7 @@ use axum::{
 pub(crate) use error::error;
 pub(crate) use kept::Kept;
 pub(crate) use models::{list, model};
+pub(crate) use told::Told;
 
 use crate::{
     served::{self, ROOTS},
@@ -33,6 +35,7 @@ pub(crate) fn routes() -> Router<App> {
                 .route(&format!("{root}/responses{tail}"), post(responses::create))
                 .route(&format!("{root}/responses/{{id}}{tail}"), get(responses::get).delete(responses::delete))
                 .route(&format!("{root}/responses/{{id}}/input_items{tail}"), get(responses::input_items))
+                .route(&format!("{root}/responses/{{id}}/cancel{tail}"), post(responses::cancel))
                 .route(&format!("{root}/dashboard/billing/subscription{tail}"), get(dashboard::subscription))
                 .route(&format!("{root}/dashboard/billing/usage{tail}"), get(dashboard::usage))
                 .route(&format!("{root}/models{tail}"), get(served::list_models));

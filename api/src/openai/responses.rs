@@ -1,4 +1,4 @@
-//! `POST /v1/responses`, and `GET`, `DELETE` and the input of those that are kept.
+//! `POST /v1/responses`, and `GET`, `DELETE`, `cancel` and the input of those that are kept.
 //!
 //! Source: "Responses" of OpenAI's API reference (platform.openai.com/docs/api-reference/responses).
 
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    kept::{Keeping, items},
+    kept::{Keeping, items, object},
     request,
 };
 use crate::{
@@ -58,11 +58,12 @@ pub(super) async fn get(
 ) -> Result<Json<Value>, Problem> {
     holder.require(Scope::Chat)?;
     if look(&uri)?.stream {
-        let detail = "Unsupported parameter: 'stream': what is kept is the object, not its events.";
+        let detail = "Unsupported parameter: 'stream': only a response that was made in the background could be \
+            streamed again; what is kept of this one is the object, not its events.";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "unsupported_parameter", detail).about("stream"));
     }
     let kept = keeping.find(holder.user, &name).await?;
-    Ok(Json(serde_json::from_str(&kept.response).unwrap_or_default()))
+    Ok(Json(object(&kept)))
 }
 
 /// Its own input, without what came before it.
@@ -77,6 +78,18 @@ pub(super) async fn input_items(
     let wanted = Page { after, limit, ascending: order.as_deref() == Some("asc") };
     let kept = keeping.find(holder.user, &name).await?;
     page(items(&kept.input), &wanted).map(Json).map_err(of_request)
+}
+
+/// Says that it cannot be stopped: OpenAI stops responses that are made in the background, and here none is.
+pub(super) async fn cancel(
+    Extension(holder): Extension<Holder>,
+    State(keeping): State<Keeping>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    holder.require(Scope::Chat)?;
+    keeping.find(holder.user, &name).await?;
+    let detail = "Cannot cancel a synchronous response; close its connection instead.";
+    Err(Problem::new(StatusCode::BAD_REQUEST, "response_not_in_background", detail))
 }
 
 /// Forgets it.

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use uuid::Uuid;
 
 use super::{
-    Manner,
+    Allowance, Manner,
     call::{Calls, Heard, Paid},
     refusals::{context_too_long, of_meter, of_upstream},
 };
@@ -64,6 +64,7 @@ pub(crate) struct Incoming {
 pub(crate) struct Caller {
     calls: Calls,
     holder: Holder,
+    allowance: Allowance,
     origin: Origin,
     headers: Vec<(String, String)>,
     room: OwnedSemaphorePermit,
@@ -81,9 +82,12 @@ where
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let calls = Calls::from_ref(state);
         let (mut parts, body) = request.into_parts();
-        let (Some(holder), Some(manner), Some(id)) =
-            (parts.extensions.remove(), parts.extensions.remove(), parts.extensions.get::<RequestId>().cloned())
-        else {
+        let (Some(holder), Some(allowance), Some(manner), Some(id)) = (
+            parts.extensions.remove(),
+            parts.extensions.remove(),
+            parts.extensions.remove(),
+            parts.extensions.get::<RequestId>().cloned(),
+        ) else {
             return Err(Problem::bug("a served route without its entrance"));
         };
         let holder: Holder = holder;
@@ -94,7 +98,7 @@ where
         let bytes = extract::read(Request::from_parts(parts, body), state).await?;
         let room = calls.make_room(bytes.len())?;
         let body = object(&bytes)?;
-        Ok(Self { body, caller: Caller { calls, holder, origin, headers, room, manner, id } })
+        Ok(Self { body, caller: Caller { calls, holder, allowance, origin, headers, room, manner, id } })
     }
 }
 
@@ -113,10 +117,11 @@ impl Caller {
         let (choices, group) = self.choices(&ask.model).await?;
         let (counted, body) = count(choices.first(), ask.dialect, ask.body).await?;
         let wanted = fitting(&choices, counted, ask.max_output_tokens)?;
+        self.allowance.take(counted.tokens)?;
         let quote = quote(&choices, counted.tokens, wanted, ask.choices, &self.calls).times(group.factor);
         let call = Call {
             payer: self.holder.user,
-            hold_id: HoldId::new(Uuid::now_v7()),
+            hold_id: kept.as_ref().map_or_else(|| HoldId::new(Uuid::now_v7()), Kept::hold_id),
             purpose: Purpose::Api { api_key_id: self.holder.api_key() },
             actor: Actor::User(self.holder.user).to_string(),
             correlation_id: self.origin.correlation_id,
@@ -213,8 +218,13 @@ async fn count(
 ///
 /// Only a count with the model's own vocabulary refuses or shortens anything: an estimate may be wrong.
 fn fitting(choices: &Choices, counted: Counted, wanted: Option<u32>) -> Result<Option<u32>, Problem> {
+    if counted.basis != Basis::Counted {
+        return Ok(wanted);
+    }
     let offer = choices.first();
-    let Some(window) = offer.context_tokens.filter(|_| counted.basis == Basis::Counted) else { return Ok(wanted) };
+    // Another channel of the model may read more than the preferred one; then it is the one that is chosen.
+    let own = offer.context_tokens.filter(|window| u64::from(*window) > counted.tokens);
+    let Some(window) = own.or_else(|| choices.largest_context()) else { return Ok(wanted) };
     match u64::from(window).checked_sub(counted.tokens) {
         // Whoever reads less is left out when somebody is chosen.
         None | Some(0) if choices.has_larger_context() => Ok(wanted),

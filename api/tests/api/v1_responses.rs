@@ -119,6 +119,13 @@ async fn a_kept_response_is_read_continued_and_deleted_by_its_owner_alone() {
         assert_eq!((stranger.status.as_u16(), &stranger.body["error"]["code"]), (404, &json!("response_not_found")));
     }
 
+    let cancelled = ann.post(&format!("{path}/cancel"), json!({})).await;
+    let refusal = (cancelled.status.as_u16(), &cancelled.body["error"]["code"]);
+    assert_eq!(refusal, (400, &json!("response_not_in_background")), "{:?}", cancelled.body);
+    assert_eq!(bob.post(&format!("{path}/cancel"), json!({})).await.status.as_u16(), 404);
+    let again = ann.get(&format!("{path}?stream=true&starting_after=3")).await;
+    assert_eq!((again.status.as_u16(), &again.body["error"]["param"]), (400, &json!("stream")));
+
     let going_on = json!({ "previous_response_id": first.body["id"], "stream": true });
     let events = Sse::post(ann.client(), "/v1/responses", &call("[[say two]]", &going_on)).await.frames().await;
     let second = &events.last().unwrap().data["response"];

@@ -1,7 +1,8 @@
 //! A response of the Responses API that is kept, so that its owner reads it again or goes on from it.
 //!
 //! Promise: what is kept belongs to one account and only that account reads, continues or deletes it; a response ends
-//! once; once deleted it stays deleted. What was asked and answered is sealed, and small enough to be an event: what is
+//! once; once deleted it stays deleted. One that nobody makes any more is abandoned, and whoever comes back late may still
+//! say how it ended. What was asked and answered is sealed, and small enough to be an event: what is
 //! larger is refused, never cut. How it is to be read is the business of whoever serves the API.
 
 use chrono::{DateTime, Utc};
@@ -66,6 +67,10 @@ pub enum ResponseCommand {
         response: Sealed<String>,
         at: DateTime<Utc>,
     },
+    /// Whoever made it was not heard of again.
+    AbandonResponse {
+        at: DateTime<Utc>,
+    },
     DeleteResponse {
         by: UserId,
         at: DateTime<Utc>,
@@ -107,6 +112,8 @@ pub enum ResponseEvent {
         response: Sealed<String>,
         at: DateTime<Utc>,
     },
+    /// Whoever made it was not heard of again, so it counts as failed unless its end is told late.
+    Abandoned { at: DateTime<Utc> },
     /// Its owner wants it no more.
     Deleted { at: DateTime<Utc> },
 }
@@ -162,6 +169,8 @@ pub enum Response {
 pub enum Stage {
     /// The model speaks.
     Open,
+    /// Nobody makes it any more, as far as is known.
+    Abandoned,
     /// Complete, failed or cancelled.
     Ended,
     Deleted,
@@ -192,6 +201,11 @@ impl Decider for Response {
                 self.end(ResponseEvent::Failed { code, response, at })
             }
             C::CancelResponse { response, at } => self.end(ResponseEvent::Cancelled { response, at }),
+            C::AbandonResponse { at } => match self {
+                Self::Unknown => Err(ResponseRefusal::ResponseNotFound),
+                Self::Created { stage: Stage::Open, .. } => Ok(vec![ResponseEvent::Abandoned { at }]),
+                Self::Created { .. } => Ok(vec![]),
+            },
             // A stranger learns no more than that there is nothing.
             C::DeleteResponse { by, at } => match self {
                 Self::Created { owner, stage } if *owner == by => {
@@ -212,19 +226,20 @@ impl Decider for Response {
         *stage = match event {
             E::Created { .. } => return,
             E::Completed { .. } | E::Failed { .. } | E::Cancelled { .. } => Stage::Ended,
+            E::Abandoned { .. } => Stage::Abandoned,
             E::Deleted { .. } => Stage::Deleted,
         };
     }
 }
 
 impl Response {
-    /// The one ending of a response. What was deleted while the model spoke needs none.
+    /// The one ending of a response. What was deleted while the model spoke needs none; what was abandoned was not.
     fn end(&self, ending: ResponseEvent) -> Result<Vec<ResponseEvent>, ResponseRefusal> {
         match self {
             Self::Unknown => Err(ResponseRefusal::ResponseNotFound),
             Self::Created { stage: Stage::Ended, .. } => Err(ResponseRefusal::AlreadyEnded),
             Self::Created { stage: Stage::Deleted, .. } => Ok(vec![]),
-            Self::Created { stage: Stage::Open, .. } => {
+            Self::Created { stage: Stage::Open | Stage::Abandoned, .. } => {
                 if let ResponseEvent::Completed { response, .. }
                 | ResponseEvent::Failed { response, .. }
                 | ResponseEvent::Cancelled { response, .. } = &ending
@@ -249,6 +264,7 @@ impl cqrs_es::DomainEvent for ResponseEvent {
             Self::Completed { .. } => "response.completed",
             Self::Failed { .. } => "response.failed",
             Self::Cancelled { .. } => "response.cancelled",
+            Self::Abandoned { .. } => "response.abandoned",
             Self::Deleted { .. } => "response.deleted",
         }
         .to_owned()
@@ -320,6 +336,20 @@ mod spec {
         given(vec![created(), failed]).when(complete("{}")).then_expect_error(ResponseRefusal::AlreadyEnded);
         given(vec![created(), completed("{}")]).when(cancel).then_expect_error(ResponseRefusal::AlreadyEnded);
         given(vec![]).when(complete("{}")).then_expect_error(ResponseRefusal::ResponseNotFound);
+    }
+
+    #[test]
+    fn a_response_that_nobody_makes_any_more_is_abandoned_once_and_may_still_end() {
+        let abandon = || ResponseCommand::AbandonResponse { at: AT };
+        let abandoned = || ResponseEvent::Abandoned { at: AT };
+        given(vec![]).when(abandon()).then_expect_error(ResponseRefusal::ResponseNotFound);
+        given(vec![created()]).when(abandon()).then_expect_events(vec![abandoned()]);
+        for later in [abandoned(), completed("{}"), ResponseEvent::Deleted { at: AT }] {
+            given(vec![created(), later]).when(abandon()).then_expect_events(vec![]);
+        }
+        given(vec![created(), abandoned()]).when(complete("{}")).then_expect_events(vec![completed("{}")]);
+        let ended = given(vec![created(), abandoned(), completed("{}")]);
+        ended.when(complete("{}")).then_expect_error(ResponseRefusal::AlreadyEnded);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use domain::{
     relay::{self, ResponseEvent},
 };
 use nats::EventRef;
-use sqlx::{FromRow, PgConnection, PgPool};
+use sqlx::{FromRow, PgConnection, PgPool, postgres::PgQueryResult};
 use uuid::Uuid;
 
 use crate::{
@@ -30,7 +30,8 @@ pub struct KeptResponse {
     pub id: Uuid,
     /// The response that it continues.
     pub previous: Option<Uuid>,
-    /// `in_progress`, `completed`, `failed` or `cancelled`: how far the keeping is. The object says more.
+    /// `in_progress`, `completed`, `failed`, `cancelled` or `abandoned`: how far the keeping is. The object says more, but
+    /// that of an abandoned one is as old as its begin.
     pub status: String,
     /// Its own input, as a JSON list of items. Empty text once the owner was erased.
     pub input: String,
@@ -145,6 +146,10 @@ pub(super) async fn apply(tx: &mut PgConnection, event: &ProjectedEvent) -> Resu
             .await?;
             return Ok(());
         }
+        ResponseEvent::Abandoned { at } => {
+            let abandoned = "UPDATE responses SET status = 'abandoned', ended_at = $2 WHERE id = $1";
+            return moved(sqlx::query(abandoned).bind(id).bind(at).execute(tx).await?);
+        }
         ResponseEvent::Deleted { .. } => {
             sqlx::query("DELETE FROM responses WHERE id = $1").bind(id).execute(tx).await?;
             return Ok(());
@@ -160,5 +165,9 @@ pub(super) async fn apply(tx: &mut PgConnection, event: &ProjectedEvent) -> Resu
         .bind(at)
         .execute(tx)
         .await?;
-    if ended.rows_affected() == 1 { Ok(()) } else { Err(ProjectionError::MissingRow) }
+    moved(ended)
+}
+
+fn moved(result: PgQueryResult) -> Result<(), ProjectionError> {
+    if result.rows_affected() == 1 { Ok(()) } else { Err(ProjectionError::MissingRow) }
 }

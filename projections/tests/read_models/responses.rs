@@ -31,6 +31,7 @@ pub(crate) async fn keep_a_little(world: &World, owner: UserId) {
         ResponseEvent::Completed { response: response(), at: at(20) },
         ResponseEvent::Failed { code: "upstream_cut".to_owned(), response: response(), at: at(21) },
         ResponseEvent::Cancelled { response: response(), at: at(22) },
+        ResponseEvent::Abandoned { at: at(24) },
         ResponseEvent::Deleted { at: at(23) },
     ];
     let mut previous = None;
@@ -73,6 +74,22 @@ async fn a_response_that_broke_off_says_so() {
     world.append::<Response>(cancelled, ResponseEvent::Cancelled { response: response(), at: at(6) }).await;
     assert_eq!(read(&world, ann, failed).await.expect("the response").status, "failed");
     assert_eq!(read(&world, ann, cancelled).await.expect("the response").status, "cancelled");
+}
+
+#[tokio::test]
+async fn a_response_that_was_abandoned_says_so_until_its_end_is_told_late() {
+    let world = world().await;
+    let ann = user();
+    let id = begin(&world, ann, None, 1).await;
+    world.append::<Response>(id, ResponseEvent::Abandoned { at: at(5) }).await;
+    let row = read(&world, ann, id).await.expect("the response");
+    assert_eq!((row.status.as_str(), row.ended_at), ("abandoned", Some(at(5))));
+    assert_eq!(row.response, r#"{"status":"in_progress"}"#, "nobody told more of it");
+    let response = sealed(ann, r#"{"status":"completed"}"#);
+    world.append::<Response>(id, ResponseEvent::Completed { response, at: at(6) }).await;
+    let row = read(&world, ann, id).await.expect("the response");
+    assert_eq!((row.status.as_str(), row.ended_at), ("completed", Some(at(6))));
+    assert_eq!(row.response, r#"{"status":"completed"}"#);
 }
 
 #[tokio::test]
