@@ -9,8 +9,12 @@ pub enum RelayError {
     #[error("the model `{0}` is not available here")]
     UnknownModel(String),
     /// The provider cannot be reached, or answers that it cannot serve now. The text says which.
-    #[error("the model provider is unavailable: {0}")]
-    UpstreamUnavailable(String),
+    #[error("the model provider is unavailable: {reason}")]
+    UpstreamUnavailable {
+        reason: String,
+        /// How long it asks us to wait, if it says so.
+        retry_after: Option<Duration>,
+    },
     /// The provider asks us to slow down.
     #[error("the model provider limits the rate of requests")]
     UpstreamRateLimited {
@@ -109,12 +113,27 @@ impl RelayError {
         Self::UpstreamRefused { status, message: message.into(), code: None, param: None }
     }
 
+    /// The provider cannot be reached or cannot serve, and does not say for how long.
+    pub(crate) fn unavailable(reason: impl Into<String>) -> Self {
+        Self::UpstreamUnavailable { reason: reason.into(), retry_after: None }
+    }
+
+    /// The provider answered that it cannot serve now, with this status.
+    pub(crate) fn unavailable_by_status(status: u16, retry_after: Option<Duration>) -> Self {
+        let reason = match status {
+            // Anthropic's own.
+            529 => "it is overloaded".to_owned(),
+            _ => format!("it answered with status {status}"),
+        };
+        Self::UpstreamUnavailable { reason, retry_after }
+    }
+
     /// The stable name of the kind, for clients, metrics and stored failures.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
             Self::UnknownModel(_) => "unknown_model",
-            Self::UpstreamUnavailable(_) => "upstream_unavailable",
+            Self::UpstreamUnavailable { .. } => "upstream_unavailable",
             Self::UpstreamRateLimited { .. } => "upstream_rate_limited",
             Self::UpstreamRefused { .. } => "upstream_refused",
             Self::UpstreamGarbage(_) => "upstream_garbage",
@@ -134,7 +153,7 @@ impl RelayError {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::UpstreamUnavailable(_)
+            Self::UpstreamUnavailable { .. }
             | Self::UpstreamRateLimited { .. }
             | Self::UpstreamGarbage(_)
             | Self::UpstreamCut
@@ -155,7 +174,9 @@ impl RelayError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::UpstreamRateLimited { retry_after } | Self::NoHealthyChannel { retry_after, .. } => *retry_after,
+            Self::UpstreamRateLimited { retry_after }
+            | Self::UpstreamUnavailable { retry_after, .. }
+            | Self::NoHealthyChannel { retry_after, .. } => *retry_after,
             _ => None,
         }
     }

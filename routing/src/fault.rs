@@ -75,7 +75,9 @@ impl Fault {
         use {Blame as B, Next as N, Weight as W};
         let fault = |blame, weight, next| Self { blame, weight, next, retry_after: error.retry_after() };
         match error {
-            RelayError::UpstreamUnavailable(_)
+            // Whoever says when to come back is not asked before.
+            RelayError::UpstreamUnavailable { retry_after: Some(_), .. } => fault(B::Upstream, W::Opens, N::Another),
+            RelayError::UpstreamUnavailable { retry_after: None, .. }
             | RelayError::UpstreamGarbage(_)
             | RelayError::UpstreamCut
             | RelayError::TimedOut(_) => fault(B::Upstream, W::Counts, N::Another),

@@ -71,7 +71,10 @@ pub(crate) fn of_upstream(error: RelayError) -> Problem {
         RelayError::Cancelled => {
             Problem::unavailable("overloaded", "the server ended this answer because it restarts; try again")
         }
-        RelayError::UpstreamUnavailable(_)
+        RelayError::UpstreamUnavailable { retry_after: Some(wait), .. } => {
+            ours(StatusCode::SERVICE_UNAVAILABLE).retry_after(wait)
+        }
+        RelayError::UpstreamUnavailable { retry_after: None, .. }
         | RelayError::UpstreamGarbage(_)
         | RelayError::UpstreamCut
         | RelayError::ModelMissing(_)
@@ -150,6 +153,8 @@ mod tests {
         let cases = [
             (RelayError::UpstreamRateLimited { retry_after: wait }, 429, "rate_limit_exceeded"),
             (RelayError::TimedOut("the first byte".to_owned()), 504, "upstream_error"),
+            (RelayError::UpstreamUnavailable { reason: "x".to_owned(), retry_after: None }, 502, "upstream_error"),
+            (RelayError::UpstreamUnavailable { reason: "x".to_owned(), retry_after: wait }, 503, "upstream_error"),
             (RelayError::UpstreamCut, 502, "upstream_error"),
             (RelayError::ContextTooLong, 400, "context_length_exceeded"),
             (RelayError::Busy, 503, "overloaded"),

@@ -31,8 +31,7 @@ pub(crate) fn of_status(
         401 | 403 => RelayError::refused(status, "the provider does not accept the configured key"),
         402 => RelayError::refused(status, "the account at the provider has no quota left"),
         429 => RelayError::UpstreamRateLimited { retry_after },
-        529 => RelayError::UpstreamUnavailable("it is overloaded".to_owned()),
-        408 | 409 | 424 | 425 | 500.. => RelayError::UpstreamUnavailable(format!("it answered with status {status}")),
+        408 | 409 | 424 | 425 | 500.. => RelayError::unavailable_by_status(status, retry_after),
         300..=399 => {
             RelayError::refused(status, "the address redirects, which is not followed; configure the final address")
         }

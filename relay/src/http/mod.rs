@@ -138,7 +138,7 @@ impl Http {
         }
         let what =
             if error.is_connect() { "it does not accept connections" } else { "the connection broke before an answer" };
-        RelayError::UpstreamUnavailable(what.to_owned())
+        RelayError::unavailable(what)
     }
 }
 

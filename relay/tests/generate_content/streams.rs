@@ -56,7 +56,8 @@ fn a_malformed_chunk_is_garbage_and_an_error_in_the_middle_is_that_error() {
         r#"data: {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}"#;
     let (said, _, error) = deltas(&format!("{}{overloaded}", fixture!("gemini_stream.sse")));
     assert_eq!(text(&said, 0), "Once upon a time, 从前。");
-    assert_eq!(error, Some(RelayError::UpstreamUnavailable("it answered with status 503".to_owned())));
+    let reason = "it answered with status 503".to_owned();
+    assert_eq!(error, Some(RelayError::UpstreamUnavailable { reason, retry_after: None }));
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Probe for ByList {
         let (_, base_url) = self.0.iter().find(|(id, _)| *id == channel)?;
         let address = base_url.trim_start_matches("http://").trim_end_matches("/v1");
         let reached = tokio::net::TcpStream::connect(address).await;
-        Some(reached.map(drop).map_err(|_| RelayError::UpstreamUnavailable("it is away".into())))
+        Some(reached.map(drop).map_err(|_| RelayError::UpstreamUnavailable { reason: "it is away".into(), retry_after: None }))
     }
 }
 

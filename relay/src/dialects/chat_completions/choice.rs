@@ -314,9 +314,7 @@ fn finish(word: &str, has_calls: bool) -> Result<FinishReason, RelayError> {
         "refusal" => FinishReason::Refusal,
         // OpenRouter and Mistral, GLM, DeepSeek.
         "error" | "network_error" | "insufficient_system_resource" => {
-            return Err(RelayError::UpstreamUnavailable(
-                "it reported a failure of its own during the answer".to_owned(),
-            ));
+            return Err(RelayError::unavailable("it reported a failure of its own during the answer"));
         }
         other => FinishReason::Other(other.chars().take(64).collect()),
     })

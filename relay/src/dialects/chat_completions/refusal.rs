@@ -135,14 +135,12 @@ impl Detail {
                 RelayError::refused(status, "the provider does not accept the configured key")
             }
             429 => RelayError::UpstreamRateLimited { retry_after },
-            408 | 409 | 425 | 500.. => RelayError::UpstreamUnavailable(format!("it answered with status {status}")),
+            408 | 409 | 425 | 500.. => RelayError::unavailable_by_status(status, retry_after),
             300..=399 => {
                 RelayError::refused(status, "the address redirects, which is not followed; configure the final address")
             }
             _ if is(&TOO_MANY) || word.starts_with("Throttling") => RelayError::UpstreamRateLimited { retry_after },
-            200 if is(&FAILURES) => {
-                RelayError::UpstreamUnavailable("it reported a failure of its own during the answer".to_owned())
-            }
+            200 if is(&FAILURES) => RelayError::unavailable("it reported a failure of its own during the answer"),
             _ => RelayError::UpstreamRefused {
                 status,
                 message: safe_message(&message, secret),
@@ -282,7 +280,7 @@ mod tests {
     #[test]
     fn an_error_page_of_a_proxy_is_judged_by_its_status() {
         let error = of_response(502, "<html>bad gateway</html>", None, None);
-        assert_eq!(error, RelayError::UpstreamUnavailable("it answered with status 502".to_owned()));
+        assert_eq!(error, RelayError::unavailable_by_status(502, None));
     }
 
     #[test]

@@ -58,7 +58,7 @@ fn meaning(status: u16, error: &Value, retry_after: Option<Duration>, secret: Op
     match status {
         401 | 403 => RelayError::refused(status, "the provider does not accept the configured key"),
         429 => RelayError::UpstreamRateLimited { retry_after: retry_after.or_else(|| wait(error, message)) },
-        408 | 409 | 425 | 499 | 500.. => RelayError::UpstreamUnavailable(format!("it answered with status {status}")),
+        408 | 409 | 425 | 499 | 500.. => RelayError::unavailable_by_status(status, retry_after),
         300..=399 => {
             RelayError::refused(status, "the address redirects, which is not followed; configure the final address")
         }

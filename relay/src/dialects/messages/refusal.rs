@@ -63,9 +63,13 @@ mod tests {
 
     #[test]
     fn statuses_become_the_errors_that_callers_act_on() {
-        assert_eq!(answered(529, "overloaded_error", "Overloaded").code(), "upstream_unavailable");
-        assert_eq!(answered(500, "api_error", "Internal server error").code(), "upstream_unavailable");
-        assert_eq!(answered(504, "timeout_error", "Timeout").code(), "upstream_unavailable");
+        for (status, kind) in
+            [(529, "overloaded_error"), (500, "api_error"), (503, "api_error"), (504, "timeout_error")]
+        {
+            let away = answered(status, kind, "Overloaded");
+            assert_eq!(away.code(), "upstream_unavailable");
+            assert_eq!(away.retry_after(), Some(Duration::from_secs(7)), "{status}");
+        }
         assert_eq!(answered(401, "authentication_error", "invalid x-api-key").code(), "upstream_refused");
         let limited = answered(429, "rate_limit_error", "This request would exceed your rate limit");
         assert_eq!(limited.retry_after(), Some(Duration::from_secs(7)));

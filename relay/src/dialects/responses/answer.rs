@@ -71,7 +71,7 @@ pub(super) fn ending(response: &Value, calls: bool) -> FinishReason {
 
 /// The error that a cancelled response is: nobody here asked for that.
 pub(super) fn cancelled() -> RelayError {
-    RelayError::UpstreamUnavailable("it cancelled the answer".to_owned())
+    RelayError::unavailable("it cancelled the answer")
 }
 
 /// Chat completions' `logprobs` object of these entries.

@@ -98,7 +98,7 @@ fn thoughts_come_with_their_signature_and_hidden_ones_with_their_data() {
 #[test]
 fn an_error_event_is_the_end_and_means_what_it_says() {
     let (deltas, is_finished) = read_stream(ERROR);
-    assert_eq!(deltas.err(), Some(RelayError::UpstreamUnavailable("it is overloaded".to_owned())));
+    assert_eq!(deltas.err(), Some(RelayError::unavailable("it is overloaded")));
     assert!(!is_finished);
 }
 
