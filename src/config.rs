@@ -83,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) drain_seconds: u32,
     /// Calls of the compatible API by one user.
     pub(crate) api_requests_per_minute: u32,
+    /// Tokens of their input.
+    pub(crate) api_tokens_per_minute: u32,
     /// Channels may point to link-local addresses, where clouds keep their credentials.
     pub(crate) allow_link_local: bool,
     /// Of the local model, made into a channel at the first start.
@@ -173,6 +175,7 @@ impl Config {
                 .one_of("expired_holds", &[("release", ExpiryPolicy::Release), ("charge", ExpiryPolicy::Charge)])?,
             drain_seconds: values.within("drain_seconds", 0, 600)?,
             api_requests_per_minute: values.within("api_requests_per_minute", 1, 10_000_000)?,
+            api_tokens_per_minute: values.within("api_tokens_per_minute", 1_000, 1_000_000_000)?,
             allow_link_local: values.one_of("allow_link_local", &[("yes", true), ("no", false)])?,
             local_prices: values.parse("local_prices", PRICES)?,
             database_url: values.secret("database_url"),

@@ -109,6 +109,8 @@ pub struct ApiLimits {
     pub auth_per_account: Quota,
     /// Calls of the compatible API by one account on this node; beyond it 429.
     pub api_requests: Quota,
+    /// Tokens of input, as counted before the call, that one account may send to the compatible APIs.
+    pub api_tokens: Quota,
     pub password_cost: PasswordCost,
     /// Passwords being hashed at the same time; each takes the memory of `password_cost`.
     pub password_workers: usize,
@@ -131,6 +133,7 @@ impl Default for ApiLimits {
             auth_per_ip: Quota { burst: 300, per: Duration::from_secs(60) },
             auth_per_account: Quota { burst: 20, per: Duration::from_secs(60) },
             api_requests: Quota { burst: 600, per: Duration::from_secs(60) },
+            api_tokens: Quota { burst: 10_000_000, per: Duration::from_secs(60) },
             password_cost: PasswordCost::default(),
             password_workers: std::thread::available_parallelism().map_or(2, usize::from),
             password_queue: 64,
@@ -193,7 +196,7 @@ impl App {
             auth,
             meter,
             metrics,
-            rate: ApiRate::new(limits.api_requests),
+            rate: ApiRate::new(limits.api_requests, limits.api_tokens),
             signup_grant: SignupGrant(options.signup_grant),
             upstreams: Upstreams(relay::AddressPolicy { allow_link_local }),
             passwords: Passwords::new(limits.password_cost, limits.password_workers, limits.password_queue),

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use domain::{
-    billing::{Quote, Rates, Terms},
+    billing::{Pieces, Quote, Rates, Terms},
     relay::{Fallbacks, Strategy},
 };
 use routing::{Asked, Candidate, Demand, Router, Stage, Tries, When, Wish};
@@ -74,10 +74,23 @@ impl Choices {
         &self.first
     }
 
+    /// Everybody who may answer.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Offer>> {
+        std::iter::once(&self.first).chain(self.stages.iter().flat_map(|stage| &stage.offers))
+    }
+
     /// Whether a model may answer that reads more.
     #[must_use]
     pub fn has_larger_context(&self) -> bool {
         self.stages.iter().any(|stage| stage.when == When::ContextWindow)
+    }
+
+    /// The most that any channel of the model reads; `None` where that is not known of one of them.
+    #[must_use]
+    pub fn largest_context(&self) -> Option<u32> {
+        let own = self.stages.iter().filter(|stage| stage.when == When::First);
+        let mut windows = own.flat_map(|stage| &stage.offers).map(|offer| offer.context_tokens);
+        windows.try_fold(0, |largest: u32, window| Some(largest.max(window?)))
     }
 
     /// What a call with this much input may cost at most, whoever answers; `wanted_output` is the client's own bound.
@@ -155,9 +168,10 @@ fn candidate(offer: &Offer, exactly: bool) -> Candidate {
     }
 }
 
-/// What a call of a usual size costs us, for comparison.
+/// What a call of a usual size costs us, for comparison: by the token and by the piece.
 fn usual_cost(costs: &Rates) -> u64 {
-    let usual = costs.at_most(10_000, 1_000).unwrap_or_default();
+    let pieces = Pieces { images: 1, searches: 1, characters: 1_000, sound_ms: 60_000 };
+    let usual = costs.at_most(10_000, 1_000, &pieces).unwrap_or_default();
     u64::try_from(usual.get()).unwrap_or_default()
 }
 

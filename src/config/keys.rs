@@ -43,6 +43,7 @@ pub(super) const KEYS: &[Key] = &[
     key("expired_holds", "OBLIVIOUS_EXPIRED_HOLDS", Text, Some("release")),
     key("drain_seconds", "OBLIVIOUS_DRAIN_SECONDS", Number, Some("5")),
     key("api_requests_per_minute", "OBLIVIOUS_API_REQUESTS_PER_MINUTE", Number, Some("600")),
+    key("api_tokens_per_minute", "OBLIVIOUS_API_TOKENS_PER_MINUTE", Number, Some("10000000")),
     key("allow_link_local", "OBLIVIOUS_ALLOW_LINK_LOCAL", Text, Some("no")),
     key("local_prices", "OBLIVIOUS_LOCAL_PRICES", Text, Some("0.10/0.40")),
     key("database_url", "DATABASE_URL", Url, None),

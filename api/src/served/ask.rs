@@ -12,7 +12,7 @@ use domain::{
     billing::{Purpose, Quote, ReleaseReason},
     users::Scope,
 };
-use metering::{Call, Choices, Known, Offer, PayerGroup};
+use metering::{Call, Choices, Held, Known, MeterError, PayerGroup};
 use relay::{Basis, Counted, Dialect, Envelope, ServedCall};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -21,6 +21,7 @@ use uuid::Uuid;
 use super::{
     Allowance, Manner,
     call::{Calls, Heard, Paid},
+    reckon::{count, roughly},
     refusals::{context_too_long, of_meter, of_upstream},
 };
 use crate::{
@@ -35,7 +36,7 @@ use crate::{
 /// Headers of clients that mean something to an upstream of the same dialect.
 const PASSED_ON: &str = "anthropic-";
 /// Where the dialects have the conversation.
-const CONVERSATION: [&str; 3] = ["messages", "contents", "input"];
+pub(super) const CONVERSATION: [&str; 3] = ["messages", "contents", "input"];
 
 /// What a client asks, as far as it concerns the price and the form of the answer.
 pub(crate) struct Ask {
@@ -113,12 +114,8 @@ impl Caller {
     }
 
     /// Prices the call, sets its credit apart and makes it. Dropping the receiver is the client going away.
-    pub(super) async fn call(self, ask: Ask, kept: Option<Kept>) -> Result<mpsc::Receiver<Heard>, Problem> {
+    pub(super) async fn call(self, mut ask: Ask, kept: Option<Kept>) -> Result<mpsc::Receiver<Heard>, Problem> {
         let (choices, group) = self.choices(&ask.model).await?;
-        let (counted, body) = count(choices.first(), ask.dialect, ask.body).await?;
-        let wanted = fitting(&choices, counted, ask.max_output_tokens)?;
-        self.allowance.take(counted.tokens)?;
-        let quote = quote(&choices, counted.tokens, wanted, ask.choices, &self.calls).times(group.factor);
         let call = Call {
             payer: self.holder.user,
             hold_id: kept.as_ref().map_or_else(|| HoldId::new(Uuid::now_v7()), Kept::hold_id),
@@ -126,16 +123,16 @@ impl Caller {
             actor: Actor::User(self.holder.user).to_string(),
             correlation_id: self.origin.correlation_id,
         };
-        let affinity = affinity(&body).map(|name| format!("{}:{name}", self.holder.user));
+        let (counted, held) = self.hold(&mut ask, &choices, &group, call).await?;
+        let affinity = affinity(&ask.body).map(|name| format!("{}:{name}", self.holder.user));
         let known = Known { affinity, tokens: counted.tokens, exactly: counted.basis == Basis::Counted };
-        let held = self.calls.meter.hold(call, quote).await.map_err(of_meter)?;
         let envelope = Envelope {
             id: kept.as_ref().map_or_else(|| id_of(ask.dialect), Kept::name),
             model: ask.model,
             created: chrono::Utc::now().timestamp(),
             input_tokens: counted.tokens,
             include_usage: ask.include_usage,
-            request: parameters(&body),
+            request: parameters(&ask.body),
         };
         if let Some(kept) = &kept
             && let Err(problem) = kept.begin(&envelope).await
@@ -147,7 +144,7 @@ impl Caller {
         let call = ServedCall {
             dialect: ask.dialect,
             model: choices.first().upstream.clone(),
-            body: Arc::new(body),
+            body: Arc::new(ask.body),
             // The bound is each choice's own, what is held is all of theirs.
             max_output_tokens: Some((held.max_output_tokens() / ask.choices).max(1)),
             stream: ask.stream,
@@ -156,6 +153,36 @@ impl Caller {
             key: None,
         };
         Ok(self.calls.begin(Paid { choices, known, call, held, kept, room: self.room }))
+    }
+
+    /// Sets the call's credit apart, and says how long its input is: as it was counted, or guessed where that will do.
+    async fn hold(
+        &self,
+        ask: &mut Ask,
+        choices: &Choices,
+        group: &PayerGroup,
+        call: Call,
+    ) -> Result<(Counted, Held), Problem> {
+        let meter = &self.calls.meter;
+        let of_each = ask.choices;
+        let quote = |tokens, wanted| quote(choices, tokens, wanted, of_each, &self.calls).times(group.factor);
+        let rough = roughly(ask, choices).filter(|_| !meter.charges_expired());
+        if let Some(rough) = rough {
+            self.allowance.take(rough.about)?;
+            match meter.hold_whole(call.clone(), quote(rough.at_most, ask.max_output_tokens)).await {
+                Ok(held) => return Ok((rough.guess(), held)),
+                Err(MeterError::InsufficientCredit { .. }) => {}
+                Err(error) => return Err(of_meter(error)),
+            }
+        }
+        let (counted, body) = count(choices.first(), ask.dialect, std::mem::take(&mut ask.body)).await?;
+        ask.body = body;
+        let wanted = fitting(choices, counted, ask.max_output_tokens)?;
+        if rough.is_none() {
+            self.allowance.take(counted.tokens)?;
+        }
+        let held = meter.hold(call, quote(counted.tokens, wanted)).await.map_err(of_meter)?;
+        Ok((counted, held))
     }
 
     /// Tokens of a request that is not made.
@@ -201,17 +228,6 @@ fn affinity(body: &Map<String, Value>) -> Option<&str> {
     let named = ["prompt_cache_key", "previous_response_id", "conversation", "user"];
     let metadata = body.get("metadata").and_then(|metadata| metadata.get("user_id"));
     named.into_iter().filter_map(|name| body.get(name)).chain(metadata).find_map(Value::as_str)
-}
-
-/// The input's tokens. Counting is arithmetic for milliseconds, so it is done off the async threads.
-async fn count(
-    offer: &Offer,
-    dialect: Dialect,
-    body: Map<String, Value>,
-) -> Result<(Counted, Map<String, Value>), Problem> {
-    let (provider, model) = (Arc::clone(&offer.provider), offer.upstream.clone());
-    let count = move || (provider.count_call(dialect, &model, &body), body);
-    tokio::task::spawn_blocking(count).await.map_err(|error| Problem::bug(&error))
 }
 
 /// The wanted bound, as far as the model's context window has room for it.

@@ -13,11 +13,13 @@ mod fields;
 mod frames;
 mod manner;
 mod models;
+mod reckon;
 mod refusals;
 
 pub(crate) use ask::{Ask, Incoming};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 pub(crate) use call::Calls;
+use entrance::Allowance;
 pub(crate) use entrance::ApiRate;
 pub(crate) use fields::Fields;
 pub(crate) use frames::{Rewrite, Wire};

@@ -91,15 +91,25 @@ impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Buckets<K> {
 
     /// Takes one from the bucket of `key`, if there is one left.
     pub(crate) fn take(&self, key: K) -> Taken {
-        self.take_at(key, Instant::now())
+        self.take_many(key, 1)
     }
 
-    fn take_at(&self, key: K, now: Instant) -> Taken {
+    /// Takes so many, if they are left. More than a full bucket holds are all that it holds.
+    pub(crate) fn take_many(&self, key: K, many: u32) -> Taken {
+        self.take_at(key, many, Instant::now())
+    }
+
+    /// What is left, without taking any.
+    pub(crate) fn look(&self, key: K) -> Taken {
+        self.take_many(key, 0)
+    }
+
+    fn take_at(&self, key: K, many: u32, now: Instant) -> Taken {
         let Quota { burst, per } = self.quota;
         let each = per / burst.max(1);
         let cell = self.full_at.get_with(key, || Arc::new(Mutex::new(now)));
         let mut full_at = cell.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (*full_at).max(now) + each;
+        let next = (*full_at).max(now) + each * many.min(burst);
         let wait = next.checked_duration_since(now + per).filter(|wait| !wait.is_zero());
         if wait.is_none() {
             *full_at = next;
@@ -160,12 +170,25 @@ mod tests {
         for left in [2, 1, 0] {
             let reset = seconds(30 - 10 * u64::from(left));
             let taken = Taken { wait: None, limit: 3, remaining: left, reset };
-            assert_eq!(buckets.take_at("a", start), taken);
+            assert_eq!(buckets.take_at("a", 1, start), taken);
         }
-        assert_eq!(buckets.take_at("a", start).wait, Some(seconds(10)));
-        assert_eq!(buckets.take_at("b", start).wait, None, "another key has its own bucket");
-        assert_eq!(buckets.take_at("a", start + seconds(10)).wait, None);
-        assert!(buckets.take_at("a", start + seconds(10)).wait.is_some());
+        assert_eq!(buckets.take_at("a", 1, start).wait, Some(seconds(10)));
+        assert_eq!(buckets.take_at("b", 1, start).wait, None, "another key has its own bucket");
+        assert_eq!(buckets.take_at("a", 1, start + seconds(10)).wait, None);
+        assert!(buckets.take_at("a", 1, start + seconds(10)).wait.is_some());
+    }
+
+    #[test]
+    fn many_are_taken_at_once_or_none_and_more_than_there_ever_are_need_a_full_bucket() {
+        let buckets = Buckets::new(Quota { burst: 60, per: Duration::from_secs(60) });
+        let start = Instant::now();
+        let seconds = Duration::from_secs;
+        assert_eq!(buckets.take_at("a", 50, start).remaining, 10);
+        let refused = buckets.take_at("a", 20, start);
+        assert_eq!((refused.wait, refused.remaining), (Some(seconds(10)), 10));
+        assert_eq!(buckets.take_at("a", 0, start), Taken { wait: None, ..refused }, "looking takes nothing");
+        assert_eq!(buckets.take_at("a", 1_000, start).wait, Some(seconds(50)));
+        assert_eq!(buckets.take_at("a", 1_000, start + seconds(50)).wait, None);
     }
 
     #[test]
