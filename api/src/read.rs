@@ -113,6 +113,11 @@ pub(crate) struct PageQuery {
 impl PageQuery {
     const DEFAULT: u32 = 30;
 
+    /// The first so many items.
+    pub(crate) const fn of(limit: Option<i64>) -> Self {
+        Self { limit, cursor: None }
+    }
+
     pub(crate) fn limit(&self) -> Result<u32, Problem> {
         let limit = self.limit.map_or(Ok(Self::DEFAULT), u32::try_from);
         limit

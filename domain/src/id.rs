@@ -44,6 +44,12 @@ pub mod kind {
     /// A group of users.
     #[derive(JsonSchema)]
     pub struct Group;
+    /// One call of a model; that of its hold where credit was set apart.
+    #[derive(JsonSchema)]
+    pub struct Call;
+    /// Calls that one process tells of together.
+    #[derive(JsonSchema)]
+    pub struct CallBatch;
 }
 
 pub type UserId = Id<kind::User>;
@@ -56,6 +62,8 @@ pub type ChannelId = Id<kind::Channel>;
 pub type ApiKeyId = Id<kind::ApiKey>;
 pub type ResponseId = Id<kind::Response>;
 pub type GroupId = Id<kind::Group>;
+pub type CallId = Id<kind::Call>;
+pub type CallBatchId = Id<kind::CallBatch>;
 
 impl<K> Id<K> {
     /// Gives a UUID its meaning.

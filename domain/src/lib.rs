@@ -24,5 +24,8 @@ pub mod upcast;
 pub mod users;
 
 pub use decider::{Decided, Decider, Refusal};
-pub use id::{ApiKeyId, ChannelId, DeviceId, GroupId, HoldId, MessageId, ResponseId, RunId, SessionId, UserId};
+pub use id::{
+    ApiKeyId, CallBatchId, CallId, ChannelId, DeviceId, GroupId, HoldId, MessageId, ResponseId, RunId, SessionId,
+    UserId,
+};
 pub use sealed::Sealed;

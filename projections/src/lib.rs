@@ -35,13 +35,33 @@ pub use projector::{ProjectedEvent, ProjectionError, Projector, Topic, Touch, To
 pub use read_your_writes::{Freshness, Lag, lag, positions, wait_for};
 pub use runner::{RunnerOptions, reset, run_projection, run_until_caught_up};
 
-/// Every projection of this release: what `serve` runs and `rebuild` knows by name.
+/// What an installation may have otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Retention {
+    /// Days for which calls can be looked at one by one.
+    pub call_days: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { call_days: relay::statistics::DEFAULT_CALL_DAYS }
+    }
+}
+
+/// Every projection of this release, as it is where nobody says otherwise.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Projector>> {
+    with(Retention::default())
+}
+
+/// Every projection of this release: what `serve` runs and `rebuild` knows by name.
+#[must_use]
+pub fn with(Retention { call_days }: Retention) -> Vec<Arc<dyn Projector>> {
     vec![
         Arc::new(billing::BillingProjector),
         Arc::new(chat::ChatProjector),
         Arc::new(relay::RelayProjector),
+        Arc::new(relay::statistics::StatisticsProjector { call_days }),
         Arc::new(users::UsersProjector),
     ]
 }

@@ -114,7 +114,8 @@ async fn retry(
 /// The events of a parked aggregate from the failed one on, in order, as stored.
 async fn waiting_events(pool: &PgPool, key: &ParkedKey) -> sqlx::Result<Vec<ProjectedEvent>> {
     let rows = sqlx::query(
-        "SELECT l.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version, e.payload::text \
+        "SELECT l.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version, e.recorded_at, \
+         e.payload::text \
          FROM event_log l JOIN events e USING (aggregate_type, aggregate_id, sequence) \
          WHERE l.aggregate_type = $1 AND l.aggregate_id = $2 AND l.position >= $3 ORDER BY l.sequence LIMIT $4",
     )
@@ -136,6 +137,7 @@ pub(crate) fn stored_event(row: &PgRow) -> sqlx::Result<ProjectedEvent> {
         sequence: row.try_get("sequence")?,
         event_type: row.try_get("event_type")?,
         event_version: row.try_get("event_version")?,
+        recorded_at: row.try_get("recorded_at")?,
         payload: Payload::Text(row.try_get("payload")?),
     })
 }

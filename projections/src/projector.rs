@@ -7,6 +7,7 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use cqrs_es::DomainEvent;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -49,6 +50,8 @@ pub struct ProjectedEvent {
     pub sequence: i64,
     pub event_type: String,
     pub event_version: String,
+    /// When it was committed, by the database's clock.
+    pub recorded_at: DateTime<Utc>,
     /// With all `$sealed` fields open, or without value where their person was erased.
     pub(crate) payload: Payload,
 }
@@ -62,6 +65,7 @@ impl From<nats::LoggedEvent> for ProjectedEvent {
             sequence: event.sequence,
             event_type: event.event_type,
             event_version: event.event_version,
+            recorded_at: event.recorded_at,
             payload: Payload::Parsed(event.payload),
         }
     }

@@ -6,7 +6,7 @@ use cqrs_es::DomainEvent;
 use domain::Decider;
 use domain::billing::Wallet;
 use domain::chat::Session;
-use domain::relay::{Channel, Group, Response};
+use domain::relay::{CallBatch, Channel, Group, Response};
 use domain::users::{ApiKey, Device, Reservation, User};
 use nats::LoggedEvent;
 use serde_json::Value;
@@ -30,6 +30,7 @@ impl Decoders {
             of::<Channel>(),
             of::<Group>(),
             of::<Response>(),
+            of::<CallBatch>(),
             of::<Wallet>(),
         ]))
     }

@@ -1,12 +1,16 @@
-//! Channels, their prices and groups of users over HTTP, for operators, and the models that all of them offer, for everybody.
+//! Channels, their prices, groups of users, calls and what they add up to over HTTP, for operators; and the models that all
+//! of them offer, for everybody.
 
 mod body;
+mod calls;
 mod channels;
+mod csv;
 mod groups;
 mod history;
 mod models;
 mod prices;
 mod settings;
+mod statistics;
 mod trial;
 
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -31,4 +35,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(groups::list, groups::add))
         .routes(routes!(groups::change))
         .routes(routes!(groups::assign))
+        .routes(routes!(statistics::get))
+        .routes(routes!(statistics::export))
+        .routes(routes!(statistics::own))
+        .routes(routes!(calls::list))
+        .routes(routes!(calls::get))
 }

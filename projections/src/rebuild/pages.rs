@@ -3,6 +3,7 @@
 //! Promise: nothing is skipped: positions come from the log without a hole, or the batch is refused where it is applied;
 //! an event that the log names and that is not there is an error.
 
+use chrono::{DateTime, Utc};
 use futures::TryStreamExt as _;
 use sqlx::PgPool;
 
@@ -39,6 +40,7 @@ struct Row {
     sequence: i64,
     event_type: Option<String>,
     event_version: Option<String>,
+    recorded_at: Option<DateTime<Utc>>,
     payload: Option<String>,
 }
 
@@ -78,7 +80,7 @@ impl Pages {
         let mut events = vec![];
         let mut bytes = 0;
         let mut rows = sqlx::query_as::<_, Row>(
-            "SELECT l.*, e.event_type, e.event_version, e.payload::text AS payload \
+            "SELECT l.*, e.event_type, e.event_version, e.recorded_at, e.payload::text AS payload \
              FROM (SELECT * FROM event_log WHERE position > $1 AND position <= $2 AND aggregate_type = ANY ($3) \
                    ORDER BY position LIMIT $4) l \
              LEFT JOIN LATERAL (SELECT * FROM events WHERE events.aggregate_type = l.aggregate_type \
@@ -126,6 +128,7 @@ impl Row {
             sequence: self.sequence,
             event_type: self.event_type.ok_or_else(missing)?,
             event_version: self.event_version.ok_or_else(missing)?,
+            recorded_at: self.recorded_at.ok_or_else(missing)?,
             payload: Payload::Text(self.payload.ok_or_else(missing)?),
         })
     }

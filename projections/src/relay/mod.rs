@@ -11,6 +11,7 @@ mod provider;
 mod responses;
 mod rows;
 mod schema;
+pub mod statistics;
 
 pub use groups::{Group, GroupOf, group, group_of, groups};
 pub use history::{Change, history, settings_at};

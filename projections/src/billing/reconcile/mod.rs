@@ -155,7 +155,8 @@ async fn scope(tx: &mut PgConnection) -> Result<Scope, ReconcileError> {
 /// Events of wallets after one position and up to another, in order.
 async fn page(tx: &mut PgConnection, after: i64, until: i64) -> sqlx::Result<Vec<ProjectedEvent>> {
     let rows = sqlx::query(
-        "SELECT l.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version, e.payload::text \
+        "SELECT l.position, e.aggregate_type, e.aggregate_id, e.sequence, e.event_type, e.event_version, e.recorded_at, \
+         e.payload::text \
          FROM (SELECT * FROM event_log WHERE aggregate_type = $1 AND position > $2 AND position <= $3 \
                ORDER BY position LIMIT $4) l \
          CROSS JOIN LATERAL (SELECT * FROM events WHERE events.aggregate_type = l.aggregate_type \
