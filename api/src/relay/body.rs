@@ -9,7 +9,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     ChannelId,
     billing::Rates,
-    relay::{ModelSpec, ModelTraits, SealedKey},
+    relay::{KeyInput, ModelSpec, ModelTraits, SealedKey},
 };
 use projections::{
     billing::RatesSchema,
@@ -19,6 +19,7 @@ use relay::{AddressPolicy, check_account_url};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use uuid::Uuid;
 use vault::Vault;
 
 use super::settings::Settings;
@@ -68,8 +69,8 @@ pub(crate) struct ChannelPatch {
     #[schema(min_length = 1, max_length = 80)]
     pub(super) name: Option<String>,
     pub(super) base_url: Option<String>,
-    /// Replace all keys.
-    pub(super) keys: Option<Vec<String>>,
+    /// Replace all keys; those that shall stay are named.
+    pub(super) keys: Option<Vec<KeyPatch>>,
     /// Replace the list; models that stay keep their prices.
     pub(super) models: Option<Vec<ModelInput>>,
     /// Change those named.
@@ -83,6 +84,25 @@ pub(crate) struct ChannelPatch {
     pub(super) enabled: Option<bool>,
     #[serde(flatten)]
     pub(super) settings: Settings,
+}
+
+/// A key of the provider, or one that the channel has.
+// No `Debug`: it may hold a key.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+#[schema(as = ChannelKeyInput)]
+pub(crate) enum KeyPatch {
+    /// Nobody reads it again.
+    New(String),
+    Kept(KeptKey),
+}
+
+/// A key that stays.
+#[derive(Serialize, Deserialize, ToSchema)]
+#[schema(as = KeptChannelKey)]
+pub(crate) struct KeptKey {
+    /// By the `name` that the channel tells of it.
+    keep: Uuid,
 }
 
 /// A model, by its name alone or described.
@@ -155,18 +175,29 @@ pub(super) fn base_url(provider: &str, text: &str, policy: AddressPolicy) -> Res
 
 /// Encrypts keys for their channel.
 pub(super) fn seal(vault: &Vault, channel: ChannelId, keys: &[String]) -> Result<Vec<SealedKey>, Problem> {
-    let context = SealedKey::context(channel);
-    let seal = |(place, key): (usize, &String)| {
-        let key = key.trim();
-        let is_sendable = key.bytes().all(|byte| byte.is_ascii_graphic());
-        if key.is_empty() || key.len() > MAX_KEY_BYTES || !is_sendable {
-            let detail = format!("a key has 1 to {MAX_KEY_BYTES} visible ASCII characters");
-            return Err(Problem::field(&format!("keys/{place}"), "invalid_key", detail));
-        }
-        let sealed = vault.seal_bytes(&context, key.as_bytes()).map_err(|error| Problem::bug(&error))?;
-        Ok(SealedKey { hint: SealedKey::hint_of(key), sealed: STANDARD.encode(sealed) })
+    keys.iter().enumerate().map(|(place, key)| seal_one(vault, channel, place, key)).collect()
+}
+
+/// Encrypts what is new among the keys of a channel.
+pub(super) fn seal_new(vault: &Vault, channel: ChannelId, keys: &[KeyPatch]) -> Result<Vec<KeyInput>, Problem> {
+    let seal = |(place, key): (usize, &KeyPatch)| match key {
+        KeyPatch::New(key) => seal_one(vault, channel, place, key).map(KeyInput::To),
+        KeyPatch::Kept(KeptKey { keep }) => Ok(KeyInput::Keep { channel, name: *keep }),
     };
     keys.iter().enumerate().map(seal).collect()
+}
+
+/// `place` is where the key stands in the request.
+fn seal_one(vault: &Vault, channel: ChannelId, place: usize, key: &str) -> Result<SealedKey, Problem> {
+    let key = key.trim();
+    let is_sendable = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if key.is_empty() || key.len() > MAX_KEY_BYTES || !is_sendable {
+        let detail = format!("a key has 1 to {MAX_KEY_BYTES} visible ASCII characters");
+        return Err(Problem::field(&format!("keys/{place}"), "invalid_key", detail));
+    }
+    let sealed =
+        vault.seal_bytes(&SealedKey::context(channel), key.as_bytes()).map_err(|error| Problem::bug(&error))?;
+    Ok(SealedKey { hint: SealedKey::hint_of(key), sealed: STANDARD.encode(sealed) })
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ pub(super) async fn change(
     let command = ChannelCommand::ChangeChannel {
         name: request.name,
         base_url,
-        keys: request.keys.map(|keys| body::seal(&vault, id, &keys)).transpose()?,
+        keys: request.keys.map(|keys| body::seal_new(&vault, id, &keys)).transpose()?,
         models: request.models.map(|models| models.into_iter().map(Into::into).collect()),
         prices: body::rates("prices", request.prices)?,
         costs: body::rates("costs", request.costs)?,

@@ -124,3 +124,19 @@ async fn what_is_wrong_with_a_channel_is_told_by_its_field() {
     }
     assert_eq!(operator.get("/api/v1/admin/channels").await.body["items"], json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_key_is_added_or_taken_away_without_knowing_the_others() {
+    let app = App::start().await;
+    let operator = app.admin("olga").await;
+    let added = operator.post("/api/v1/admin/channels", channel(&app)).await;
+    let path = format!("/api/v1/admin/channels/{}", added.text("id"));
+    let change = async |keys: Value| operator.client().patch(&path, json!({ "keys": keys })).await;
+    let first = added.body["keys"][0]["name"].clone();
+    let two = change(json!([{ "keep": first }, "sk-upstream-another-6789"])).await;
+    assert_eq!((two.status, &two.body["keys"][0]["name"]), (StatusCode::OK, &first), "{:?}", two.body);
+    let second = two.body["keys"][1]["name"].clone();
+    let one = change(json!([{ "keep": second }])).await;
+    assert_eq!(one.body["keys"], json!([{ "name": second, "hint": "6789" }]), "{:?}", one.body);
+    assert_eq!(change(json!([{ "keep": first }])).await.problem(), (422, "unknown_key"));
+}

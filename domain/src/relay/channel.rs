@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use self::models::{Versions, offered, versioned};
 pub use self::{
-    command::{Change, ChannelCommand, HeaderInput, MoreSettings},
+    command::{Change, ChannelCommand, HeaderInput, KeyInput, MoreSettings},
     event::ChannelEvent,
     models::{InForce, ModelPrices, ModelSpec, NewPrice, OfferedModel, Terms, Upcoming},
     overrides::{HeaderOverride, HeaderText, Overrides, ParameterOverride, Proxy, SealedKey},
@@ -171,7 +171,9 @@ fn change(
     let mut wanted = settings.clone().with(*more)?;
     wanted.name = name.map_or(wanted.name, |name| name.trim().to_owned());
     wanted.base_url = base_url.or(wanted.base_url);
-    wanted.keys = keys.unwrap_or(wanted.keys);
+    if let Some(keys) = keys {
+        wanted.replace_keys(keys)?;
+    }
     wanted.enabled = enabled.unwrap_or(wanted.enabled);
     let specs = models.unwrap_or_else(|| settings.models.iter().map(|model| model.spec.clone()).collect());
     wanted.models = offered(specs, &new_prices(prices, costs), &settings.models, versions, at)?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     Settings,
@@ -12,7 +13,7 @@ use super::{
     provider::ProviderKind,
     routing::{Drain, Limits},
 };
-use crate::billing::Rates;
+use crate::{ChannelId, billing::Rates};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,7 +39,7 @@ pub enum ChannelCommand {
         name: Option<String>,
         base_url: Option<String>,
         /// Replaces all keys.
-        keys: Option<Vec<SealedKey>>,
+        keys: Option<Vec<KeyInput>>,
         /// Replaces the list; models that stay keep their prices.
         models: Option<Vec<ModelSpec>>,
         /// Changes those named.
@@ -109,5 +110,19 @@ pub enum HeaderInput {
     /// As it is: whoever changes another header need not know this one's secret.
     Keep {
         name: String,
+    },
+}
+
+/// A key as it shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum KeyInput {
+    To(SealedKey),
+    /// As it is: whoever adds a key, or takes one away, need not know the others.
+    Keep {
+        /// The channel that is changed: a key is named within it.
+        channel: ChannelId,
+        /// As [`SealedKey::name`] tells it.
+        name: Uuid,
     },
 }

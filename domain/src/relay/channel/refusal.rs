@@ -23,6 +23,8 @@ pub enum ChannelRefusal {
     InvalidBaseUrl,
     #[error("a channel has at most {MAX_KEYS} keys")]
     TooManyKeys,
+    #[error("a key that shall stay is not there any more")]
+    UnknownKey,
     #[error("a channel offers 1 to {MAX_MODELS} models")]
     NoModels,
     #[error(
@@ -63,6 +65,7 @@ impl Refusal for ChannelRefusal {
             Self::InvalidName => "invalid_name",
             Self::InvalidBaseUrl => "invalid_base_url",
             Self::TooManyKeys => "too_many_keys",
+            Self::UnknownKey => "unknown_key",
             Self::NoModels => "no_models",
             Self::InvalidModel { .. } => "invalid_model",
             Self::PriceMissing { .. } => "price_missing",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChannelEvent, ChannelRefusal, MAX_KEYS, MAX_NAME_CHARS, MAX_NOTE_CHARS, MAX_TAG_CHARS, MAX_TAGS,
-    command::{HeaderInput, MoreSettings},
+    command::{HeaderInput, KeyInput, MoreSettings},
     models::{ModelPrices, OfferedModel},
     overrides::{Overrides, SealedKey},
     provider::ProviderKind,
@@ -89,6 +89,21 @@ impl Settings {
                 HeaderInput::Keep { name } => {
                     let kept = old.iter().find(|header| header.name.eq_ignore_ascii_case(&name)).cloned();
                     kept.ok_or(ChannelRefusal::InvalidOverride { name })?
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// These keys and no others; a key that stays must be there.
+    pub(super) fn replace_keys(&mut self, keys: Vec<KeyInput>) -> Result<(), ChannelRefusal> {
+        let old = std::mem::take(&mut self.keys);
+        for key in keys {
+            self.keys.push(match key {
+                KeyInput::To(key) => key,
+                KeyInput::Keep { channel, name } => {
+                    let kept = old.iter().find(|key| key.name(channel) == name).cloned();
+                    kept.ok_or(ChannelRefusal::UnknownKey)?
                 }
             });
         }

@@ -99,6 +99,7 @@ struct Changes {
 fn change(change: Changes) -> ChannelCommand {
     let Changes { name, base_url, keys, models, prices, costs, enabled, more } = change;
     let more = Box::new(more);
+    let keys = keys.map(|keys| keys.into_iter().map(KeyInput::To).collect());
     ChannelCommand::ChangeChannel { name, base_url, keys, models, prices, costs, enabled, more, at: AT }
 }
 

@@ -155,6 +155,30 @@ fn what_is_the_relays_to_say_cannot_be_overridden() {
 }
 
 #[test]
+fn a_key_is_added_or_taken_away_by_whoever_does_not_know_the_others() {
+    let channel = crate::ChannelId::new(uuid::Uuid::from_u128(7));
+    let other = |sealed: &str| SealedKey { hint: "1111".to_owned(), sealed: sealed.to_owned() };
+    let two = ChannelEvent::KeysReplaced { keys: vec![other("b25l"), other("dHdv")], at: AT };
+    let given_two = || given([added(), vec![two.clone()]].concat());
+    let keep = |sealed: &str| KeyInput::Keep { channel, name: other(sealed).name(channel) };
+    let to = |keys: Vec<KeyInput>| {
+        let ChannelCommand::ChangeChannel { name, base_url, models, prices, costs, enabled, more, at, .. } =
+            change(Changes::default())
+        else {
+            unreachable!("it is a change")
+        };
+        ChannelCommand::ChangeChannel { name, base_url, keys: Some(keys), models, prices, costs, enabled, more, at }
+    };
+    let replaced = |keys: Vec<SealedKey>| vec![ChannelEvent::KeysReplaced { keys, at: AT }];
+    given_two().when(to(vec![keep("dHdv")])).then_expect_events(replaced(vec![other("dHdv")]));
+    given_two()
+        .when(to(vec![keep("b25l"), KeyInput::To(key("wxyz")), keep("dHdv")]))
+        .then_expect_events(replaced(vec![other("b25l"), key("wxyz"), other("dHdv")]));
+    given_two().when(to(vec![keep("b25l"), keep("dHdv")])).then_expect_events(vec![]);
+    given_two().when(to(vec![keep("dGhyZWU=")])).then_expect_error(ChannelRefusal::UnknownKey);
+}
+
+#[test]
 fn tags_and_a_note_describe_it() {
     let more = MoreSettings {
         tags: Some(words(&["eu ", "fast"])),
