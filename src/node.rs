@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use domain::billing::ExpiryPolicy;
 use handlers::COMMITTER_CONNECTIONS;
 use metering::{Bounds, Catalogue, Meter, MeterOptions};
 use relay::AddressPolicy;
@@ -71,7 +72,9 @@ impl Node {
         let bounds =
             Bounds { min_output_tokens: config.min_output_tokens, default_output_tokens: config.default_output_tokens };
         let hold_life = Duration::from_secs(u64::from(config.hold_seconds));
-        Meter::new(self.commands(config), MeterOptions { bounds, hold_life, ..MeterOptions::default() })
+        let charges_expired = config.expired_holds == ExpiryPolicy::Charge;
+        let options = MeterOptions { bounds, hold_life, charges_expired, ..MeterOptions::default() };
+        Meter::new(self.commands(config), options)
     }
 
     pub(crate) async fn close(&self) {

@@ -23,11 +23,18 @@ pub struct MeterOptions {
     pub hold_life: Duration,
     /// How long a caller waits for credit to be set apart.
     pub patience: Duration,
+    /// Holds that nobody settles are charged: their input must be what was counted, and not a bound of it.
+    pub charges_expired: bool,
 }
 
 impl Default for MeterOptions {
     fn default() -> Self {
-        Self { bounds: Bounds::default(), hold_life: Duration::from_secs(120), patience: Duration::from_secs(5) }
+        Self {
+            bounds: Bounds::default(),
+            hold_life: Duration::from_secs(120),
+            patience: Duration::from_secs(5),
+            charges_expired: false,
+        }
     }
 }
 
@@ -75,11 +82,31 @@ impl Meter {
         &self.options.bounds
     }
 
+    /// Whether the input that a hold is made for must be what was counted.
+    #[must_use]
+    pub const fn charges_expired(&self) -> bool {
+        self.options.charges_expired
+    }
+
     /// Sets credit apart for `call`; the answer's bound may be smaller than quoted, as far as credit reaches.
     ///
     /// # Errors
     /// See [`MeterError`].
     pub async fn hold(&self, call: Call, quote: Quote) -> Result<Held, MeterError> {
+        self.hold_as("hold", call, quote).await
+    }
+
+    /// The same, all of it or nothing: where credit does not cover it the call may be quoted more exactly and held by
+    /// [`Self::hold`].
+    ///
+    /// # Errors
+    /// As [`Self::hold`].
+    pub async fn hold_whole(&self, call: Call, quote: Quote) -> Result<Held, MeterError> {
+        let whole = Quote { min_output_tokens: quote.max_output_tokens, ..quote };
+        self.hold_as("hold:whole", call, whole).await
+    }
+
+    async fn hold_as(&self, step: &str, call: Call, quote: Quote) -> Result<Held, MeterError> {
         let now = Utc::now();
         let command = WalletCommand::Hold {
             hold_id: call.hold_id,
@@ -88,7 +115,7 @@ impl Meter {
             expires_at: now + self.hold_life(),
             at: now,
         };
-        let message = self.message(&call, "hold", &command)?;
+        let message = self.message(&call, step, &command)?;
         let event = match self.commands.send(message, self.options.patience).await {
             Ok(Sent::Outcome(Outcome::Done { event: Some(event), .. })) => event,
             Ok(Sent::Outcome(Outcome::Refused { code, message, details })) => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 use serde_json::{Map, Value};
 
-use crate::{Basis, Dialect, Envelope, RelayError, ServedEvent, Usage};
+use crate::{Basis, Dialect, Envelope, PassedEvent, RelayError, ServedEvent, Usage};
 
 /// One call of a served API. Cheap to clone, because it may be tried at several upstreams.
 #[derive(Clone, PartialEq)]
@@ -101,6 +101,8 @@ pub type ServedStream = BoxStream<'static, ServedFrame>;
 pub enum ServedFrame {
     /// What the client gets next.
     Event(ServedEvent),
+    /// The same, as its upstream wrote it.
+    Passed(PassedEvent),
     /// The end, also of a cancelled answer.
     Done {
         /// The last that the client gets, the usage among them where the dialect has a place for it. Empty where the
@@ -122,6 +124,7 @@ impl fmt::Debug for ServedFrame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Event(event) => write!(f, "{event:?}"),
+            Self::Passed(event) => write!(f, "{event:?}"),
             Self::Done { last, usage } => f.debug_struct("Done").field("last", last).field("usage", usage).finish(),
             Self::Failed { error, usage } => {
                 f.debug_struct("Failed").field("error", error).field("usage", usage).finish()

@@ -70,9 +70,15 @@ impl Generated {
         self.bytes() == 0
     }
 
-    pub(crate) fn append(&mut self, other: &Self) {
-        self.said.push_str(&other.said);
-        self.thought.push_str(&other.thought);
+    /// How far it has come; see [`Self::cut`].
+    pub(crate) fn lengths(&self) -> (usize, usize) {
+        (self.said.len(), self.thought.len())
+    }
+
+    /// Forgets what came after [`Self::lengths`] were these.
+    pub(crate) fn cut(&mut self, (said, thought): (usize, usize)) {
+        self.said.truncate(said);
+        self.thought.truncate(thought);
     }
 }
 

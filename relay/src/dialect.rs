@@ -80,6 +80,31 @@ impl fmt::Debug for ServedEvent {
     }
 }
 
+/// An event of a served stream that passes as its upstream wrote it. It always says something that was generated: what
+/// only announces an answer, or ends it, is a [`ServedEvent`].
+#[derive(Clone, PartialEq)]
+pub struct PassedEvent {
+    /// The `event:` field, where the dialect has one.
+    pub name: Option<Cow<'static, str>>,
+    /// The `data:` field: a JSON object in one line.
+    pub data: String,
+}
+
+impl PassedEvent {
+    /// The same taken apart.
+    #[must_use]
+    pub fn read(self) -> ServedEvent {
+        // It was read once before it was passed on.
+        ServedEvent { name: self.name, data: serde_json::from_str(&self.data).unwrap_or_default() }
+    }
+}
+
+impl fmt::Debug for PassedEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PassedEvent({:?}, {} bytes)", self.name, self.data.len())
+    }
+}
+
 /// A dialect as clients speak it with us.
 pub trait Served: Send + Sync {
     /// Which.

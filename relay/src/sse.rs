@@ -1,14 +1,10 @@
 //! Server-sent events as providers send them, read with limits.
 //!
-//! Lines are split and decoded by a codec that waits for whole lines, so a code point that arrives in two packets is
-//! never broken. A line or an event beyond its limit, and bytes that are not UTF-8, end the stream. Comments (`: ping`)
-//! are signs of life: the idle limit counts from the last line of any kind.
+//! Bytes in, events out, whatever the packets were: a line is looked at once it is whole, so a code point that arrives in
+//! two packets is never broken. A line or an event beyond its limit, and data that is not UTF-8, end the stream. Nothing
+//! waits here: who reads knows by [`Parser::heard_a_line`] that the other side lives, also by its comments (`: ping`).
 
-use std::time::Duration;
-
-use futures::StreamExt;
-use tokio::io::AsyncRead;
-use tokio_util::codec::{FramedRead, LinesCodec, LinesCodecError};
+use memchr::memchr;
 
 /// One event. Ids are not used by any provider here.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,171 +16,229 @@ pub(crate) struct Event {
     pub(crate) complete: bool,
 }
 
-/// Why no further event can be read.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum ReadError {
-    /// No line came within the idle limit.
-    Idle,
-    /// The transport failed before the body's end.
-    Broken,
-    /// A limit was passed or the bytes are not UTF-8; the text says which.
-    Garbage(&'static str),
-}
+/// A limit was passed or the text is not UTF-8; the text says which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Garbage(pub(crate) &'static str);
 
-/// Reads events from a byte stream.
-pub(crate) struct EventReader<R> {
-    lines: FramedRead<R, LinesCodec>,
+/// Makes events of bytes. Holds at most what was pushed and not yet read, one line and the data of one event.
+pub(crate) struct Parser {
+    buffer: Vec<u8>,
+    /// Where the next line begins.
+    start: usize,
+    /// From the next line's begin, how far there is no end of a line.
+    scanned: usize,
     max_bytes: usize,
+    name: Option<String>,
+    data: Option<String>,
+    heard_a_line: bool,
+    is_at_end: bool,
 }
 
-impl<R: AsyncRead + Unpin> EventReader<R> {
-    /// A reader that holds at most about twice `max_bytes`: one line, and the data of one event.
-    pub(crate) fn new(source: R, max_bytes: usize) -> Self {
-        Self { lines: FramedRead::new(source, LinesCodec::new_with_max_length(max_bytes)), max_bytes }
+impl Parser {
+    /// Of lines, and of events, of at most `max_bytes`.
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self {
+            buffer: Vec::new(),
+            start: 0,
+            scanned: 0,
+            max_bytes,
+            name: None,
+            data: None,
+            heard_a_line: false,
+            is_at_end: false,
+        }
     }
 
-    /// The next event that has data, or `None` at the end of the body.
-    pub(crate) async fn next(&mut self, idle: Duration) -> Option<Result<Event, ReadError>> {
-        let mut name: Option<String> = None;
-        let mut data: Option<String> = None;
-        loop {
-            let line = match tokio::time::timeout(idle, self.lines.next()).await {
-                Err(_) => return Some(Err(ReadError::Idle)),
-                Ok(None) => return data.map(|data| Ok(Event { name, data, complete: false })),
-                Ok(Some(Err(error))) => return Some(Err(read_error(&error))),
-                Ok(Some(Ok(line))) => line,
-            };
-            if line.is_empty() {
-                match data.take() {
-                    Some(data) => return Some(Ok(Event { name, data, complete: true })),
-                    None => {
-                        name = None;
-                        continue;
-                    }
-                }
+    /// Takes what came next.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        // What was read is forgotten once for each packet and not for each line.
+        drop(self.buffer.drain(..self.start));
+        self.start = 0;
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn end(&mut self) {
+        self.is_at_end = true;
+    }
+
+    /// Whether a whole line was read since this was last asked.
+    pub(crate) fn heard_a_line(&mut self) -> bool {
+        std::mem::take(&mut self.heard_a_line)
+    }
+
+    /// The next event that has data; `None` where more must come first, or nothing more comes.
+    ///
+    /// # Errors
+    /// Nothing after this can be read.
+    pub(crate) fn next(&mut self) -> Result<Option<Event>, Garbage> {
+        while let Some((from, to)) = self.line()? {
+            if from < to {
+                self.field(from, to)?;
+                continue;
             }
-            if let Some(value) = field(&line, "event") {
-                name = Some(value.to_owned());
-            } else if let Some(value) = field(&line, "data") {
-                match &mut data {
-                    None => data = Some(value.to_owned()),
-                    Some(data) if data.len() + value.len() > self.max_bytes => {
-                        return Some(Err(ReadError::Garbage("an event is too long")));
-                    }
-                    Some(data) => {
-                        data.push('\n');
-                        data.push_str(value);
-                    }
-                }
+            let name = self.name.take();
+            if let Some(data) = self.data.take() {
+                return Ok(Some(Event { name, data, complete: true }));
             }
         }
+        if !self.is_at_end {
+            return Ok(None);
+        }
+        let name = self.name.take();
+        Ok(self.data.take().map(|data| Event { name, data, complete: false }))
+    }
+
+    /// Where the next line is, without its end.
+    fn line(&mut self) -> Result<Option<(usize, usize)>, Garbage> {
+        let too_long = Garbage("a line is too long");
+        let rest = self.buffer.get(self.start + self.scanned..).unwrap_or_default();
+        let (to, next) = match memchr(b'\n', rest) {
+            Some(at) => (self.start + self.scanned + at, self.start + self.scanned + at + 1),
+            None if rest.len() + self.scanned > self.max_bytes => return Err(too_long),
+            None if self.is_at_end && self.start < self.buffer.len() => (self.buffer.len(), self.buffer.len()),
+            None => {
+                self.scanned += rest.len();
+                return Ok(None);
+            }
+        };
+        let from = self.start;
+        if to - from > self.max_bytes {
+            return Err(too_long);
+        }
+        (self.start, self.scanned, self.heard_a_line) = (next, 0, true);
+        let ends_in_return = to > from && self.buffer.get(to - 1) == Some(&b'\r');
+        Ok(Some((from, to - usize::from(ends_in_return))))
+    }
+
+    /// Takes note of a line that is not empty.
+    fn field(&mut self, from: usize, to: usize) -> Result<(), Garbage> {
+        let line = self.buffer.get(from..to).unwrap_or_default();
+        let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
+        if let Some(value) = value_of(line, b"data") {
+            let value = text(value)?;
+            match &mut self.data {
+                None => self.data = Some(value.to_owned()),
+                Some(data) if data.len() + value.len() > self.max_bytes => {
+                    return Err(Garbage("an event is too long"));
+                }
+                Some(data) => {
+                    data.push('\n');
+                    data.push_str(value);
+                }
+            }
+        } else if let Some(value) = value_of(line, b"event") {
+            self.name = Some(text(value)?.to_owned());
+        }
+        Ok(())
     }
 }
 
 /// The value of the field `name`, without the one space that may follow the colon.
-fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    let line = line.strip_prefix('\u{feff}').unwrap_or(line);
-    let value = line.strip_prefix(name)?.strip_prefix(':')?;
-    Some(value.strip_prefix(' ').unwrap_or(value))
+fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let value = line.strip_prefix(name)?.strip_prefix(b":")?;
+    Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
-fn read_error(error: &LinesCodecError) -> ReadError {
-    match error {
-        LinesCodecError::MaxLineLengthExceeded => ReadError::Garbage("a line is too long"),
-        LinesCodecError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            ReadError::Garbage("the text is not UTF-8")
-        }
-        LinesCodecError::Io(_) => ReadError::Broken,
-    }
+fn text(bytes: &[u8]) -> Result<&str, Garbage> {
+    std::str::from_utf8(bytes).map_err(|_| Garbage("the text is not UTF-8"))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
-    use futures::stream;
-    use tokio_util::io::StreamReader;
-
     use super::*;
 
-    const IDLE: Duration = Duration::from_secs(5);
-
-    async fn read(chunks: Vec<&'static [u8]>, max_bytes: usize) -> Vec<Result<Event, ReadError>> {
-        let bytes = stream::iter(chunks.into_iter().map(Ok::<_, io::Error>));
-        let mut reader = EventReader::new(StreamReader::new(bytes), max_bytes);
+    /// What comes of these packets, up to the first that cannot be read.
+    fn read(packets: &[&[u8]], max_bytes: usize) -> Vec<Result<Event, Garbage>> {
+        let mut parser = Parser::new(max_bytes);
         let mut events = Vec::new();
-        while let Some(event) = reader.next(IDLE).await {
-            let failed = event.is_err();
-            events.push(event);
-            if failed {
-                break;
+        for packet in packets.iter().copied().map(Some).chain([None]) {
+            match packet {
+                Some(packet) => parser.push(packet),
+                None => parser.end(),
+            }
+            while let Some(event) = parser.next().transpose() {
+                let failed = event.is_err();
+                events.push(event);
+                if failed {
+                    return events;
+                }
             }
         }
         events
     }
 
-    fn event(data: &str) -> Result<Event, ReadError> {
+    fn event(data: &str) -> Result<Event, Garbage> {
         Ok(Event { name: None, data: data.to_owned(), complete: true })
     }
 
-    #[tokio::test]
-    async fn a_code_point_split_over_two_packets_arrives_whole() {
+    #[test]
+    fn a_code_point_split_over_two_packets_arrives_whole() {
         let text = "data: 你好\n\n".as_bytes();
-        let events = read(vec![&text[..7], &text[7..8], &text[8..]], 1024).await;
-        assert_eq!(events, [event("你好")]);
+        assert_eq!(read(&[&text[..7], &text[7..8], &text[8..]], 1024), [event("你好")]);
     }
 
-    #[tokio::test]
-    async fn several_data_lines_are_one_event_and_comments_and_other_fields_are_none() {
-        let events = read(vec![b": ping\n\nevent: x\nid: 1\ndata: a\ndata:b\n\n\n\nretry: 5\n\n"], 1024).await;
+    #[test]
+    fn events_are_the_same_however_their_bytes_are_cut() {
+        let text = "\u{feff}: hi\r\nevent: x\r\ndata: 你\r\ndata:好\r\n\r\ndata: b\n\n\ndata: c".as_bytes();
+        let whole = read(&[text], 1024);
+        assert_eq!(whole.len(), 3);
+        for at in 0..=text.len() {
+            let (before, after) = text.split_at(at);
+            assert_eq!(read(&[before, after], 1024), whole, "cut at {at}");
+        }
+        let bytes: Vec<&[u8]> = text.chunks(1).collect();
+        assert_eq!(read(&bytes, 1024), whole);
+    }
+
+    #[test]
+    fn several_data_lines_are_one_event_and_comments_and_other_fields_are_none() {
+        let events = read(&[b": ping\n\nevent: x\nid: 1\ndata: a\ndata:b\n\n\n\nretry: 5\n\n"], 1024);
         assert_eq!(events, [Ok(Event { name: Some("x".to_owned()), data: "a\nb".to_owned(), complete: true })]);
     }
 
-    #[tokio::test]
-    async fn carriage_returns_and_a_byte_order_mark_do_not_matter() {
-        let events = read(vec!["\u{feff}data: a\r\n\r\n".as_bytes(), b"data: b\r\n\r\n"], 1024).await;
+    #[test]
+    fn a_name_without_data_is_forgotten_with_its_event() {
+        assert_eq!(read(&[b"event: x\n\ndata: a\n\n"], 1024), [event("a")]);
+    }
+
+    #[test]
+    fn carriage_returns_and_a_byte_order_mark_do_not_matter() {
+        let events = read(&["\u{feff}data: a\r\n\r\n".as_bytes(), b"data: b\r\n\r\n"], 1024);
         assert_eq!(events, [event("a"), event("b")]);
     }
 
-    #[tokio::test]
-    async fn an_event_without_its_empty_line_is_given_as_incomplete() {
-        let events = read(vec![b"data: [DONE]"], 1024).await;
+    #[test]
+    fn an_event_without_its_empty_line_is_given_as_incomplete() {
+        let events = read(&[b"data: [DONE]"], 1024);
         assert_eq!(events, [Ok(Event { name: None, data: "[DONE]".to_owned(), complete: false })]);
     }
 
-    #[tokio::test]
-    async fn a_line_beyond_the_limit_ends_the_stream() {
-        let events = read(vec![b"data: 0123456789"], 8).await;
-        assert_eq!(events, [Err(ReadError::Garbage("a line is too long"))]);
+    #[test]
+    fn a_line_beyond_the_limit_ends_the_stream_whether_it_is_whole_or_not() {
+        let too_long = [Err(Garbage("a line is too long"))];
+        assert_eq!(read(&[b"data: 0123456789"], 8), too_long);
+        assert_eq!(read(&[b"data: 0123456789\n\n"], 8), too_long);
+        assert_eq!(read(&[b"data", b": 01", b"2345"], 8), too_long);
     }
 
-    #[tokio::test]
-    async fn an_event_of_many_short_lines_beyond_the_limit_ends_the_stream() {
-        let events = read(vec![b"data: 012345\ndata: 6789ab\ndata: cdef\n\n"], 14).await;
-        assert_eq!(events, [Err(ReadError::Garbage("an event is too long"))]);
+    #[test]
+    fn an_event_of_many_short_lines_beyond_the_limit_ends_the_stream() {
+        let events = read(&[b"data: 012345\ndata: 6789ab\ndata: cdef\n\n"], 14);
+        assert_eq!(events, [Err(Garbage("an event is too long"))]);
     }
 
-    #[tokio::test]
-    async fn bytes_that_are_not_utf8_end_the_stream() {
-        let events = read(vec![b"data: \xff\xfe\n\n"], 1024).await;
-        assert_eq!(events, [Err(ReadError::Garbage("the text is not UTF-8"))]);
+    #[test]
+    fn data_that_is_not_utf8_ends_the_stream() {
+        assert_eq!(read(&[b"data: \xff\xfe\n\n"], 1024), [Err(Garbage("the text is not UTF-8"))]);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn comments_keep_a_slow_stream_alive_and_silence_ends_it() {
-        let (source, mut sink) = tokio::io::duplex(64);
-        let mut reader = EventReader::new(source, 1024);
-        let writer = tokio::spawn(async move {
-            use tokio::io::AsyncWriteExt;
-            for _ in 0..3 {
-                tokio::time::sleep(Duration::from_secs(4)).await;
-                sink.write_all(b": still here\n").await.unwrap();
-            }
-            sink.write_all(b"data: late\n\n").await.unwrap();
-            tokio::time::sleep(Duration::from_secs(60)).await;
-        });
-        assert_eq!(reader.next(IDLE).await, Some(event("late")));
-        assert_eq!(reader.next(IDLE).await, Some(Err(ReadError::Idle)));
-        writer.abort();
+    #[test]
+    fn comments_are_signs_of_life_and_half_a_line_is_none() {
+        let mut parser = Parser::new(1024);
+        parser.push(b": still he");
+        assert_eq!((parser.next(), parser.heard_a_line()), (Ok(None), false));
+        parser.push(b"re\n");
+        assert_eq!((parser.next(), parser.heard_a_line(), parser.heard_a_line()), (Ok(None), true, false));
     }
 }

@@ -81,7 +81,7 @@ impl Provider for Watched {
                 Ok(whole)
             }
             ServedAnswer::Stream(stream) => Ok(ServedAnswer::Stream(watch(stream, call, |frame| match frame {
-                ServedFrame::Event(_) => None,
+                ServedFrame::Event(_) | ServedFrame::Passed(_) => None,
                 ServedFrame::Done { .. } => Some(OK),
                 ServedFrame::Failed { error, .. } => Some(error.code()),
             }))),

@@ -74,6 +74,7 @@ async fn read(mut stream: ServedStream) -> (Vec<Value>, Usage) {
         let frame = tokio::time::timeout(PATIENCE, stream.next()).await.expect("the stream goes on");
         match frame.expect("a stream ends with Done") {
             ServedFrame::Event(event) => chunks.push(event.data),
+            ServedFrame::Passed(passed) => chunks.push(passed.read().data),
             ServedFrame::Done { last, usage } => {
                 assert!(stream.next().await.is_none(), "something follows the end");
                 chunks.extend(last.into_iter().map(|event| event.data));

@@ -81,7 +81,7 @@ impl Step for ServedFrame {
     fn seen(&self) -> Seen<'_> {
         match self {
             Self::Event(event) if is_preamble(event) => Seen::Preamble,
-            Self::Event(_) => Seen::Output,
+            Self::Event(_) | Self::Passed(_) => Seen::Output,
             Self::Done { usage, .. } => Seen::Done { tokens: total(usage) },
             Self::Failed { error, usage: None } => Seen::Failed(error),
             Self::Failed { error, usage: Some(_) } => Seen::Broken(error),

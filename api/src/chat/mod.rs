@@ -14,7 +14,7 @@ use domain::{SessionId, UserId};
 pub(crate) use events_stream::{ChangedFrame, PositionsFrame};
 pub(crate) use frames::{Delta as DeltaFrame, Done as DoneFrame, RunRef};
 use moka::sync::Cache;
-pub(crate) use stream::{Streams, answer_pinging as stream_answer};
+pub(crate) use stream::Streams;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 

@@ -152,13 +152,8 @@ fn failed(error: &serde_json::Error) -> Event {
 
 /// The answer that carries `events`, with the usual pings.
 pub(super) fn answer(events: impl Stream<Item = Event> + Send + 'static) -> Response {
-    answer_pinging(events, Event::default().comment("ping"))
-}
-
-/// The answer that carries `events`, and `ping` whenever there was none for [`PING`].
-pub(crate) fn answer_pinging(events: impl Stream<Item = Event> + Send + 'static, ping: Event) -> Response {
     use futures::StreamExt as _;
-    let keep_alive = KeepAlive::new().interval(PING).event(ping);
+    let keep_alive = KeepAlive::new().interval(PING).event(Event::default().comment("ping"));
     let mut response = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(keep_alive).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));

@@ -17,11 +17,14 @@ use domain::{
 };
 use futures::StreamExt as _;
 use metering::{Catalogue, Choices, Held, Known, Meter, Offer};
-use relay::{Basis, RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame, ServedStream, Usage};
+use relay::{Basis, PassedEvent, RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame, ServedStream, Usage};
 use routing::{Answered, Asked, Demand, Tries, Waiting};
 use serde_json::Value;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, error::TrySendError},
+    },
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -70,6 +73,7 @@ pub(super) enum Heard {
     /// A provider took the call; comes first, unless nobody did.
     Taken(Route),
     Event(ServedEvent),
+    Passed(PassedEvent),
     End(Vec<ServedEvent>),
     Whole(Value),
     Failed(RelayError),
@@ -180,7 +184,7 @@ impl Call {
             Heard::Whole(body) => Some(kept.completed(body)),
             Heard::End(events) => Some(kept.told(events)),
             Heard::Failed(error) => Some(kept.failed(error)),
-            Heard::Taken(_) | Heard::Event(_) => None,
+            Heard::Taken(_) | Heard::Event(_) | Heard::Passed(_) => None,
         }
     }
 
@@ -251,24 +255,29 @@ impl Call {
         };
         let mut unheard = 0_u32;
         while let Some(frame) = stream.next().await {
-            match frame {
+            let heard = match frame {
                 ServedFrame::Event(event) => {
-                    if *passed == 0 {
-                        metrics::histogram!("api_first_chunk_seconds").record(asked.elapsed().as_secs_f64());
-                    }
-                    *passed += 1;
                     if let Some(kept) = &self.kept {
                         kept.hear(&event);
                     }
-                    self.tell(Heard::Event(event)).await;
-                    unheard += u32::from(self.is_alone());
-                    // An event is about a token.
-                    if self.drain.get().is_some_and(|drain| unheard > drain.tokens) {
-                        upstream.cancel();
-                    }
+                    Heard::Event(event)
                 }
+                // What is kept is told in events that are written here.
+                ServedFrame::Passed(event) => Heard::Passed(event),
                 ServedFrame::Done { last, usage } => return Ending::Done { last, usage },
                 ServedFrame::Failed { error, usage } => return Ending::Failed { error, usage },
+            };
+            if *passed == 0 {
+                metrics::histogram!("api_first_chunk_seconds").record(asked.elapsed().as_secs_f64());
+            }
+            *passed += 1;
+            self.tell(heard).await;
+            if self.is_alone() {
+                unheard += 1;
+                // An event is about a token.
+                if self.drain.get().is_some_and(|drain| unheard > drain.tokens) {
+                    upstream.cancel();
+                }
             }
         }
         self.lost(RelayError::UpstreamCut, *passed)
@@ -302,6 +311,7 @@ impl Call {
             return;
         }
         // A listener that has gone is noticed by `left`.
+        let Err(TrySendError::Full(heard)) = self.listener.try_send(heard) else { return };
         if timeout(STALLED, self.listener.send(heard)).await.is_err() {
             self.deaf.cancel();
         }

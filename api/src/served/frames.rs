@@ -2,22 +2,25 @@
 //!
 //! Promise: a failure before the first event has its own status; after it, it is one error event in the API's form and
 //! the end. A stream says that it lives every ten seconds, also before its first event; it is never compressed and
-//! nothing on the way is asked to hold it back.
+//! nothing on the way is asked to hold it back. What is ready at the same time is written at once.
 
 use std::{borrow::Cow, convert::Infallible, time::Duration};
 
 use async_stream::stream;
 use axum::{
     Json,
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderName, HeaderValue, header},
-    response::{IntoResponse as _, Response, sse::Event},
+    response::{IntoResponse as _, Response},
 };
 use futures::Stream;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
-use relay::ServedEvent;
+use relay::{PassedEvent, ServedEvent};
 use serde_json::{Value, json};
-use tokio::{sync::mpsc::Receiver, time::timeout};
+use tokio::{
+    sync::mpsc::Receiver,
+    time::{Instant, sleep_until, timeout},
+};
 
 use super::{
     Manner,
@@ -25,12 +28,16 @@ use super::{
     call::{Heard, Route},
     refusals::of_upstream,
 };
-use crate::{chat::stream_answer, openai::Kept, problem::Problem, request_id::RequestId};
+use crate::{openai::Kept, problem::Problem, request_id::RequestId};
 
 /// A first event that takes longer is not waited for: the stream begins with a ping, and proxies stay patient.
 const FIRST_EVENT: Duration = Duration::from_secs(10);
-/// A JSON array says that it lives by white space, this often.
+/// Idle streams say that they live this often; proxies and clients give up after more.
 const PING: Duration = Duration::from_secs(10);
+/// Events that are ready are written together up to about so many bytes.
+const ONE_WRITE: usize = 16 * 1024;
+/// Room for an event of the usual size.
+const ONE_EVENT: usize = 512;
 /// How often a provider was asked.
 const X_TRIES: HeaderName = HeaderName::from_static("x-oblivious-tries");
 /// The channel that answered, as its operator calls it; percent-encoded beyond ASCII.
@@ -73,7 +80,7 @@ impl Caller {
         let (manner, id, stream) = (self.manner, self.id.clone(), ask.stream);
         let mut heard = self.call(ask, kept).await?;
         if stream {
-            streamed(heard, Writer { manner, id, wire, number: 0 }).await
+            streamed(heard, Writer { manner, id, wire, number: 0, elements: 0, out: vec![] }).await
         } else {
             whole(&mut heard, wire).await
         }
@@ -116,13 +123,16 @@ async fn streamed(mut heard: Receiver<Heard>, writer: Writer) -> Result<Response
         Ok(Some(first)) => Some(first),
         Ok(None) => return Err(lost()),
     };
-    let response = match writer.wire {
-        Wire::Array => array_answer(steps(first, heard, writer)),
-        _ => {
-            let ping = writer.ping();
-            stream_answer(events(steps(first, heard, writer), ping.clone()), ping)
-        }
+    let kind = match writer.wire {
+        Wire::Array => "application/json",
+        _ => "text/event-stream",
     };
+    let mut response = Body::from_stream(written(first, heard, writer)).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // Proxies would hold frames back.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(marked(response, route))
 }
 
@@ -138,93 +148,50 @@ fn marked(mut response: Response, route: Option<Route>) -> Response {
     response
 }
 
-/// What a stream consists of.
-enum Step {
-    Object {
-        name: Option<Cow<'static, str>>,
-        data: Value,
-    },
-    /// `data: [DONE]`.
-    Done,
-    /// Nothing has come yet.
-    Waiting,
-}
-
-/// Everything that the client gets, in order.
-fn steps(first: Option<Heard>, mut heard: Receiver<Heard>, mut writer: Writer) -> impl Stream<Item = Step> + Send {
+/// Everything that the client gets, in order. Without a `first` the stream begins with a ping.
+fn written(
+    first: Option<Heard>,
+    mut heard: Receiver<Heard>,
+    mut writer: Writer,
+) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
     stream! {
-        let mut next = match first {
-            Some(first) => Some(first),
+        let mut is_over = match first {
+            Some(first) => writer.hear(Some(first)),
             None => {
-                yield Step::Waiting;
-                heard.recv().await
+                writer.ping();
+                false
             }
         };
+        let mut last_write = Instant::now();
+        // One for the whole answer: it is only moved when it rings.
+        let mut ring = Box::pin(sleep_until(last_write + PING));
         loop {
-            let (objects, is_over) = match next {
-                Some(Heard::Taken(_)) => (vec![], false),
-                Some(Heard::Event(event)) => (writer.event(event), false),
-                Some(Heard::End(last)) => (last.into_iter().flat_map(|event| writer.event(event)).collect(), true),
-                Some(Heard::Failed(error)) => {
-                    yield writer.failed(&of_upstream(error));
-                    return;
-                }
-                Some(Heard::Whole(_)) | None => {
-                    yield writer.failed(&lost());
-                    return;
-                }
-            };
-            for object in objects {
-                yield object;
+            while !is_over
+                && writer.out.len() < ONE_WRITE
+                && let Ok(next) = heard.try_recv()
+            {
+                is_over = writer.hear(Some(next));
+            }
+            if let Some(bytes) = writer.take() {
+                yield Ok(bytes);
+                last_write = Instant::now();
             }
             if is_over {
-                if matches!(writer.wire, Wire::Done | Wire::Rewritten(_)) {
-                    yield Step::Done;
-                }
                 return;
             }
-            next = heard.recv().await;
-        }
-    }
-}
-
-/// The steps as server-sent events.
-fn events(steps: impl Stream<Item = Step> + Send, ping: Event) -> impl Stream<Item = Event> + Send {
-    use futures::StreamExt as _;
-    steps.map(move |step| match step {
-        Step::Object { name: Some(name), data } => Event::default().event(name).data(data.to_string()),
-        Step::Object { name: None, data } => Event::default().data(data.to_string()),
-        Step::Done => Event::default().data("[DONE]"),
-        Step::Waiting => ping.clone(),
-    })
-}
-
-/// The steps as one JSON array.
-fn array_answer(steps: impl Stream<Item = Step> + Send + 'static) -> Response {
-    use futures::StreamExt as _;
-    let bytes = stream! {
-        let mut steps = std::pin::pin!(steps);
-        let mut before = "[";
-        loop {
-            match timeout(PING, steps.next()).await {
-                Err(_) | Ok(Some(Step::Waiting)) => yield Ok::<_, Infallible>("\n".to_owned()),
-                Ok(Some(Step::Object { data, .. })) => {
-                    yield Ok(format!("{before}{data}"));
-                    before = ",\n";
+            tokio::select! {
+                biased;
+                next = heard.recv() => is_over = writer.hear(next),
+                () = &mut ring => {
+                    if last_write.elapsed() >= PING {
+                        writer.ping();
+                        last_write = Instant::now();
+                    }
+                    ring.as_mut().reset(last_write + PING);
                 }
-                Ok(Some(Step::Done)) => {}
-                Ok(None) => break,
             }
         }
-        // An answer without a single element is an array, too.
-        yield Ok(if before == "[" { "[]".to_owned() } else { "]".to_owned() });
-    };
-    let mut response = Body::from_stream(bytes).into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
+    }
 }
 
 /// The task of a call died, or its client took nothing for too long.
@@ -239,24 +206,106 @@ struct Writer {
     wire: Wire,
     /// Of the next numbered event.
     number: u64,
+    /// Of an array, that were written.
+    elements: u64,
+    /// What was written and not yet taken.
+    out: Vec<u8>,
 }
 
 impl Writer {
-    fn event(&mut self, event: ServedEvent) -> Vec<Step> {
+    /// What is to be sent, if there is anything.
+    fn take(&mut self) -> Option<Bytes> {
+        (!self.out.is_empty()).then(|| Bytes::from(std::mem::replace(&mut self.out, Vec::with_capacity(ONE_EVENT))))
+    }
+
+    /// Writes what was heard; whether that was the end.
+    fn hear(&mut self, heard: Option<Heard>) -> bool {
+        match heard {
+            Some(Heard::Taken(_)) => return false,
+            Some(Heard::Event(event)) => {
+                self.event(event);
+                return false;
+            }
+            Some(Heard::Passed(event)) => {
+                self.passed(event);
+                return false;
+            }
+            Some(Heard::End(last)) => {
+                last.into_iter().for_each(|event| self.event(event));
+                if matches!(self.wire, Wire::Done | Wire::Rewritten(_)) {
+                    self.out.extend_from_slice(b"data: [DONE]\n\n");
+                }
+            }
+            Some(Heard::Failed(error)) => self.failed(&of_upstream(error)),
+            Some(Heard::Whole(_)) | None => self.failed(&lost()),
+        }
+        if matches!(self.wire, Wire::Array) {
+            // An answer without a single element is an array, too.
+            self.out.extend_from_slice(if self.elements == 0 { b"[]" } else { b"]" });
+        }
+        true
+    }
+
+    fn event(&mut self, event: ServedEvent) {
         let ServedEvent { name, data } = event;
         if let Some(number) = data.get("sequence_number").and_then(Value::as_u64) {
             self.number = number.saturating_add(1);
         }
         match &mut self.wire {
             Wire::Rewritten(rewrite) => {
-                rewrite.event(data).into_iter().map(|data| Step::Object { name: None, data }).collect()
+                rewrite.event(data).iter().for_each(|data| self.object(None, data));
             }
-            _ => vec![Step::Object { name, data }],
+            _ => self.object(name, &data),
+        }
+    }
+
+    fn passed(&mut self, event: PassedEvent) {
+        match self.wire {
+            Wire::Rewritten(_) => self.event(event.read()),
+            _ => {
+                self.open(event.name);
+                self.out.extend_from_slice(event.data.as_bytes());
+                self.close();
+            }
+        }
+    }
+
+    fn object(&mut self, name: Option<Cow<'static, str>>, data: &Value) {
+        self.open(name);
+        let before = self.out.len();
+        if serde_json::to_writer(&mut self.out, data).is_err() {
+            // A value can always be written; half of one must not reach anybody.
+            self.out.truncate(before);
+            self.out.extend_from_slice(b"null");
+        }
+        self.close();
+    }
+
+    /// What stands before the data of an event.
+    fn open(&mut self, name: Option<Cow<'static, str>>) {
+        if matches!(self.wire, Wire::Array) {
+            self.out.extend_from_slice(if self.elements == 0 { b"[" } else { b",\n" });
+            self.elements += 1;
+            return;
+        }
+        if let Some(name) = name {
+            self.out.extend_from_slice(b"event: ");
+            // An upstream may have named it.
+            self.out.extend(name.bytes().filter(|byte| !byte.is_ascii_control()));
+            self.out.push(b'\n');
+        }
+        self.out.extend_from_slice(b"data: ");
+    }
+
+    /// What stands behind it.
+    fn close(&mut self) {
+        if !matches!(self.wire, Wire::Array) {
+            self.out.extend_from_slice(b"\n\n");
         }
     }
 
     /// The last event of an answer that fails after it began.
-    fn failed(&self, problem: &Problem) -> Step {
+    fn failed(&mut self, problem: &Problem) {
         let data = self.manner.error(problem, &self.id);
         match self.wire {
             Wire::Numbered => {
@@ -268,20 +317,21 @@ impl Writer {
                     "param": error["param"],
                     "sequence_number": self.number,
                 });
-                Step::Object { name: Some("error".into()), data }
+                self.object(Some("error".into()), &data);
             }
-            Wire::Pinging => Step::Object { name: Some("error".into()), data },
-            Wire::Done | Wire::Plain | Wire::Array | Wire::Rewritten(_) => Step::Object { name: None, data },
+            Wire::Pinging => self.object(Some("error".into()), &data),
+            Wire::Done | Wire::Plain | Wire::Array | Wire::Rewritten(_) => self.object(None, &data),
         }
     }
 
-    /// What says that the stream lives.
-    fn ping(&self) -> Event {
-        match self.wire {
-            Wire::Pinging => Event::default().event("ping").data(r#"{"type": "ping"}"#),
+    /// Says that the stream lives.
+    fn ping(&mut self) {
+        let ping: &[u8] = match self.wire {
+            Wire::Pinging => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
             // Google's own SDK for Python takes a comment for an answer; an empty line is no event for anybody.
-            Wire::Plain => Event::default(),
-            _ => Event::default().comment("ping"),
-        }
+            Wire::Plain | Wire::Array => b"\n",
+            _ => b": ping\n\n",
+        };
+        self.out.extend_from_slice(ping);
     }
 }

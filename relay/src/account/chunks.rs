@@ -2,7 +2,7 @@
 //!
 //! Everything that is not named here stays as the provider sent it. A chunk that reaches the client has `choices`, each
 //! with a `delta`; tool calls have an integer `index` from 0 in order, their id and name once; it has no `usage` and is no
-//! frame that only carried one. Source: "The chat completion chunk object" in OpenAI's API description, plus what
+//! frame that only carried one. Nearly all chunks are like that already and pass as their bytes (`plain`). Source: "The chat completion chunk object" in OpenAI's API description, plus what
 //! compatible servers do differently.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,15 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 
 use super::asked::Asked;
+use super::plain;
 use super::served::Ending;
 use super::stream::{Heard, Listener};
 use crate::count::Generated;
 use crate::dialects::chat_completions::{calls::Calls, refusal, regularize, usage};
-use crate::{Envelope, RelayError, ServedEvent, Usage};
+use crate::{Envelope, PassedEvent, RelayError, ServedEvent, ServedFrame, Usage};
 
 /// More choices than OpenAI allows are not waited for.
 const MAX_CHOICES: u64 = 128;
-const KIND: &str = "chat.completion.chunk";
+pub(super) const KIND: &str = "chat.completion.chunk";
+/// What the usage frame takes over from the chunks before it.
+pub(super) const COMMON: [&str; 4] = ["id", "created", "system_fingerprint", "service_tier"];
 /// What every chunk has; one that has nothing else and no choices says nothing.
 const ENVELOPE: [&str; 8] =
     ["id", "object", "created", "model", "system_fingerprint", "service_tier", "obfuscation", "choices"];
@@ -31,8 +34,12 @@ pub(super) struct Chunks {
     seen: BTreeMap<u64, Calls>,
     finished: BTreeSet<u64>,
     envelope: Envelope,
-    /// What the last chunk said about the whole answer.
+    /// The name that was asked for, as it is written in JSON.
+    model: String,
+    /// What the last chunk said about the whole answer, under the names of [`COMMON`].
     common: Map<String, Value>,
+    /// The same as the last chunk that passed as its bytes had it written.
+    written: [Option<String>; 4],
 }
 
 impl Chunks {
@@ -42,18 +49,51 @@ impl Chunks {
             Some(choice) => choice.is_object(),
             None => false,
         };
+        let choices = asked.body.get("n").and_then(Value::as_u64).unwrap_or(1).clamp(1, MAX_CHOICES);
+        Self::of(choices, forces_tool, envelope)
+    }
+
+    fn of(choices: u64, forces_tool: bool, envelope: Envelope) -> Self {
         Self {
-            choices: asked.body.get("n").and_then(Value::as_u64).unwrap_or(1).clamp(1, MAX_CHOICES),
+            choices,
             forces_tool,
             seen: BTreeMap::new(),
             finished: BTreeSet::new(),
+            model: Value::from(envelope.model.as_str()).to_string(),
             envelope,
             common: Map::new(),
+            written: Default::default(),
         }
     }
 
+    /// Takes a chunk that needs no correcting; `None`, and nothing taken, of any other.
+    fn plain(&mut self, data: &str, heard: &mut Heard<ServedFrame>) -> Option<()> {
+        let chunk = plain::Chunk::read(data)?;
+        // Of a choice that nobody asked for there are no calls either.
+        let calls = self.seen.get(&chunk.index())?;
+        let told = chunk.told(data, &self.model)?;
+        if !chunk.add_to(&mut heard.generated, calls) {
+            return None;
+        }
+        if self.envelope.include_usage {
+            let said = COMMON.into_iter().zip(chunk.common()).zip(&mut self.written);
+            for ((name, now), before) in said.filter(|((_, now), before)| now.is_some() && *now != before.as_deref()) {
+                *before = now.map(str::to_owned);
+                let value = now.and_then(|now| serde_json::from_str(now).ok());
+                self.common.extend(value.map(|value: Value| (name.to_owned(), value)));
+            }
+        }
+        heard.steps.push_back(ServedFrame::Passed(PassedEvent { name: None, data: told }));
+        Some(())
+    }
+
     /// The choice as a client may rely on it; `None` if nobody asked for it.
-    fn choice(&mut self, choice: Value, heard: &mut Heard<ServedEvent>) -> Result<Option<Value>, RelayError> {
+    fn choice(
+        &mut self,
+        choice: Value,
+        usage: &mut Option<Usage>,
+        generated: &mut Generated,
+    ) -> Result<Option<Value>, RelayError> {
         let Value::Object(mut choice) = choice else { return Err(garbage("a choice is no object")) };
         let index = match choice.get("index") {
             None | Some(Value::Null) => 0,
@@ -64,7 +104,7 @@ impl Chunks {
         }
         // Moonshot reports here.
         let report = choice.remove("usage");
-        heard.usage = heard.usage.or(report.as_ref().and_then(usage::read));
+        *usage = usage.or(report.as_ref().and_then(usage::read));
         // MiniMax repeats the whole message in its last chunk.
         let message = choice.remove("message").filter(|_| !self.seen.contains_key(&index));
         let mut delta = match choice.remove("delta").or(message) {
@@ -77,7 +117,7 @@ impl Chunks {
             calls.regulate(call)?;
         }
         regularize(&mut delta);
-        heard.generated.append(&generated(&delta));
+        add(&delta, generated);
         let finish = match choice.get("finish_reason") {
             Some(Value::String(reason)) if !reason.is_empty() => {
                 self.finished.insert(index);
@@ -96,7 +136,8 @@ impl Chunks {
 
     /// The chunk as our client gets it.
     fn told(&mut self, mut chunk: Map<String, Value>, choices: Vec<Value>) -> ServedEvent {
-        for name in ["id", "created", "system_fingerprint", "service_tier"] {
+        self.written = Default::default();
+        for name in COMMON {
             match chunk.get(name) {
                 Some(value) if !value.is_null() && self.common.get(name) != Some(value) => {
                     self.common.insert(name.to_owned(), value.clone());
@@ -112,17 +153,20 @@ impl Chunks {
 }
 
 impl Listener for Chunks {
-    type Step = ServedEvent;
+    type Step = ServedFrame;
 
-    fn hear(&mut self, _name: Option<&str>, data: &str) -> Result<Heard<ServedEvent>, RelayError> {
+    fn hear(&mut self, _name: Option<&str>, data: String, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
         let was_finished = self.is_finished();
-        let Ok(Value::Object(mut chunk)) = serde_json::from_str(data) else {
+        if !was_finished && self.plain(&data, heard).is_some() {
+            return Ok(());
+        }
+        let Ok(Value::Object(mut chunk)) = serde_json::from_str(&data) else {
             return Err(garbage("a chunk is not a chat completion"));
         };
         if let Some(error) = refusal::error_in(&mut chunk) {
             return Err(refusal::of_frame(error, None));
         }
-        let usage = usage::of(&chunk);
+        let mut usage = usage::of(&chunk);
         let report = chunk.remove("usage").filter(|usage| !usage.is_null());
         let choices = match chunk.get_mut("choices").map(Value::take) {
             Some(Value::Array(choices)) => choices,
@@ -132,17 +176,17 @@ impl Listener for Chunks {
             None | Some(Value::Null) => return Err(garbage("a chunk has neither choices nor usage")),
             Some(_) => return Err(garbage("the choices of a chunk are no list")),
         };
-        let mut heard = Heard { usage, ..Heard::default() };
         let mut regular = Vec::with_capacity(choices.len());
         for choice in choices {
-            regular.extend(self.choice(choice, &mut heard)?);
+            regular.extend(self.choice(choice, &mut usage, &mut heard.generated)?);
         }
+        heard.usage = usage.or(heard.usage);
         let says_nothing =
             regular.is_empty() && (report.is_some() || chunk.keys().all(|key| ENVELOPE.contains(&key.as_str())));
         if !says_nothing && !was_finished {
-            heard.steps.push(self.told(chunk, regular));
+            heard.steps.push_back(ServedFrame::Event(self.told(chunk, regular)));
         }
-        Ok(heard)
+        Ok(())
     }
 
     /// Whether every choice that was asked for has its finish reason.
@@ -178,14 +222,16 @@ impl Ending for Chunks {
     }
 }
 
-/// The text that was generated in a delta or a message.
-fn generated(message: &Map<String, Value>) -> Generated {
+/// Adds the text that was generated in a delta or a message.
+fn add(message: &Map<String, Value>, generated: &mut Generated) {
     let text = |value: Option<&Value>| match value {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     };
-    let mut said = text(message.get("content")) + &text(message.get("refusal"));
+    let Generated { said, thought } = generated;
+    said.push_str(&text(message.get("content")));
+    said.push_str(&text(message.get("refusal")));
     said.push_str(&text(message.get("audio").and_then(|audio| audio.get("transcript"))));
     let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
     let calls = calls.filter_map(|call| call.get("function").or_else(|| call.get("custom")));
@@ -196,8 +242,7 @@ fn generated(message: &Map<String, Value>) -> Generated {
     }
     // Some servers send the same reasoning under both names.
     let named = text(message.get("reasoning_content"));
-    let thought = if named.is_empty() { text(message.get("reasoning")) } else { named };
-    Generated { said, thought }
+    thought.push_str(&if named.is_empty() { text(message.get("reasoning")) } else { named });
 }
 
 fn garbage(what: &str) -> RelayError {
@@ -218,13 +263,96 @@ mod tests {
             include_usage,
             request: Map::new(),
         };
-        Chunks {
-            choices: 1,
-            forces_tool: false,
-            seen: BTreeMap::new(),
-            finished: BTreeSet::new(),
-            envelope,
-            common: Map::new(),
+        Chunks::of(1, false, envelope)
+    }
+
+    /// What becomes of these chunks, and what was heard in all.
+    fn heard(chunks: &mut Chunks, sent: &[&str]) -> Heard<ServedFrame> {
+        let mut heard = Heard::default();
+        sent.iter().for_each(|data| chunks.hear(None, (*data).to_owned(), &mut heard).unwrap());
+        heard
+    }
+
+    fn data(frame: &ServedFrame) -> Value {
+        match frame {
+            ServedFrame::Event(event) => event.data.clone(),
+            ServedFrame::Passed(passed) => serde_json::from_str(&passed.data).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The same without the way past the parser.
+    fn corrected(sent: &[&str]) -> (Vec<Value>, String, String) {
+        let mut chunks = chunks(true);
+        // White space that no server sends and that changes nothing makes a chunk unusual.
+        let sent: Vec<String> = sent.iter().map(|data| format!("\n{data}")).collect();
+        let heard = heard(&mut chunks, &sent.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut told: Vec<Value> = heard.steps.iter().map(data).collect();
+        told.extend(chunks.last(&Usage::new(3, 4, Basis::Reported)).into_iter().map(|event| event.data));
+        (told, heard.generated.said, heard.generated.thought)
+    }
+
+    const HEAD: &str =
+        r#""id":"c-1","object":"chat.completion.chunk","created":7,"model":"up","system_fingerprint":"fp""#;
+
+    fn chunk(rest: &str) -> String {
+        format!("{{{HEAD},{rest}}}")
+    }
+
+    #[test]
+    fn what_passes_as_its_bytes_says_the_same_as_what_is_corrected() {
+        let said = |delta: &str| chunk(&format!(r#""choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]"#));
+        let call = |call: &str| said(&format!(r#"{{"tool_calls":[{call}]}}"#));
+        let chunks_of = [
+            said(r#"{"role":"assistant","content":""}"#),
+            said(r#"{"content":"a\n \u4f60 \"b\" 好"}"#),
+            said(r#"{"content":null,"reasoning_content":"hm"}"#),
+            said(r#"{"content":"x","reasoning":"y"}"#),
+            said(r#"{"content":[{"type":"text","text":"parts"}]}"#),
+            said(r#"{"refusal":"no","provider_word":{"a":[1,2.50]}}"#),
+            chunk(
+                r#""choices":[{"index":0,"delta":{"content":"u"},"logprobs":null,"finish_reason":null}],"usage":null"#,
+            ),
+            format!(
+                r#"{{"usage" : null , {HEAD}, "choices": [{{"index": 0, "delta": {{"content": "v"}}, "finish_reason": null}}]}}"#
+            ),
+            chunk(r#""choices":[{"index":0,"delta":{"content":"w"}}],"x":1"#),
+            chunk(r#""choices":[{"delta":{"content":"w"},"finish_reason":null}]"#),
+            chunk(r#""choices":[{"index":1,"delta":{"content":"of nobody"},"finish_reason":null}]"#),
+            chunk(r#""choices":[],"prompt_filter_results":[]"#),
+            format!(
+                r#"{{"id":"c-2","created":8,"object":"chat.completion.chunk","choices":[{{"index":0,"delta":{{"content":"z"}},"finish_reason":null}}],"model":"a \" b"}}"#
+            ),
+            said(r#"{"content":"again"}"#),
+            call(r#"{"index":1,"id":"t-1","type":"function","function":{"name":"f","arguments":""}}"#),
+            call(r#"{"index":1,"function":{"arguments":"{\"a\":"}}"#),
+            call(r#"{"index":2,"id":"t-2","type":"function","function":{"name":"g","arguments":""}}"#),
+            call(r#"{"index":2,"id":"t-2","function":{"arguments":"1}"}}"#),
+            chunk(
+                r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}"#,
+            ),
+        ];
+        let sent: Vec<&str> = chunks_of.iter().map(String::as_str).collect();
+        let mut passing = chunks(true);
+        let heard = heard(&mut passing, &sent);
+        let mut told: Vec<Value> = heard.steps.iter().map(data).collect();
+        told.extend(passing.last(&Usage::new(3, 4, Basis::Reported)).into_iter().map(|event| event.data));
+        assert_eq!((told, heard.generated.said, heard.generated.thought), corrected(&sent));
+        let passed = heard.steps.iter().filter(|frame| matches!(frame, ServedFrame::Passed(_))).count();
+        assert_eq!(passed, 7, "of {}", heard.steps.len());
+    }
+
+    #[test]
+    fn arguments_of_a_call_that_has_its_number_pass_as_their_bytes_and_others_are_numbered() {
+        let call = |number: u32| {
+            let call = format!(r#"{{"index":{number},"function":{{"arguments":"{{}}"}}}}"#);
+            chunk(&format!(r#""choices":[{{"index":0,"delta":{{"tool_calls":[{call}]}},"finish_reason":null}}]"#))
+        };
+        let named = |number: u32| call(number).replace(r#""function":{"#, r#""id":"t","function":{"name":"f","#);
+        for (number, passes) in [(0, true), (1, false)] {
+            let told = heard(&mut chunks(false), &[&named(number), &call(number)]).steps;
+            assert_eq!(matches!(told[1], ServedFrame::Passed(_)), passes);
+            assert_eq!(data(&told[1])["choices"][0]["delta"]["tool_calls"][0]["index"], 0);
         }
     }
 
@@ -233,7 +361,7 @@ mod tests {
         let mut chunks = chunks(true);
         let chunk = json!({"id": "c-1", "created": 7, "model": "upstream-2026", "system_fingerprint": "fp",
             "choices": [{"index": 0, "delta": {"content": "x"}}]});
-        let told = chunks.hear(None, &chunk.to_string()).unwrap().steps.remove(0).data;
+        let told = data(&heard(&mut chunks, &[&chunk.to_string()]).steps[0]);
         assert_eq!((&told["model"], &told["id"]), (&json!("public"), &json!("c-1")));
         let frame = chunks.last(&Usage::new(3, 4, Basis::Reported)).remove(0).data;
         assert_eq!(

@@ -1,56 +1,98 @@
 //! The events of one upstream answer, whatever frames them: server-sent events, or the frames of AWS.
+//!
+//! Reading is in two steps, so that what came in one packet is read without waiting between its events: [`Events::next`]
+//! gives what is there, [`Events::more`] waits for more.
 
-use std::time::Duration;
-
-use bytes::Bytes;
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
 use reqwest::Response;
-use tokio::io::AsyncRead;
-use tokio_util::io::StreamReader;
 
 use crate::Dialect;
 use crate::dialects::converse::frames::Frames;
-use crate::sse::{Event, EventReader, ReadError};
+use crate::sse::{Event, Garbage, Parser};
+
+/// Why no further event can be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ReadError {
+    /// Nothing came for too long.
+    Idle,
+    /// The transport failed before the body's end.
+    Broken,
+    /// A limit was passed or the bytes are not what they should be; the text says which.
+    Garbage(&'static str),
+}
 
 /// The events in the body of a response.
-pub(super) enum Events {
-    Sse(EventReader<Box<dyn AsyncRead + Send + Unpin>>),
-    Frames { bytes: BoxStream<'static, reqwest::Result<Bytes>>, frames: Box<Frames> },
+pub(super) struct Events {
+    response: Response,
+    framing: Framing,
+    is_at_end: bool,
+}
+
+enum Framing {
+    Sse(Parser),
+    Aws(Box<Frames>),
 }
 
 impl Events {
     /// As that dialect frames them; one event is at most `max_bytes` long.
     pub(super) fn of(response: Response, dialect: Dialect, max_bytes: usize) -> Self {
-        let bytes = response.bytes_stream();
-        if dialect == Dialect::Converse {
-            return Self::Frames { bytes: bytes.boxed(), frames: Box::new(Frames::new(max_bytes)) };
-        }
-        let source = StreamReader::new(bytes.map_err(std::io::Error::other).boxed());
-        Self::Sse(EventReader::new(Box::new(source), max_bytes))
+        let framing = match dialect {
+            Dialect::Converse => Framing::Aws(Box::new(Frames::new(max_bytes))),
+            _ => Framing::Sse(Parser::new(max_bytes)),
+        };
+        Self { response, framing, is_at_end: false }
     }
 
-    /// The next one, or `None` at the end of the body.
-    pub(super) async fn next(&mut self, idle: Duration) -> Option<Result<Event, ReadError>> {
-        let (bytes, frames) = match self {
-            Self::Sse(reader) => return reader.next(idle).await,
-            Self::Frames { bytes, frames } => (bytes, frames),
-        };
-        loop {
-            match frames.next_frame() {
-                Ok(Some(frame)) => {
-                    return Some(Ok(Event { name: Some(frame.name), data: frame.data, complete: true }));
+    /// The next one of what has come. `None`: more must come, unless the body is at its end.
+    pub(super) fn next(&mut self) -> Option<Result<Event, ReadError>> {
+        match &mut self.framing {
+            Framing::Sse(parser) => {
+                parser.next().transpose().map(|event| event.map_err(|Garbage(what)| ReadError::Garbage(what)))
+            }
+            Framing::Aws(frames) => match frames.next_frame() {
+                Ok(Some(frame)) => Some(Ok(Event { name: Some(frame.name), data: frame.data, complete: true })),
+                Ok(None) if self.is_at_end && frames.is_partial() => Some(Err(ReadError::Broken)),
+                Ok(None) => None,
+                Err(_) => Some(Err(ReadError::Garbage("a frame is damaged or too long"))),
+            },
+        }
+    }
+
+    /// Waits for more of the body, or its end. Nothing is lost where this is not waited for to its end.
+    ///
+    /// # Errors
+    /// [`ReadError::Broken`].
+    pub(super) async fn more(&mut self) -> Result<(), ReadError> {
+        match self.response.chunk().await {
+            Ok(Some(bytes)) => match &mut self.framing {
+                Framing::Sse(parser) => parser.push(&bytes),
+                Framing::Aws(frames) => frames.push(&bytes),
+            },
+            Ok(None) => {
+                self.is_at_end = true;
+                if let Framing::Sse(parser) = &mut self.framing {
+                    parser.end();
                 }
-                Ok(None) => {}
-                Err(_) => return Some(Err(ReadError::Garbage("a frame is damaged or too long"))),
             }
-            match tokio::time::timeout(idle, bytes.next()).await {
-                Err(_) => return Some(Err(ReadError::Idle)),
-                Ok(None) if frames.is_partial() => return Some(Err(ReadError::Broken)),
-                Ok(None) => return None,
-                Ok(Some(Err(_))) => return Some(Err(ReadError::Broken)),
-                Ok(Some(Ok(more))) => frames.push(&more),
-            }
+            Err(_) => return Err(ReadError::Broken),
+        }
+        Ok(())
+    }
+
+    /// Reads the rest of the body for nobody, as far as it is well.
+    pub(super) async fn drain(mut self) {
+        while let Ok(Some(_)) = self.response.chunk().await {}
+    }
+
+    /// Nothing more comes.
+    pub(super) const fn is_at_end(&self) -> bool {
+        self.is_at_end
+    }
+
+    /// Whether the other side has shown that it lives since this was last asked: by a line, or by bytes of a frame.
+    pub(super) fn is_alive(&mut self) -> bool {
+        match &mut self.framing {
+            Framing::Sse(parser) => parser.heard_a_line(),
+            Framing::Aws(_) => true,
         }
     }
 }

@@ -13,6 +13,7 @@ mod form;
 mod hidden;
 mod media;
 mod passing;
+mod plain;
 mod reply;
 mod served;
 mod stream;
@@ -45,7 +46,7 @@ use crate::modalities::Modalities;
 use crate::model::{Author, Message, Prompt, Sampling};
 use crate::providers::{ProviderConfig, Vendor, base_url};
 use crate::{
-    ChatRequest, Dialect, KeyRef, Provider, RelayError, ReplyStream, Role, ServedAnswer, ServedCall, ServedEvent,
+    ChatRequest, Dialect, KeyRef, Provider, RelayError, ReplyStream, Role, ServedAnswer, ServedCall, ServedFrame,
     ServedStream,
 };
 
@@ -185,7 +186,7 @@ impl Account {
         cancel: CancellationToken,
     ) -> Result<ServedStream, RelayError>
     where
-        L: Listener<Step = ServedEvent> + Ending,
+        L: Listener<Step = ServedFrame> + Ending,
     {
         let reading = self.reading(response, listener, asked, cancel).begun().await?;
         Ok(served::frames(reading))

@@ -7,13 +7,14 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
+use super::plain;
 use super::served::Ending;
 use super::stream::{Heard, Listener};
 use crate::dialects::chat_completions::regularize;
 use crate::dialects::{generate_content, messages, responses};
-use crate::{Basis, DeltaReader, Dialect, Envelope, RelayError, ServedEvent, Usage};
+use crate::{Basis, DeltaReader, Dialect, Envelope, PassedEvent, RelayError, ServedEvent, ServedFrame, Usage};
 
 /// One answer in events.
 pub(super) struct Passing {
@@ -41,14 +42,19 @@ impl Passing {
 }
 
 impl Listener for Passing {
-    type Step = ServedEvent;
+    type Step = ServedFrame;
 
-    fn hear(&mut self, name: Option<&str>, data: &str) -> Result<Heard<ServedEvent>, RelayError> {
-        let mut heard = Heard::default();
-        for delta in self.reader.read(name, data)? {
+    fn hear(&mut self, name: Option<&str>, data: String, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
+        let is_told = self.kept.is_empty() && !self.reader.is_finished();
+        if is_told && self.dialect == Dialect::Messages && plain::hear_block(&data, &mut heard.generated) {
+            let name = Some(Cow::Borrowed(plain::BLOCK_DELTA));
+            heard.steps.push_back(ServedFrame::Passed(PassedEvent { name, data }));
+            return Ok(());
+        }
+        for delta in self.reader.read(name, &data)? {
             heard.watch(&delta);
         }
-        let Ok(Value::Object(mut body)) = serde_json::from_str(data) else {
+        let Ok(Value::Object(mut body)) = serde_json::from_str(&data) else {
             return Err(RelayError::UpstreamGarbage("an event is not a JSON object".to_owned()));
         };
         rename(self.dialect, &mut body, &self.envelope);
@@ -62,9 +68,9 @@ impl Listener for Passing {
         if !self.kept.is_empty() || self.is_last(&event.data) {
             self.kept.push(event);
         } else {
-            heard.steps.push(event);
+            heard.steps.push_back(ServedFrame::Event(event));
         }
-        Ok(heard)
+        Ok(())
     }
 
     fn is_finished(&self) -> bool {
@@ -109,12 +115,14 @@ fn rename(dialect: Dialect, event: &mut Map<String, Value>, envelope: &Envelope)
     };
     let Some(answer) = answer else { return };
     rename_answer(dialect, answer, envelope);
-    if dialect == Dialect::Messages
-        && let Some(Value::Object(usage)) = answer.get_mut("usage")
-        && is_empty_report(usage)
-    {
-        // Agents account by this number, and some servers only know it at the end.
-        usage.insert("input_tokens".to_owned(), envelope.input_tokens.into());
+    if dialect == Dialect::Messages {
+        let usage = answer.entry("usage").or_insert_with(|| json!({"output_tokens": 0}));
+        if let Value::Object(usage) = usage
+            && is_empty_report(usage)
+        {
+            // Agents account by this number, and some servers only know it at the end, or never.
+            usage.insert("input_tokens".to_owned(), envelope.input_tokens.into());
+        }
     }
 }
 

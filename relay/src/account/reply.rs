@@ -23,16 +23,15 @@ impl Steps {
 impl Listener for Steps {
     type Step = Delta;
 
-    fn hear(&mut self, name: Option<&str>, data: &str) -> Result<Heard<Delta>, RelayError> {
+    fn hear(&mut self, name: Option<&str>, data: String, heard: &mut Heard<Delta>) -> Result<(), RelayError> {
         let is_told = self.is_finished();
-        let mut heard = Heard::default();
-        for delta in self.reader.read(name, data)? {
+        for delta in self.reader.read(name, &data)? {
             heard.watch(&delta);
             if !is_told {
-                heard.steps.push(delta);
+                heard.steps.push_back(delta);
             }
         }
-        Ok(heard)
+        Ok(())
     }
 
     fn is_finished(&self) -> bool {

@@ -18,10 +18,10 @@ pub(super) trait Ending {
 }
 
 /// The answer, about to be told.
-pub(super) fn frames<L: Listener<Step = ServedEvent> + Ending>(reading: Reading<L>) -> ServedStream {
+pub(super) fn frames<L: Listener<Step = ServedFrame> + Ending>(reading: Reading<L>) -> ServedStream {
     Box::pin(stream::unfold(reading, |mut reading| async move {
         let frame = match reading.next().await? {
-            Next::Step(event) => ServedFrame::Event(event),
+            Next::Step(frame) => frame,
             Next::End { cancelled: true, usage } => ServedFrame::Done { last: vec![], usage },
             Next::End { cancelled: false, usage } => ServedFrame::Done { last: reading.listener.last(&usage), usage },
             Next::Failed { error, usage } => ServedFrame::Failed { error, usage },
@@ -56,21 +56,20 @@ impl Translated {
 }
 
 impl Listener for Translated {
-    type Step = ServedEvent;
+    type Step = ServedFrame;
 
-    fn hear(&mut self, name: Option<&str>, data: &str) -> Result<Heard<ServedEvent>, RelayError> {
+    fn hear(&mut self, name: Option<&str>, data: String, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
         let is_told = self.is_finished();
-        let mut heard = Heard::default();
-        for delta in self.reader.read(name, data)? {
+        for delta in self.reader.read(name, &data)? {
             heard.watch(&delta);
             if let Delta::Finish { candidate, .. } = delta {
                 self.finished.insert(candidate);
             }
             if !is_told {
-                heard.steps.extend(self.writer.write(delta));
+                heard.steps.extend(self.writer.write(delta).into_iter().map(ServedFrame::Event));
             }
         }
-        Ok(heard)
+        Ok(())
     }
 
     fn is_finished(&self) -> bool {

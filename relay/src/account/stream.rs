@@ -5,19 +5,21 @@
 //! goes on after it, but nothing that happens there can spoil the answer.
 
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
+use futures::FutureExt as _;
+use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::asked::Question;
-use super::events::Events;
+use super::events::{Events, ReadError};
 use super::hidden::Hidden;
 use super::usage::{final_usage, vain_usage};
 use crate::count::Generated;
 use crate::http::Limits;
-use crate::sse::{Event, ReadError};
+use crate::sse::Event;
 use crate::{RelayError, Usage};
 
 /// How long the usage and the end may follow the end of the text.
@@ -30,11 +32,11 @@ pub(super) trait Listener: Send + 'static {
     /// What a caller gets of an event.
     type Step: Send;
 
-    /// What an event amounts to.
+    /// Adds to `heard` what an event amounts to.
     ///
     /// # Errors
     /// The event is malformed, or the provider's word that the answer failed.
-    fn hear(&mut self, name: Option<&str>, data: &str) -> Result<Heard<Self::Step>, RelayError>;
+    fn hear(&mut self, name: Option<&str>, data: String, heard: &mut Heard<Self::Step>) -> Result<(), RelayError>;
 
     /// Whether everything that was asked for has come; only the usage may follow.
     fn is_finished(&self) -> bool;
@@ -45,16 +47,19 @@ pub(super) trait Listener: Send + 'static {
     }
 }
 
-/// What one event amounts to.
+/// What was heard of one answer until now.
 pub(super) struct Heard<S> {
-    pub(super) steps: Vec<S>,
+    /// What the caller has not got yet.
+    pub(super) steps: VecDeque<S>,
+    /// The provider's last word.
     pub(super) usage: Option<Usage>,
+    /// Everything that was generated.
     pub(super) generated: Generated,
 }
 
 impl<S> Default for Heard<S> {
     fn default() -> Self {
-        Self { steps: vec![], usage: None, generated: Generated::default() }
+        Self { steps: VecDeque::new(), usage: None, generated: Generated::default() }
     }
 }
 
@@ -64,13 +69,15 @@ pub(super) struct Reading<L: Listener> {
     events: Option<Events>,
     pub(super) listener: L,
     cancel: CancellationToken,
+    /// One for the whole answer: it is looked at whenever something is waited for.
+    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
     limits: Limits,
     hidden: Arc<Hidden>,
     deadline: Instant,
+    /// One for the whole answer, too; it may ring too early and never rings too late.
+    alarm: Pin<Box<Sleep>>,
     question: Question,
-    generated: Generated,
-    usage: Option<Usage>,
-    ready: VecDeque<L::Step>,
+    heard: Heard<L::Step>,
     /// The end that came before anything else.
     ending: Option<Taken>,
     /// Nothing more comes from the connection.
@@ -114,17 +121,18 @@ impl<L: Listener> Reading<L> {
         question: Question,
         cancel: CancellationToken,
     ) -> Self {
+        let now = Instant::now();
         Self {
             events: Some(events),
             listener,
+            cancelled: Box::pin(cancel.clone().cancelled_owned()),
             cancel,
             limits,
             hidden,
-            deadline: Instant::now() + limits.total,
+            deadline: now + limits.total,
+            alarm: Box::pin(sleep_until(now + limits.total.min(limits.idle))),
             question,
-            generated: Generated::default(),
-            usage: None,
-            ready: VecDeque::new(),
+            heard: Heard::default(),
             ending: None,
             is_at_end: false,
         }
@@ -135,7 +143,7 @@ impl<L: Listener> Reading<L> {
     /// # Errors
     /// What ended the answer before its first step.
     pub(super) async fn begun(mut self) -> Result<Self, RelayError> {
-        while self.ready.is_empty() && self.ending.is_none() {
+        while self.heard.steps.is_empty() && self.ending.is_none() {
             let Some(input) = self.read().await else { break };
             match self.take(input)? {
                 Taken::GoOn => {}
@@ -150,7 +158,7 @@ impl<L: Listener> Reading<L> {
     /// What happens next; `None` after the end.
     pub(super) async fn next(&mut self) -> Option<Next<L::Step>> {
         loop {
-            if let Some(step) = self.ready.pop_front() {
+            if let Some(step) = self.heard.steps.pop_front() {
                 return Some(Next::Step(step));
             }
             let taken = match self.ending.take() {
@@ -164,14 +172,14 @@ impl<L: Listener> Reading<L> {
                 Ok(Taken::GoOn) => {}
                 Ok(Taken::End { cancelled }) => {
                     self.close(cancelled);
-                    let generated = std::mem::take(&mut self.generated);
-                    let usage = final_usage(self.usage, !cancelled, self.question.clone(), generated).await;
+                    let generated = std::mem::take(&mut self.heard.generated);
+                    let usage = final_usage(self.heard.usage, !cancelled, self.question.clone(), generated).await;
                     return Some(Next::End { cancelled, usage });
                 }
                 Err(error) => {
                     self.events = None;
-                    let generated = std::mem::take(&mut self.generated);
-                    let usage = vain_usage(self.usage, self.question.clone(), generated).await;
+                    let generated = std::mem::take(&mut self.heard.generated);
+                    let usage = vain_usage(self.heard.usage, self.question.clone(), generated).await;
                     return Some(Next::Failed { error, usage });
                 }
             }
@@ -180,11 +188,11 @@ impl<L: Listener> Reading<L> {
 
     /// Ends the connection: at once where the answer was cancelled, else by its own end, so that it can be used again.
     fn close(&mut self, cancelled: bool) {
-        if let Some(mut events) = self.events.take().filter(|_| !cancelled && !self.is_at_end) {
-            tokio::spawn(async move {
-                let rest = async { while let Some(Ok(_)) = events.next(GRACE_FOR_CONNECTION).await {} };
-                drop(tokio::time::timeout(GRACE_FOR_CONNECTION, rest).await);
-            });
+        let Some(events) = self.events.take().filter(|_| !cancelled && !self.is_at_end) else { return };
+        let mut rest = Box::pin(tokio::time::timeout(GRACE_FOR_CONNECTION, events.drain()));
+        // Most often the end is there already.
+        if rest.as_mut().now_or_never().is_none() {
+            tokio::spawn(rest);
         }
     }
 
@@ -192,15 +200,36 @@ impl<L: Listener> Reading<L> {
     async fn read(&mut self) -> Option<Input> {
         let events = self.events.as_mut()?;
         let idle = if self.listener.is_finished() { GRACE_AFTER_FINISH } else { self.limits.idle };
-        let input = tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Input::Cancelled,
-            () = tokio::time::sleep_until(self.deadline) => Input::TooLate,
-            event = events.next(idle) => match event {
-                None => Input::End,
-                Some(Ok(event)) => Input::Event(event),
-                Some(Err(error)) => Input::Failed(error),
-            },
+        let mut since = None;
+        let input = loop {
+            if self.cancel.is_cancelled() {
+                break Input::Cancelled;
+            }
+            match events.next() {
+                Some(Ok(event)) => break Input::Event(event),
+                Some(Err(error)) => break Input::Failed(error),
+                None if events.is_at_end() => break Input::End,
+                None => {}
+            }
+            if events.is_alive() || since.is_none() {
+                since = Some(Instant::now());
+            }
+            let due = since.map_or(self.deadline, |since| self.deadline.min(since + idle));
+            if due < self.alarm.deadline() {
+                self.alarm.as_mut().reset(due);
+            }
+            tokio::select! {
+                biased;
+                () = &mut self.cancelled => break Input::Cancelled,
+                more = events.more() => if let Err(error) = more {
+                    break Input::Failed(error);
+                },
+                () = &mut self.alarm => match Instant::now() {
+                    now if now >= self.deadline => break Input::TooLate,
+                    now if now >= due => break Input::Failed(ReadError::Idle),
+                    _ => self.alarm.as_mut().reset(due),
+                },
+            }
         };
         self.is_at_end = matches!(input, Input::End | Input::Failed(_));
         Some(input)
@@ -212,7 +241,7 @@ impl<L: Listener> Reading<L> {
         match input {
             Input::Cancelled => Ok(Taken::End { cancelled: true }),
             Input::Event(event) if event.data == "[DONE]" => Ok(Taken::End { cancelled: false }),
-            Input::Event(event) => match self.hear(&event) {
+            Input::Event(event) => match self.hear(event) {
                 Err(_) if finished => Ok(Taken::End { cancelled: false }),
                 Err(error) => Err(error),
                 Ok(()) => Ok(Taken::GoOn),
@@ -226,21 +255,23 @@ impl<L: Listener> Reading<L> {
         }
     }
 
-    fn hear(&mut self, event: &Event) -> Result<(), RelayError> {
-        let finished = self.listener.is_finished();
-        let heard = match self.listener.hear(event.name.as_deref(), &event.data) {
+    fn hear(&mut self, event: Event) -> Result<(), RelayError> {
+        let Event { name, data, complete } = event;
+        let (finished, before) = (self.listener.is_finished(), self.heard.generated.lengths());
+        let outcome = match self.listener.hear(name.as_deref(), data, &mut self.heard) {
             // Half an event at the end of the body was cut, not malformed.
-            Err(RelayError::UpstreamGarbage(_)) if !event.complete => return Err(RelayError::UpstreamCut),
-            heard => heard.map_err(|error| self.hidden.clean(error))?,
+            Err(RelayError::UpstreamGarbage(_)) if !complete => Err(RelayError::UpstreamCut),
+            Ok(()) if !finished && self.heard.generated.bytes() > self.limits.answer_bytes => {
+                Err(RelayError::UpstreamGarbage("the answer is longer than any model's".to_owned()))
+            }
+            outcome => outcome.map_err(|error| self.hidden.clean(error)),
         };
-        self.usage = heard.usage.or(self.usage);
-        if !finished && self.generated.bytes() + heard.generated.bytes() > self.limits.answer_bytes {
-            return Err(RelayError::UpstreamGarbage("the answer is longer than any model's".to_owned()));
+        if finished || outcome.is_err() {
+            self.heard.generated.cut(before);
         }
-        if !finished {
-            self.generated.append(&heard.generated);
+        if outcome.is_err() {
+            self.heard.steps.clear();
         }
-        self.ready.extend(heard.steps);
-        Ok(())
+        outcome
     }
 }

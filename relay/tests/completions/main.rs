@@ -3,6 +3,7 @@
 
 mod requests;
 mod streams;
+mod streams_only;
 mod upstream;
 mod usages;
 mod wholes;
@@ -69,13 +70,17 @@ async fn read(mut stream: ServedStream) -> (Vec<Value>, Outcome) {
     let mut chunks = Vec::new();
     loop {
         let step = tokio::time::timeout(PATIENCE, stream.next()).await.expect("the stream goes on");
-        let outcome = match step.expect("a stream ends with Done or an error") {
+        let step = match step.expect("a stream ends with Done or an error") {
+            ServedFrame::Passed(passed) => ServedFrame::Event(passed.read()),
+            step => step,
+        };
+        let outcome = match step {
             ServedFrame::Event(ServedEvent { name: None, data: chunk }) => {
                 check(&chunk);
                 chunks.push(chunk);
                 continue;
             }
-            ServedFrame::Event(event) => panic!("{event:?} has a name"),
+            named @ (ServedFrame::Event(_) | ServedFrame::Passed(_)) => panic!("{named:?} has a name"),
             ServedFrame::Done { last, usage } => {
                 assert_eq!(last, [], "nobody asked for the usage");
                 Ok(usage)

@@ -32,6 +32,13 @@ impl Calls {
         self.open.is_empty()
     }
 
+    /// Whether a fragment with this number and neither id nor name goes on with the call that clients see under the same
+    /// number: it needs no regulating.
+    pub(crate) fn goes_on(&self, number: i64) -> bool {
+        let ours = self.numbers.get(&number).filter(|at| **at < self.open.len());
+        ours.is_some_and(|at| i64::try_from(*at) == Ok(number))
+    }
+
     /// Gives a fragment its number and takes from it what was said before.
     ///
     /// # Errors

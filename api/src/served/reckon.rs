@@ -1,0 +1,165 @@
+//! How long a request is in tokens, found out only as exactly as it matters.
+//!
+//! Promise: what is charged never depends on it, because the provider says what it read. Before a call a bound is enough
+//! that costs nothing to find: a token is at least a byte, and a request has more bytes of form than its form is counted
+//! for. It is counted with the model's own vocabulary, which takes a millisecond for every ten kilobytes, where anything
+//! depends on the number: a context window that may be too small, a channel's limit of tokens, an answer that begins with
+//! it, a hold that is charged when nobody settles it, or credit that does not cover the bound.
+
+use std::sync::Arc;
+
+use metering::{Choices, Offer};
+use relay::{Basis, Counted, Dialect};
+use serde_json::{Map, Value};
+
+use super::ask::{Ask, CONVERSATION};
+use crate::problem::Problem;
+
+/// The running text of most languages has about so many bytes a token.
+const BYTES_PER_TOKEN: u64 = 4;
+/// What opens the answer.
+const PRIMING: u64 = 3;
+
+/// What begins the type of a part that has a price of its own, whatever its length.
+const FLAT: [&str; 6] = ["image", "input_", "audio", "file", "document", "video"];
+/// The names under which Google has such parts.
+const FLAT_FIELDS: [&str; 4] = ["inlineData", "inline_data", "fileData", "file_data"];
+
+/// A bound that is certain, and a guess that is near.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Rough {
+    pub(super) at_most: u64,
+    pub(super) about: u64,
+}
+
+/// The bound, where it will do.
+pub(super) fn roughly(ask: &Ask, choices: &Choices) -> Option<Rough> {
+    if ask.dialect == Dialect::Messages && ask.stream {
+        // Its first event tells the number, and agents reckon with it.
+        return None;
+    }
+    let conversation = CONVERSATION.iter().filter_map(|name| ask.body.get(*name));
+    if conversation.into_iter().any(has_flat_parts) {
+        return None;
+    }
+    let bytes = length(&ask.body);
+    let rough = Rough { at_most: bytes + PRIMING, about: bytes.div_ceil(BYTES_PER_TOKEN) };
+    choices.all().all(|offer| will_do(offer, rough.at_most, ask.max_output_tokens)).then_some(rough)
+}
+
+/// Whether the number makes no difference to who may answer, and how much.
+fn will_do(offer: &Offer, at_most: u64, wanted: Option<u32>) -> bool {
+    let output = wanted.or(offer.max_output_tokens).unwrap_or_default();
+    let fits = |window: u32| at_most.saturating_add(output.into()) <= window.into();
+    !offer.demonstration && offer.routing.limits.tokens_per_minute.is_none() && offer.context_tokens.is_none_or(fits)
+}
+
+/// The bytes that the body has as JSON.
+fn length(body: &Map<String, Value>) -> u64 {
+    struct Bytes(u64);
+    impl std::io::Write for Bytes {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut bytes = Bytes(0);
+    // What cannot be written is longer than anything: it will be counted.
+    serde_json::to_writer(&mut bytes, body).map_or(u64::MAX, |()| bytes.0)
+}
+
+/// Whether there is a picture, a recording or a file in it.
+fn has_flat_parts(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(has_flat_parts),
+        Value::Object(fields) => {
+            let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default();
+            let is_flat = FLAT.iter().any(|flat| kind.starts_with(flat)) && kind != "input_text";
+            is_flat || fields.iter().any(|(name, value)| FLAT_FIELDS.contains(&name.as_str()) || has_flat_parts(value))
+        }
+        _ => false,
+    }
+}
+
+/// The input's tokens. Counting is arithmetic for milliseconds, so it is done off the async threads.
+pub(super) async fn count(
+    offer: &Offer,
+    dialect: Dialect,
+    body: Map<String, Value>,
+) -> Result<(Counted, Map<String, Value>), Problem> {
+    let (provider, model) = (Arc::clone(&offer.provider), offer.upstream.clone());
+    let count = move || (provider.count_call(dialect, &model, &body), body);
+    tokio::task::spawn_blocking(count).await.map_err(|error| Problem::bug(&error))
+}
+
+impl Rough {
+    /// As if it had been counted, for whoever is content with a guess.
+    pub(super) const fn guess(self) -> Counted {
+        Counted { tokens: self.about, basis: Basis::Estimated }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use relay::count_call;
+    use serde_json::json;
+
+    use super::*;
+
+    fn body(body: Value) -> Map<String, Value> {
+        let Value::Object(body) = body else { panic!("a body is an object") };
+        body
+    }
+
+    #[test]
+    fn no_request_has_more_tokens_than_its_bound() {
+        let tool = json!({"type": "function", "function": {"name": "f", "description": "\n\"a\"\t\u{1}\\",
+            "parameters": {"type": "object", "properties": {"x": {"type": "number", "minimum": 1e300}}}}});
+        let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+        let texts = ["", "a", "你好，世界", "🦀🦀", "\u{1}\u{2}\u{3}\n\n\r\t", "0123456789", "x y z", "ÿþ Ǆ ﷽"];
+        for text in texts {
+            let message = json!({"role": "user", "content": text});
+            let chat = json!({"model": "m", "messages": [message, {"role": "assistant", "tool_calls": [call, call]},
+                {"role": "user", "content": [{"type": "text", "text": text}]}], "tools": [tool, tool]});
+            let claude = json!({"max_tokens": 1, "system": text, "messages": [message],
+                "tools": [{"name": "f", "description": text, "input_schema": {"type": "object"}}]});
+            let gemini = json!({"contents": [{"role": "user", "parts": [{"text": text}]}]});
+            let responses = json!({"instructions": text, "input": [{"role": "user", "content": text}]});
+            for (dialect, body) in [
+                (Dialect::ChatCompletions, body(chat)),
+                (Dialect::Messages, body(claude)),
+                (Dialect::GenerateContent, body(gemini)),
+                (Dialect::Responses, body(responses)),
+            ] {
+                let counted = count_call(dialect, "gpt-4o", &body).tokens;
+                assert!(counted <= length(&body) + PRIMING, "{counted} tokens: {}", Value::Object(body));
+            }
+        }
+    }
+
+    #[test]
+    fn pictures_recordings_and_files_are_counted_and_texts_are_not() {
+        for flat in [
+            json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}]),
+            json!([{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]),
+            json!([{"role": "user", "content": [{"type": "tool_result", "content": [{"type": "image"}]}]}]),
+            json!([{"role": "user", "content": [{"type": "document"}]}]),
+            json!([{"parts": [{"inlineData": {"mimeType": "image/png"}}]}]),
+            json!([{"parts": [{"file_data": {"fileUri": "x"}}]}]),
+        ] {
+            assert!(has_flat_parts(&flat), "{flat}");
+        }
+        for text in [
+            json!("image"),
+            json!([{"role": "user", "content": "image"}]),
+            json!([{"type": "message", "content": [{"type": "input_text", "text": "an image"}]}]),
+            json!([{"parts": [{"text": "inlineData"}]}]),
+        ] {
+            assert!(!has_flat_parts(&text), "{text}");
+        }
+    }
+}
