@@ -35,6 +35,7 @@ async fn house() -> TestDatabase {
         input_tokens: 10,
         max_output_tokens: 20,
         min_output_tokens: 1,
+        pieces: domain::billing::Pieces::NONE,
         alternatives: vec![],
     };
     let hold = |hold_id| WalletCommand::Hold {

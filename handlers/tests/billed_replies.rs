@@ -89,7 +89,9 @@ async fn a_reply_that_another_channel_gives_is_held_for_and_paid_at_its_price() 
         panic!("{events:?}")
     };
     let [second] = &alternatives[..] else { panic!("{alternatives:?}") };
-    let at_most = |prices: &domain::billing::Rates| prices.at_most(*input_tokens, *max_output_tokens).unwrap();
+    let at_most = |prices: &domain::billing::Rates| {
+        prices.at_most(*input_tokens, *max_output_tokens, &domain::billing::Pieces::NONE).unwrap()
+    };
     assert_eq!(*amount_nanos, at_most(&second.prices), "the dearer one");
     assert!(at_most(prices) < *amount_nanos);
     let WalletEvent::Charged { channel_id, price_version, charged_nanos, cost_nanos, .. } = charged else {

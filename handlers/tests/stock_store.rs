@@ -288,6 +288,7 @@ fn quote(random: &mut fastrand::Rng) -> Quote {
         input_tokens: random.u64(..1000),
         max_output_tokens: random.u32(1..1000),
         min_output_tokens: 10,
+        pieces: domain::billing::Pieces::NONE,
         alternatives: vec![],
     }
 }

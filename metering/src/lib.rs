@@ -6,14 +6,18 @@
 
 mod catalogue;
 mod choices;
+mod following;
 mod hold;
 mod meter;
 mod offer;
 mod public_prices;
+mod recorder;
 
 pub use catalogue::{Catalogue, ChannelProvider, ChannelSource, PayerGroup};
 pub use choices::{Choices, Known};
+pub use following::{Begun, Following, surface_of};
 pub use hold::{Held, Settling};
 pub use meter::{Call, Meter, MeterError, MeterOptions};
 pub use offer::{Bounds, Offer, tokens_of};
 pub use public_prices::{InvalidList, ListedModel, PriceList};
+pub use recorder::{MAX_WAITING, Recorder};

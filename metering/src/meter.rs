@@ -12,7 +12,7 @@ use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{Bounds, Held};
+use crate::{Bounds, Held, Recorder};
 
 /// How credit is held.
 #[derive(Debug, Clone, Copy)]
@@ -68,12 +68,20 @@ pub enum MeterError {
 pub struct Meter {
     commands: CommandClient,
     options: MeterOptions,
+    recorder: Recorder,
 }
 
 impl Meter {
     #[must_use]
-    pub const fn new(commands: CommandClient, options: MeterOptions) -> Self {
-        Self { commands, options }
+    pub fn new(commands: CommandClient, options: MeterOptions) -> Self {
+        let recorder = Recorder::new(commands.clone());
+        Self { commands, options, recorder }
+    }
+
+    /// Where calls are told of, beside their money.
+    #[must_use]
+    pub const fn recorder(&self) -> &Recorder {
+        &self.recorder
     }
 
     /// How long answers may be where nobody says it better.

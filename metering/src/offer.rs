@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use domain::{
     ChannelId,
-    billing::{Basis, Quote, Rates, Tokens},
+    billing::{Basis, Pieces, Quote, Rates, Tokens},
     relay::{ModelTraits, ProviderKind, Routing},
 };
 use relay::{Provider, Usage};
@@ -77,6 +77,7 @@ impl Offer {
             input_tokens: input_tokens.min(MAX_TOKENS),
             max_output_tokens,
             min_output_tokens: bounds.min_output_tokens,
+            pieces: Pieces::NONE,
             alternatives: vec![],
         }
     }
@@ -109,6 +110,7 @@ pub fn tokens_of(usage: &Usage) -> (Tokens, Basis) {
         reasoning: usage.reasoning_tokens,
         audio_output: usage.audio_output_tokens,
         image_output: usage.image_output_tokens,
+        pieces: Pieces::NONE,
     };
     let bounded = told.at_most(MAX_TOKENS);
     let basis = match usage.basis {
@@ -147,6 +149,7 @@ mod tests {
             reasoning: 20,
             audio_output: 7,
             image_output: 3,
+            pieces: Pieces::NONE,
         };
         assert_eq!(tokens_of(&usage), (tokens, Basis::Reported));
     }

@@ -240,6 +240,12 @@ pub(crate) const GROUPS: &[Group] = &[
                 &["model", "tier"],
                 "Tokens settled, by tier: input, cached_input, output or reasoning.",
             ),
+            metric(
+                Counter,
+                "pieces_total",
+                &["model", "kind"],
+                "What was settled by the piece: images, searches, characters, or sound_ms (milliseconds of sound).",
+            ),
             metric(Counter, "charged_nanos_total", &["model"], "What users were charged."),
             metric(
                 Counter,

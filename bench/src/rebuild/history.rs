@@ -162,6 +162,7 @@ impl Person {
             input_tokens: 60,
             max_output_tokens: 4096,
             min_output_tokens: 64,
+            pieces: domain::billing::Pieces::NONE,
             alternatives: vec![],
         };
         let at = log.tick();

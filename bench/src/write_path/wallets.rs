@@ -184,6 +184,7 @@ fn quote() -> anyhow::Result<Quote> {
         input_tokens: 1200,
         max_output_tokens: 1000,
         min_output_tokens: 64,
+        pieces: domain::billing::Pieces::NONE,
         alternatives: vec![],
     })
 }

@@ -19,7 +19,7 @@ const MAX_FACTOR: i64 = 1_000;
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rate(i64);
 
-/// Nano-units for each call; in JSON a decimal of currency units such as `"0.04"`.
+/// Nano-units for each call or piece; in JSON a decimal of currency units such as `"0.04"`.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fee(i64);
 
@@ -34,7 +34,7 @@ pub struct InvalidRate;
 
 /// A text that is no fee.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("a price for each call is a decimal number from 0 to 1000000 with at most nine decimal places")]
+#[error("a price for each call or piece is a decimal number from 0 to 1000000 with at most nine decimal places")]
 pub struct InvalidFee;
 
 /// A text that is no factor.
@@ -63,7 +63,7 @@ impl Rate {
 }
 
 impl Fee {
-    /// Nano-units for each call.
+    /// Nano-units for each call or piece.
     #[must_use]
     pub const fn nanos(self) -> i64 {
         self.0
@@ -72,12 +72,6 @@ impl Fee {
     /// So many times this one, rounded half to even; `None` out of range.
     pub(super) fn scaled(self, factor: Factor) -> Option<Self> {
         scaled(self.0, factor).map(Self)
-    }
-
-    /// What `count` calls cost, or the largest fee there is.
-    #[must_use]
-    pub fn times(self, count: u32) -> Self {
-        Self(self.0.saturating_mul(i64::from(count)).min(MAX_UNITS * Nanos::ONE.get()))
     }
 }
 
@@ -264,13 +258,6 @@ mod spec {
     fn a_factor_is_one_unless_something_else_is_said_and_is_at_most_a_thousand() {
         assert_eq!(Factor::default(), "1.0".parse().unwrap());
         assert!("1000".parse::<Factor>().is_ok() && "1000.000000001".parse::<Factor>().is_err());
-    }
-
-    #[test]
-    fn the_fee_of_many_calls_never_leaves_its_range() {
-        let fee: Fee = "0.04".parse().unwrap();
-        assert_eq!(fee.times(4).to_string(), "0.16");
-        assert_eq!("999999".parse::<Fee>().unwrap().times(u32::MAX).to_string(), "1000000");
     }
 
     proptest! {

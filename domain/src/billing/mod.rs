@@ -3,6 +3,7 @@
 pub mod decimal;
 pub mod money;
 pub mod paid;
+pub mod pieces;
 pub mod rates;
 pub mod tokens;
 pub mod wallet;
@@ -10,6 +11,7 @@ pub mod wallet;
 pub use decimal::{Factor, Fee, InvalidFactor, InvalidFee, InvalidRate, Rate};
 pub use money::{Currency, InvalidAmount, Nanos};
 pub use paid::Paid;
+pub use pieces::Pieces;
 pub use rates::{LongRates, Rates, Tiers};
 pub use tokens::{Basis, Tokens};
 pub use wallet::{

@@ -1,13 +1,13 @@
-//! What tokens cost, and the one place where tokens become money.
+//! What tokens and pieces cost, and the one place where they become money.
 //!
-//! Promise: a rate is an exact decimal per million tokens; a cost is computed exactly over all tiers, the fee for the
-//! call and the payer's factor, and rounded once, half to even; a hold is rounded up. Whoever has tokens and rates of a
+//! Promise: a rate is an exact decimal per million tokens; a cost is computed exactly over all tiers, pieces, the
+//! fee for the call and the payer's factor, and rounded once, half to even; a hold is rounded up. Whoever has tokens and rates of a
 //! settlement computes the same cost again, whenever it was stored.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Factor, Fee, Nanos, Rate, Tokens};
+use super::{Factor, Fee, Nanos, Pieces, Rate, Tokens};
 
 /// Tokens that a rate is for.
 const PER_TOKENS: i128 = 1_000_000;
@@ -48,6 +48,18 @@ pub struct Rates {
     /// For the call itself, whatever it consumes; nothing where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_request: Option<Fee>,
+    /// For each picture that is made; nothing where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_image: Option<Fee>,
+    /// For each search of a ranking; nothing where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_search: Option<Fee>,
+    /// For each character that is read aloud; nothing where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_character: Option<Fee>,
+    /// For each second of sound that is heard; nothing where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<Fee>,
     /// Instead of the rates above, for calls whose whole input is longer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub long: Vec<LongRates>,
@@ -166,19 +178,13 @@ impl Rates {
         self
     }
 
-    /// The same for a call that is sold as `pieces`: pictures, searches.
-    #[must_use]
-    pub fn for_pieces(mut self, pieces: u32) -> Self {
-        self.per_request = self.per_request.map(|fee| fee.times(pieces));
-        self
-    }
-
     /// A list that is `factor` times this one, each rate rounded half to even; `None` if one leaves its range.
     #[must_use]
     pub fn scaled(&self, factor: Factor) -> Option<Self> {
         let long = |long: &LongRates| {
             Some(LongRates { above_input_tokens: long.above_input_tokens, rates: long.rates.scaled(factor)? })
         };
+        let fee = |fee: Option<Fee>| fee.map_or(Some(None), |fee| fee.scaled(factor).map(Some));
         let base = self.tiers().scaled(factor)?;
         Some(Self {
             input: base.input,
@@ -190,7 +196,11 @@ impl Rates {
             image_input: base.image_input,
             audio_output: base.audio_output,
             image_output: base.image_output,
-            per_request: self.per_request.map_or(Some(None), |fee| fee.scaled(factor).map(Some))?,
+            per_request: fee(self.per_request)?,
+            per_image: fee(self.per_image)?,
+            per_search: fee(self.per_search)?,
+            per_character: fee(self.per_character)?,
+            per_second: fee(self.per_second)?,
             long: self.long.iter().map(long).collect::<Option<_>>()?,
             factor: self.factor,
         })
@@ -209,32 +219,34 @@ impl Rates {
         let all = self
             .reachable(u64::MAX)
             .all(|list| list.dearest_input() == Rate::FREE && list.dearest_output() == Rate::FREE);
-        self.factor.billionths() == 0 || (all && self.fee() == 0)
+        let fees = self.fees_of_pieces().iter().all(|fee| fee.nanos() == 0);
+        self.factor.billionths() == 0 || (all && fees && self.fee(&Pieces::NONE) == 0)
     }
 
-    /// What `tokens` cost: exact over all tiers, rounded once, half to even. `None` if no amount is that large.
+    /// What `tokens` and their pieces cost: exact over all of it, rounded once, half to even. `None` if no amount is that large.
     #[must_use]
     pub fn cost(&self, tokens: &Tokens) -> Option<Nanos> {
         let input = tokens.all_input();
         let longer = self.long.iter().filter(|long| long.above_input_tokens < input);
         let list = longer.max_by_key(|long| long.above_input_tokens).map_or_else(|| self.tiers(), |long| long.rates);
-        let exact = self.multiplied(list.cost(tokens).checked_add(self.fee())?)?;
+        let exact = self.multiplied(list.cost(tokens).checked_add(self.fee(&tokens.pieces))?)?;
         i64::try_from(rounded_half_even(exact)).ok().map(Nanos::new)
     }
 
-    /// The most that a call can cost: all input and all output at the dearest rate that it can reach, rounded up. `None`
-    /// if no amount is that large.
+    /// The most that a call can cost: all input and all output at the dearest rate that it can reach, and all pieces,
+    /// rounded up. `None` if no amount is that large.
     #[must_use]
-    pub fn at_most(&self, input_tokens: u64, output_tokens: u32) -> Option<Nanos> {
+    pub fn at_most(&self, input_tokens: u64, output_tokens: u32, pieces: &Pieces) -> Option<Nanos> {
         let output = self.dearest_output(input_tokens).cost(u64::from(output_tokens));
-        let exact = self.multiplied(self.input_at_most(input_tokens).checked_add(output)?)?;
+        let exact = self.multiplied(self.input_at_most(input_tokens, pieces).checked_add(output)?)?;
         i64::try_from(exact.checked_add(EXACT - 1)? / EXACT).ok().map(Nanos::new)
     }
 
-    /// How many output tokens `credit` covers after the input, at the dearest rate; `None` if not even the input.
+    /// How many output tokens `credit` covers after the input and all pieces, at the dearest rate; `None` if not even
+    /// those.
     #[must_use]
-    pub fn output_covered_by(&self, credit: Nanos, input_tokens: u64) -> Option<u32> {
-        let left = i128::from(credit.get()) * EXACT - self.multiplied(self.input_at_most(input_tokens))?;
+    pub fn output_covered_by(&self, credit: Nanos, input_tokens: u64, pieces: &Pieces) -> Option<u32> {
+        let left = i128::from(credit.get()) * EXACT - self.multiplied(self.input_at_most(input_tokens, pieces))?;
         if left < 0 {
             return None;
         }
@@ -247,15 +259,21 @@ impl Rates {
         cost.checked_mul(i128::from(self.factor.billionths()))
     }
 
-    /// In millionths of a nano-unit.
-    fn fee(&self) -> i128 {
-        i128::from(self.per_request.unwrap_or_default().nanos()) * PER_TOKENS
+    /// In the order of [`Pieces::by_kind`].
+    fn fees_of_pieces(&self) -> [Fee; 4] {
+        [self.per_image, self.per_search, self.per_character, self.per_second].map(Option::unwrap_or_default)
     }
 
-    /// The fee and all input at its dearest, in millionths of a nano-unit.
-    fn input_at_most(&self, input_tokens: u64) -> i128 {
+    /// For the call and its pieces, in millionths of a nano-unit.
+    fn fee(&self, pieces: &Pieces) -> i128 {
+        let of_call = i128::from(self.per_request.unwrap_or_default().nanos()) * PER_TOKENS;
+        of_call + pieces.cost(self.fees_of_pieces()) * (PER_TOKENS / 1_000)
+    }
+
+    /// The fees and all input at its dearest, in millionths of a nano-unit.
+    fn input_at_most(&self, input_tokens: u64, pieces: &Pieces) -> i128 {
         let dearest = self.reachable(input_tokens).map(|list| list.dearest_input()).fold(Rate::FREE, Rate::max);
-        dearest.cost(input_tokens) + self.fee()
+        dearest.cost(input_tokens) + self.fee(pieces)
     }
 
     fn dearest_output(&self, input_tokens: u64) -> Rate {

@@ -6,6 +6,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Pieces;
+
 /// What a call consumed; every token is in exactly one tier, so none is ever paid for twice.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Tokens {
@@ -32,6 +34,9 @@ pub struct Tokens {
     /// Output that was pictures.
     #[serde(default, skip_serializing_if = "is_none")]
     pub image_output: u64,
+    /// What of it is sold by the piece, besides any tokens.
+    #[serde(default, skip_serializing_if = "Pieces::is_none")]
+    pub pieces: Pieces,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
@@ -87,6 +92,7 @@ impl Tokens {
             image_input: self.image_input.min(most),
             audio_output: self.audio_output.min(most),
             image_output: self.image_output.min(most),
+            pieces: self.pieces,
         }
     }
 }

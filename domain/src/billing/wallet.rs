@@ -21,7 +21,7 @@ pub use self::{
     event::{Effect, Purpose, ReleaseReason, Source, Terms, WalletEvent},
     refusal::WalletRefusal,
 };
-use super::{Basis, Currency, Nanos, Rates, Tokens};
+use super::{Basis, Currency, Nanos, Pieces, Rates, Tokens};
 use crate::{ChannelId, HoldId, decider::Decider};
 
 /// One grant, top-up or adjustment, at most: a million units.
@@ -63,6 +63,9 @@ pub struct Hold {
     pub costs: Rates,
     pub input_tokens: u64,
     pub max_output_tokens: u32,
+    /// The most that it can consume by the piece.
+    #[serde(default, skip_serializing_if = "Pieces::is_none")]
+    pub pieces: Pieces,
     /// Who may answer instead, and how it is settled then.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Terms>,
@@ -151,6 +154,7 @@ impl Decider for Wallet {
                 costs,
                 input_tokens,
                 max_output_tokens,
+                pieces,
                 alternatives,
                 expires_at,
                 ..
@@ -165,6 +169,7 @@ impl Decider for Wallet {
                     costs,
                     input_tokens,
                     max_output_tokens,
+                    pieces,
                     alternatives,
                     expires_at,
                 };
@@ -348,7 +353,7 @@ impl Wallet {
     /// The output that credit covers, and what must be held for it.
     fn coverage(&self, quote: &Quote) -> Result<(u32, Nanos), WalletRefusal> {
         let cost = |output| {
-            let costs = quote.all_prices().map(|prices| prices.at_most(quote.input_tokens, output));
+            let costs = quote.all_prices().map(|prices| prices.at_most(quote.input_tokens, output, &quote.pieces));
             let dearest = costs.reduce(|one, other| Some(one?.max(other?))).flatten();
             dearest.filter(|cost| *cost <= MAX_BALANCE).ok_or(WalletRefusal::AmountTooLarge)
         };
@@ -358,7 +363,8 @@ impl Wallet {
         let available = self.available();
         // Credit for no output at all is no reason to ask.
         let least = quote.min_output_tokens.max(1).min(quote.max_output_tokens);
-        let covered = quote.all_prices().map(|prices| prices.output_covered_by(available, quote.input_tokens));
+        let covered =
+            quote.all_prices().map(|prices| prices.output_covered_by(available, quote.input_tokens, &quote.pieces));
         let covered = covered.reduce(|one, other| Some(one?.min(other?))).flatten().filter(|covered| *covered >= least);
         match covered {
             // Input that costs nothing is no reason to go on without any credit.
@@ -386,7 +392,7 @@ impl Wallet {
             return Err(WalletRefusal::TooManyHolds);
         }
         let (max_output_tokens, amount_nanos) = self.coverage(&quote)?;
-        let Quote { model, channel_id, price_version, prices, costs, input_tokens, alternatives, .. } = quote;
+        let Quote { model, channel_id, price_version, prices, costs, input_tokens, pieces, alternatives, .. } = quote;
         Ok(vec![WalletEvent::Held {
             hold_id,
             purpose,
@@ -398,6 +404,7 @@ impl Wallet {
             costs,
             input_tokens,
             max_output_tokens,
+            pieces,
             alternatives,
             expires_at,
             at,
@@ -462,7 +469,7 @@ impl Wallet {
             }
             ExpiryPolicy::Charge => {
                 let (input, output) = (hold.input_tokens, u64::from(hold.max_output_tokens));
-                let tokens = Tokens { input, output, ..Tokens::default() };
+                let tokens = Tokens { input, output, pieces: hold.pieces, ..Tokens::default() };
                 self.charge(hold_id, tokens, Basis::Estimated, None, 0, at)
             }
         }

@@ -61,6 +61,11 @@ fn consumed(model: &str, tokens: &Tokens) {
             metrics::counter!("tokens_total", "model" => model.to_owned(), "tier" => tier).increment(count);
         }
     }
+    for (kind, count) in tokens.pieces.by_kind() {
+        if count > 0 {
+            metrics::counter!("pieces_total", "model" => model.to_owned(), "kind" => kind).increment(count.into());
+        }
+    }
 }
 
 /// None of these amounts is ever negative.

@@ -27,6 +27,7 @@ pub const FULL: Tokens = Tokens {
     image_input: 0,
     audio_output: 0,
     image_output: 0,
+    pieces: domain::billing::Pieces::NONE,
 };
 
 pub fn wallet_command(owner: UserId, verb: &str, body: &WalletCommand) -> CommandMessage {
@@ -61,6 +62,7 @@ pub fn hold(owner: UserId, hold_id: HoldId) -> CommandMessage {
         input_tokens: 10,
         max_output_tokens: 5,
         min_output_tokens: 5,
+        pieces: domain::billing::Pieces::NONE,
         alternatives: vec![],
     };
     let purpose = Purpose::Api { api_key_id: None };

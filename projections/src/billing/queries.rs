@@ -83,8 +83,8 @@ pub async fn charges(pool: &PgPool, user: Uuid, cursor: Option<&str>, limit: u32
     let before: i64 = cursor.map(decode).transpose()?.unwrap_or(i64::MAX);
     let rows = sqlx::query_as(
         "SELECT hold_id, kind, model, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, \
-         cache_write_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens, basis, \
-         prices, price_version, charged_nanos, session_id, run_id, api_key_id, at, position \
+         cache_write_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens, pieces, \
+         basis, prices, price_version, charged_nanos, session_id, run_id, api_key_id, at, position \
          FROM billing_v1.charges WHERE owner = $1 AND position < $2 ORDER BY position DESC LIMIT $3",
     )
     .bind(user)

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use domain::{
     HoldId, Sealed,
-    billing::{Purpose, Rates, WalletEvent},
+    billing::{Pieces, Purpose, Rates, WalletEvent},
 };
 use serde::Serialize;
 use sqlx::FromRow;
@@ -56,6 +56,8 @@ pub(super) struct ChargeRecord {
     pub(super) image_input_tokens: i64,
     pub(super) audio_output_tokens: i64,
     pub(super) image_output_tokens: i64,
+    #[sqlx(json)]
+    pub(super) pieces: Pieces,
     pub(super) basis: String,
     pub(super) price_version: i64,
     #[sqlx(json)]
@@ -160,6 +162,8 @@ impl HoldRecord {
             at,
             // Those who did not answer are nobody's business; who did is in the settlement.
             alternatives: _,
+            // Of a hold only its amount is shown; what was consumed is in the settlement.
+            pieces: _,
         } = event
         else {
             return None;
@@ -226,6 +230,7 @@ impl ChargeRecord {
             image_input_tokens: counted(tokens.image_input),
             audio_output_tokens: counted(tokens.audio_output),
             image_output_tokens: counted(tokens.image_output),
+            pieces: tokens.pieces,
             basis: basis.as_str().to_owned(),
             price_version: i64::from(*price_version),
             prices: prices.clone(),

@@ -1,7 +1,7 @@
 //! The rows of `billing_v1`, which are also the answers of the HTTP API.
 
 use chrono::{DateTime, Utc};
-use domain::billing::{Nanos, Rates};
+use domain::billing::{Nanos, Pieces, Rates};
 use serde::Serialize;
 use sqlx::FromRow;
 use utoipa::ToSchema;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     entries::{Account, EntryKind},
-    schema::RatesSchema,
+    schema::{PiecesSchema, RatesSchema},
 };
 
 /// What [`Wallet`] is read from; `w` is its row, or nothing, and `$1` the currency of an empty wallet.
@@ -122,7 +122,12 @@ pub struct Charge {
     pub model: String,
     #[sqlx(flatten)]
     pub tokens: ChargedTokens,
-    /// How the tokens are known: `reported`, `counted` or `estimated`.
+    /// What is sold by the piece; absent where nothing of it is.
+    #[serde(skip_serializing_if = "Pieces::is_none")]
+    #[schema(value_type = Option<PiecesSchema>)]
+    #[sqlx(json)]
+    pub pieces: Pieces,
+    /// How all of it is known: `reported`, `counted` or `estimated`.
     pub basis: String,
     #[schema(value_type = RatesSchema)]
     #[sqlx(json)]

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// A price list: decimals per million tokens.
+/// A price list: decimals per million tokens, or for each piece.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Rates)]
 pub struct RatesSchema {
@@ -33,6 +33,18 @@ pub struct RatesSchema {
     /// For each call, whatever it consumes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub per_request: Option<String>,
+    /// For each picture that is made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_image: Option<String>,
+    /// For each search of a ranking: a question with up to 100 documents.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_search: Option<String>,
+    /// For each character that is read aloud.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_character: Option<String>,
+    /// For each second of sound that is heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_second: Option<String>,
     /// Instead of the rates above, for calls whose whole input is longer than a threshold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub long: Vec<LongRatesSchema>,
@@ -77,4 +89,22 @@ pub struct TiersSchema {
     /// As `output` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_output: Option<String>,
+}
+
+/// What is sold by the piece; what is absent is none.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Pieces)]
+pub struct PiecesSchema {
+    /// Pictures that were made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub images: Option<u32>,
+    /// Searches of a ranking.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub searches: Option<u32>,
+    /// Characters that were read aloud.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub characters: Option<u32>,
+    /// Milliseconds of sound that were heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sound_ms: Option<u32>,
 }

@@ -113,13 +113,13 @@ async fn insert_charges(tx: &mut PgConnection, rows: &[ChargeRecord]) -> sqlx::R
     sqlx::query(
         "INSERT INTO charges (position, owner, hold_id, kind, model, channel_id, input_tokens, cached_input_tokens, \
          output_tokens, reasoning_tokens, cache_write_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, \
-         image_output_tokens, basis, price_version, prices, costs, charged_nanos, cost_nanos, \
+         image_output_tokens, pieces, basis, price_version, prices, costs, charged_nanos, cost_nanos, \
          lost_cost_nanos, session_id, run_id, api_key_id, at) \
          SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], \
              $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], \
-             $13::bigint[], $14::bigint[], $15::bigint[], $16::text[], $17::bigint[], $18::jsonb[], \
-             $19::jsonb[], $20::bigint[], $21::bigint[], $22::bigint[], $23::uuid[], $24::uuid[], $25::uuid[], \
-             $26::timestamptz[])",
+             $13::bigint[], $14::bigint[], $15::bigint[], $16::jsonb[], $17::text[], $18::bigint[], $19::jsonb[], \
+             $20::jsonb[], $21::bigint[], $22::bigint[], $23::bigint[], $24::uuid[], $25::uuid[], $26::uuid[], \
+             $27::timestamptz[])",
     )
     .bind(column!(rows, position))
     .bind(column!(rows, owner))
@@ -136,6 +136,7 @@ async fn insert_charges(tx: &mut PgConnection, rows: &[ChargeRecord]) -> sqlx::R
     .bind(column!(rows, image_input_tokens))
     .bind(column!(rows, audio_output_tokens))
     .bind(column!(rows, image_output_tokens))
+    .bind(rows.iter().map(|row| Json(row.pieces)).collect::<Vec<_>>())
     .bind(column!(rows, basis.as_str()))
     .bind(column!(rows, price_version))
     .bind(rows.iter().map(|row| Json(&row.prices)).collect::<Vec<_>>())

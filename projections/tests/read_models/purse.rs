@@ -55,6 +55,7 @@ pub(crate) fn quote(input_tokens: u64, max_output_tokens: u32) -> Quote {
         input_tokens,
         max_output_tokens,
         min_output_tokens: 1,
+        pieces: domain::billing::Pieces::NONE,
         alternatives: vec![],
     }
 }

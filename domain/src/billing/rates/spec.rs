@@ -59,6 +59,7 @@ fn every_tier_has_its_own_rate() {
         reasoning: mega(7),
         audio_output: mega(8),
         image_output: mega(9),
+        pieces: Pieces::NONE,
     };
     // Each digit is the tokens of its tier.
     assert_eq!(rates.cost(&tokens), Some(Nanos::new(987_654_321_000)));
@@ -103,10 +104,34 @@ fn a_fee_is_paid_once_a_call_whatever_it_consumes() {
     let rates = Rates { input: rate("1"), per_request: Some("0.04".parse().unwrap()), ..Rates::default() };
     assert_eq!(rates.cost(&Tokens::default()), Some(Nanos::new(40_000_000)));
     assert_eq!(rates.cost(&Tokens { input: 1, ..Tokens::default() }), Some(Nanos::new(40_001_000)));
-    assert_eq!(rates.at_most(1, 10), Some(Nanos::new(40_001_000)));
-    assert_eq!(rates.clone().for_pieces(3).cost(&Tokens::default()), Some(Nanos::new(120_000_000)));
+    assert_eq!(rates.at_most(1, 10, &Pieces::NONE), Some(Nanos::new(40_001_000)));
     assert!(!rates.is_free());
-    assert_eq!(rates.output_covered_by(Nanos::new(39_999_999), 0), None);
+    assert_eq!(rates.output_covered_by(Nanos::new(39_999_999), 0, &Pieces::NONE), None);
+}
+
+#[test]
+fn what_is_sold_by_the_piece_is_paid_besides_the_tokens_and_rounded_with_them() {
+    let fee = |text: &str| Some(text.parse().unwrap());
+    let rates = Rates {
+        input: rate("1"),
+        per_image: fee("0.04"),
+        per_search: fee("0.002"),
+        per_character: fee("0.000015"),
+        per_second: fee("0.000000001"),
+        ..Rates::default()
+    };
+    let cost = |pieces| rates.cost(&Tokens { input: 1, pieces, ..Tokens::default() }).unwrap().get();
+    assert_eq!(cost(Pieces { images: 2, ..Pieces::NONE }), 1_000 + 80_000_000);
+    assert_eq!(cost(Pieces { searches: 3, characters: 10, ..Pieces::NONE }), 1_000 + 6_000_000 + 150_000);
+    assert_eq!([499, 501, 1_500].map(|sound_ms| cost(Pieces { sound_ms, ..Pieces::NONE })), [1_000, 1_001, 1_002]);
+    let most = Pieces { images: 1, sound_ms: 1, ..Pieces::NONE };
+    assert_eq!(rates.at_most(1, 0, &most), Some(Nanos::new(40_001_001)), "rounded up");
+    assert_eq!(rates.output_covered_by(Nanos::new(40_001_000), 1, &most), None);
+    let only_pieces = Rates { per_second: fee("0.0001"), ..Rates::default() };
+    assert!(!only_pieces.is_free() && !only_pieces.scaled("0.5".parse().unwrap()).unwrap().is_free());
+    let largest = Pieces { images: u32::MAX, searches: u32::MAX, characters: u32::MAX, sound_ms: u32::MAX };
+    let dearest = Rates { per_image: fee("1000000"), ..Rates::default() }.times("1000".parse().unwrap());
+    assert_eq!(dearest.cost(&Tokens { pieces: largest, ..Tokens::default() }), None, "beyond all amounts, and no wrap");
 }
 
 #[test]
@@ -117,7 +142,7 @@ fn a_factor_is_exact_and_rounded_with_the_sum_and_not_before() {
     assert_eq!(cost, Some(Nanos::new(1_000_000)));
     let free = Rates { input: rate("5"), output: rate("5"), ..Rates::default() }.times("0".parse().unwrap());
     assert!(free.is_free());
-    assert_eq!(free.at_most(u64::from(u32::MAX), u32::MAX), Some(Nanos::ZERO));
+    assert_eq!(free.at_most(u64::from(u32::MAX), u32::MAX, &Pieces::NONE), Some(Nanos::ZERO));
 }
 
 #[test]
@@ -132,10 +157,10 @@ fn halves_go_to_the_even_neighbour() {
 fn a_cost_beyond_all_amounts_is_none() {
     let rates = Rates { input: rate("1000000"), output: rate("1000000"), ..Rates::default() };
     assert_eq!(rates.cost(&Tokens { input: u64::MAX, output: u64::MAX, ..Tokens::default() }), None);
-    assert_eq!(rates.at_most(u64::MAX, u32::MAX), None);
+    assert_eq!(rates.at_most(u64::MAX, u32::MAX, &Pieces::NONE), None);
     let dearest = rates.times("1000".parse().unwrap());
     assert_eq!(dearest.cost(&Tokens { input: u64::MAX, output: u64::MAX, ..Tokens::default() }), None);
-    assert_eq!(dearest.output_covered_by(Nanos::new(i64::MAX), u64::MAX), None);
+    assert_eq!(dearest.output_covered_by(Nanos::new(i64::MAX), u64::MAX, &Pieces::NONE), None);
 }
 
 /// How a cost was computed before there were more tiers, fees and factors.
@@ -172,20 +197,28 @@ fn any_rates() -> impl Strategy<Value = Rates> {
         Just(Factor::ONE),
         (0_u32..4_000_000_000).prop_map(|nanos| nano_rate(nanos).to_string().parse().unwrap())
     ];
-    let fee = proptest::option::of(any::<u32>().prop_map(|nanos| nano_rate(nanos).to_string().parse().unwrap()));
-    (tiers(), long, factor, fee).prop_map(|(base, long, factor, per_request)| Rates {
-        input: base.input,
-        output: base.output,
-        cached_input: base.cached_input,
-        reasoning: base.reasoning,
-        cache_write: base.cache_write,
-        audio_input: base.audio_input,
-        image_input: base.image_input,
-        audio_output: base.audio_output,
-        image_output: base.image_output,
-        per_request,
-        long: long.into_iter().map(|(above_input_tokens, rates)| LongRates { above_input_tokens, rates }).collect(),
-        factor,
+    let fee = || proptest::option::of(any::<u32>().prop_map(|nanos| nano_rate(nanos).to_string().parse().unwrap()));
+    let fees = [fee(), fee(), fee(), fee(), fee()];
+    (tiers(), long, factor, fees).prop_map(|(base, long, factor, fees)| {
+        let [per_request, per_image, per_search, per_character, per_second] = fees;
+        Rates {
+            input: base.input,
+            output: base.output,
+            cached_input: base.cached_input,
+            reasoning: base.reasoning,
+            cache_write: base.cache_write,
+            audio_input: base.audio_input,
+            image_input: base.image_input,
+            audio_output: base.audio_output,
+            image_output: base.image_output,
+            per_request,
+            per_image,
+            per_search,
+            per_character,
+            per_second,
+            long: long.into_iter().map(|(above_input_tokens, rates)| LongRates { above_input_tokens, rates }).collect(),
+            factor,
+        }
     })
 }
 
@@ -193,14 +226,18 @@ proptest! {
     #[test]
     fn what_is_held_covers_whatever_is_charged_within_the_bound(
         rates in any_rates(), inputs in any::<[u16; 5]>(), outputs in any::<[u16; 4]>(), spare in any::<(u16, u16)>(),
+        counts in any::<[u16; 4]>(),
     ) {
+        let [images, searches, characters, sound_ms] = counts.map(u32::from);
+        let pieces = Pieces { images, searches, characters, sound_ms };
         let [input, cached_input, cache_write, audio_input, image_input] = inputs.map(|count| u64::from(count) * 8);
         let [output, reasoning, audio_output, image_output] = outputs.map(u64::from);
         let tokens = Tokens {
             input, cached_input, output, reasoning, cache_write, audio_input, image_input, audio_output, image_output,
+            pieces,
         };
         let most_output = u32::try_from(tokens.of_output().iter().sum::<u64>()).unwrap() + u32::from(spare.1);
-        let held = rates.at_most(tokens.all_input() + u64::from(spare.0), most_output).unwrap();
+        let held = rates.at_most(tokens.all_input() + u64::from(spare.0), most_output, &tokens.pieces).unwrap();
         prop_assert!(rates.cost(&tokens).unwrap() <= held);
     }
 
@@ -208,12 +245,12 @@ proptest! {
     fn the_output_that_credit_covers_is_affordable_and_one_more_is_not(
         rates in any_rates(), credit in 0_i64..1_000_000_000_000, input in 0_u64..3_000_000,
     ) {
-        match rates.output_covered_by(Nanos::new(credit), input) {
-            None => prop_assert!(rates.at_most(input, 0).unwrap() > Nanos::new(credit)),
-            Some(u32::MAX) => prop_assert!(rates.at_most(input, u32::MAX).unwrap() <= Nanos::new(credit)),
+        match rates.output_covered_by(Nanos::new(credit), input, &Pieces::NONE) {
+            None => prop_assert!(rates.at_most(input, 0, &Pieces::NONE).unwrap() > Nanos::new(credit)),
+            Some(u32::MAX) => prop_assert!(rates.at_most(input, u32::MAX, &Pieces::NONE).unwrap() <= Nanos::new(credit)),
             Some(covered) => {
-                prop_assert!(rates.at_most(input, covered).unwrap() <= Nanos::new(credit));
-                prop_assert!(rates.at_most(input, covered + 1).unwrap() > Nanos::new(credit));
+                prop_assert!(rates.at_most(input, covered, &Pieces::NONE).unwrap() <= Nanos::new(credit));
+                prop_assert!(rates.at_most(input, covered + 1, &Pieces::NONE).unwrap() > Nanos::new(credit));
             }
         }
     }

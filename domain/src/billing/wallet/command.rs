@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::{Purpose, ReleaseReason, Source, Terms};
 use crate::{
     ChannelId, HoldId, Sealed,
-    billing::{Basis, Currency, Factor, Nanos, Rates, Tokens},
+    billing::{Basis, Currency, Factor, Nanos, Pieces, Rates, Tokens},
 };
 
 /// What a model call may cost at most, before it is made. The prices are pinned: the call is settled by them.
@@ -29,6 +29,9 @@ pub struct Quote {
     pub max_output_tokens: u32,
     /// A shorter answer than this is not worth asking for.
     pub min_output_tokens: u32,
+    /// The most that the call can consume by the piece.
+    #[serde(default, skip_serializing_if = "Pieces::is_none")]
+    pub pieces: Pieces,
     /// Who may answer instead, each at its own price; the dearest is held for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub alternatives: Vec<Terms>,
@@ -67,7 +70,7 @@ impl Quote {
 pub enum ExpiryPolicy {
     /// Nothing is charged; a settlement that comes late after all is taken.
     Release,
-    /// The counted input and all output that was allowed are charged, at the ordinary rates.
+    /// The counted input, all output and all pieces that were allowed are charged, at the ordinary rates.
     Charge,
 }
 

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     ApiKeyId, ChannelId, HoldId, RunId, Sealed, SessionId, UserId,
-    billing::{Basis, Currency, Nanos, Rates, Tokens},
+    billing::{Basis, Currency, Nanos, Pieces, Rates, Tokens},
 };
 
 /// How an event changes the pots; what is taken is negative, and debt is counted positive.
@@ -137,6 +137,9 @@ pub enum WalletEvent {
         input_tokens: u64,
         /// What the call may be answered with: what was wanted, or what credit covers.
         max_output_tokens: u32,
+        /// The most that the call can consume by the piece. Absent where nothing of it is sold so.
+        #[serde(default, skip_serializing_if = "Pieces::is_none")]
+        pieces: Pieces,
         /// Who may answer instead; enough is set apart for the dearest. Absent where there is nobody.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         alternatives: Vec<Terms>,

@@ -76,6 +76,7 @@ const NONE: Tokens = Tokens {
     image_input: 0,
     audio_output: 0,
     image_output: 0,
+    pieces: Pieces::NONE,
 };
 
 const fn tokens(input: u64, cached_input: u64, output: u64, reasoning: u64) -> Tokens {
@@ -137,6 +138,7 @@ fn quote(input_tokens: u64, max_output_tokens: u32, min_output_tokens: u32) -> Q
         input_tokens,
         max_output_tokens,
         min_output_tokens,
+        pieces: Pieces::NONE,
         alternatives: vec![],
     }
 }
@@ -162,6 +164,7 @@ fn held_at(n: u128, amount: i64, quote: &Quote) -> WalletEvent {
         costs: quote.costs.clone(),
         input_tokens: quote.input_tokens,
         max_output_tokens: quote.max_output_tokens,
+        pieces: quote.pieces,
         alternatives: quote.alternatives.clone(),
         expires_at: at(LIFE),
         at: AT,

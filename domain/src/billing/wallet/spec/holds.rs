@@ -139,3 +139,22 @@ fn a_hold_is_extended_but_never_cut_short() {
         .when(expire(1, ExpiryPolicy::Release, LIFE))
         .then_expect_error(WalletRefusal::HoldNotExpired { expires_at: at(LIFE + 1) });
 }
+
+#[test]
+fn what_is_sold_by_the_piece_is_held_for_and_charged_where_nothing_more_is_heard() {
+    let per_image = Some("0.04".parse().unwrap());
+    let prices = Rates { per_image, ..Rates::default() };
+    let pieces = Pieces { images: 3, ..Pieces::NONE };
+    let quote = Quote { prices, pieces, costs: Rates::default(), ..quote(10, 0, 0) };
+    let held = held_at(1, 120_000_000, &quote);
+    given(pots(120_000_000, 0, 0)).when(hold(1, quote.clone())).then_expect_events(vec![held.clone()]);
+    given(pots(119_999_999, 0, 0)).when(hold(1, quote)).then_expect_error(insufficient(119_999_999, 120_000_000));
+    let open = after([pots(200_000_000, 0, 0), vec![held]].concat());
+    let settled = |command| match &open.decide(command).unwrap()[..] {
+        [WalletEvent::Charged { charged_nanos, tokens, .. }] => (*charged_nanos, tokens.pieces),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(settled(expire(1, ExpiryPolicy::Charge, LIFE)), (nanos(120_000_000), pieces));
+    let one = Pieces { images: 1, ..Pieces::NONE };
+    assert_eq!(settled(charge(1, Tokens { pieces: one, ..NONE })), (nanos(40_000_000), one));
+}

@@ -147,10 +147,10 @@ proptest! {
         for command in commands {
             let free = wallet.available();
             for event in carry_out(&mut wallet, command) {
-                let WalletEvent::Held { amount_nanos, prices, input_tokens, max_output_tokens, .. } = event else {
+                let WalletEvent::Held { amount_nanos, prices, input_tokens, max_output_tokens, pieces, .. } = event else {
                     continue;
                 };
-                prop_assert_eq!(prices.at_most(input_tokens, max_output_tokens), Some(amount_nanos));
+                prop_assert_eq!(prices.at_most(input_tokens, max_output_tokens, &pieces), Some(amount_nanos));
                 if !prices.is_free() {
                     prop_assert!(free > Nanos::ZERO && amount_nanos <= free);
                     prop_assert!(wallet.available() >= Nanos::ZERO);
