@@ -1,6 +1,6 @@
 //! Credit set apart for a call, before anything is asked of a provider.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{TimeDelta, Utc};
 use domain::{
@@ -66,7 +66,7 @@ pub enum MeterError {
 /// Holds credit and settles it. Cheap to clone.
 #[derive(Clone)]
 pub struct Meter {
-    commands: CommandClient,
+    commands: Arc<CommandClient>,
     options: MeterOptions,
     recorder: Recorder,
 }
@@ -75,7 +75,7 @@ impl Meter {
     #[must_use]
     pub fn new(commands: CommandClient, options: MeterOptions) -> Self {
         let recorder = Recorder::new(commands.clone());
-        Self { commands, options, recorder }
+        Self { commands: Arc::new(commands), options, recorder }
     }
 
     /// Where calls are told of, beside their money.
@@ -148,7 +148,7 @@ impl Meter {
         serde_json::from_value(payload).map_err(|error| MeterError::Unavailable(error.to_string()))
     }
 
-    pub(crate) const fn commands(&self) -> &CommandClient {
+    pub(crate) fn commands(&self) -> &CommandClient {
         &self.commands
     }
 

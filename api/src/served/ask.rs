@@ -8,12 +8,12 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 use domain::{
-    HoldId, UserId,
+    CallId, HoldId, UserId,
     billing::{Purpose, Quote, ReleaseReason},
     users::Scope,
 };
-use metering::{Call, Choices, Held, Known, MeterError, PayerGroup};
-use relay::{Basis, Counted, Dialect, Envelope, ServedCall};
+use metering::{Begun, Call, Choices, Held, Known, MeterError, PayerGroup, surface_of};
+use relay::{Basis, Counted, Dialect, Envelope, Memory, ServedCall};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use uuid::Uuid;
@@ -23,6 +23,7 @@ use super::{
     call::{Calls, Heard, Paid},
     reckon::{count, roughly},
     refusals::{context_too_long, of_meter, of_upstream},
+    story::kind_of,
 };
 use crate::{
     commands::Actor,
@@ -114,12 +115,39 @@ impl Caller {
     }
 
     /// Prices the call, sets its credit apart and makes it. Dropping the receiver is the client going away.
-    pub(super) async fn call(self, mut ask: Ask, kept: Option<Kept>) -> Result<mpsc::Receiver<Heard>, Problem> {
+    pub(super) async fn call(mut self, ask: Ask, kept: Option<Kept>) -> Result<mpsc::Receiver<Heard>, Problem> {
+        let hold_id = kept.as_ref().map_or_else(|| HoldId::new(Uuid::now_v7()), Kept::hold_id);
+        let mut following = self.calls.meter.recorder().follow(Begun {
+            id: CallId::new(hold_id.uuid()),
+            user: self.holder.user,
+            purpose: self.purpose(),
+            surface: surface_of(ask.dialect),
+            model: Some(ask.model.clone()),
+            stream: ask.stream,
+        });
+        match self.prepare(ask, kept, hold_id).await {
+            Ok(paid) => {
+                following.held(hold_id);
+                Ok(self.calls.begin(paid, following, self.room))
+            }
+            Err(problem) => {
+                following.names_one_of(&self.calls.catalogue);
+                following.refused(kind_of(&problem));
+                Err(problem)
+            }
+        }
+    }
+
+    fn purpose(&self) -> Purpose {
+        Purpose::Api { api_key_id: self.holder.api_key() }
+    }
+
+    async fn prepare(&mut self, mut ask: Ask, kept: Option<Kept>, hold_id: HoldId) -> Result<Paid, Problem> {
         let (choices, group) = self.choices(&ask.model).await?;
         let call = Call {
             payer: self.holder.user,
-            hold_id: kept.as_ref().map_or_else(|| HoldId::new(Uuid::now_v7()), Kept::hold_id),
-            purpose: Purpose::Api { api_key_id: self.holder.api_key() },
+            hold_id,
+            purpose: self.purpose(),
             actor: Actor::User(self.holder.user).to_string(),
             correlation_id: self.origin.correlation_id,
         };
@@ -149,10 +177,11 @@ impl Caller {
             max_output_tokens: Some((held.max_output_tokens() / ask.choices).max(1)),
             stream: ask.stream,
             envelope,
-            headers: self.headers,
+            headers: std::mem::take(&mut self.headers),
             key: None,
+            memory: Memory::default(),
         };
-        Ok(self.calls.begin(Paid { choices, known, call, held, kept, room: self.room }))
+        Ok(Paid { choices, known, call, held, kept })
     }
 
     /// Sets the call's credit apart, and says how long its input is: as it was counted, or guessed where that will do.

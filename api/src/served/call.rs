@@ -7,6 +7,7 @@
 //! shutdown streams are stopped at once and settled.
 
 use std::{
+    ops::Deref,
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
@@ -16,7 +17,7 @@ use domain::{
     relay::{Drain, ResponseCommand},
 };
 use futures::StreamExt as _;
-use metering::{Catalogue, Choices, Held, Known, Meter, Offer};
+use metering::{Catalogue, Choices, Following, Held, Known, Meter, Offer};
 use relay::{Basis, PassedEvent, RelayError, ServedAnswer, ServedCall, ServedEvent, ServedFrame, ServedStream, Usage};
 use routing::{Answered, Asked, Demand, Tries, Waiting};
 use serde_json::Value;
@@ -29,6 +30,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::story::Story;
 use crate::{openai::Kept, problem::Problem};
 
 /// Events that wait for a slow client, at most.
@@ -42,9 +44,12 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// A shutdown waits so long for it, at most.
 const SETTLED_AT_LAST: Duration = Duration::from_secs(600);
 
-/// What all calls share.
+/// Makes calls. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Calls {
+pub(crate) struct Calls(Arc<Shared>);
+
+/// What all calls share.
+pub(crate) struct Shared {
     pub(super) catalogue: Catalogue,
     pub(super) meter: Meter,
     tracker: TaskTracker,
@@ -64,8 +69,6 @@ pub(super) struct Paid {
     pub(super) held: Held,
     /// What is written down beside.
     pub(super) kept: Option<Kept>,
-    /// Kept until the call is over.
-    pub(super) room: OwnedSemaphorePermit,
 }
 
 /// What the client's side is told. `End`, `Whole` and `Failed` are the last, and come after the settlement.
@@ -90,6 +93,14 @@ pub(super) struct Route {
     pub(super) model: String,
 }
 
+impl Deref for Calls {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
 impl Calls {
     /// `max_bytes` of requests are under way at the same time.
     pub(crate) fn new(
@@ -99,7 +110,8 @@ impl Calls {
         max_bytes: usize,
         shutdown: CancellationToken,
     ) -> Self {
-        Self { catalogue, meter, tracker, drain, shutdown, room: Arc::new(Semaphore::new(max_bytes / 1024)) }
+        let room = Arc::new(Semaphore::new(max_bytes / 1024));
+        Self(Arc::new(Shared { catalogue, meter, tracker, drain, shutdown, room }))
     }
 
     /// Room for a request of this size, so that many large ones cannot take all memory.
@@ -118,14 +130,14 @@ impl Calls {
         }
     }
 
-    /// Makes the call. Dropping the receiver is the client going away.
-    pub(super) fn begin(&self, paid: Paid) -> mpsc::Receiver<Heard> {
+    /// Makes the call, which keeps `room` until it is over. Dropping the receiver is the client going away.
+    pub(super) fn begin(&self, paid: Paid, following: Following, room: OwnedSemaphorePermit) -> mpsc::Receiver<Heard> {
         let (listener, heard) = mpsc::channel(MAX_WAITING);
-        let Paid { choices, known, call, held, kept, room } = paid;
+        let Paid { choices, known, call, held, kept } = paid;
         let (calls, deaf) = (self.clone(), CancellationToken::new());
         let demand = choices.demand(&known, Tries::default());
-        let drain = OnceLock::new();
-        let call = Call { calls, choices, demand, call, kept, listener, deaf, drain, _room: room };
+        let (drain, story) = (OnceLock::new(), Story::new(following));
+        let call = Call { calls, choices, demand, call, kept, listener, deaf, drain, story, _room: room };
         self.tracker.spawn(call.run(held));
         heard
     }
@@ -142,6 +154,7 @@ struct Call {
     deaf: CancellationToken,
     /// How far the channel that answers is read on for nobody, where its operator says so.
     drain: OnceLock<Drain>,
+    story: Story,
     _room: OwnedSemaphorePermit,
 }
 
@@ -161,6 +174,8 @@ enum Ending {
 impl Call {
     async fn run(self, held: Held) {
         let (settlement, last) = if self.call.stream { self.streamed().await } else { self.whole().await };
+        let usage = if let Settlement::Charge(usage, _) = &settlement { Some(usage) } else { None };
+        self.story.ends(usage, &last);
         let settling = match settlement {
             Settlement::Charge(usage, by) => held.settle(&usage, &by),
             Settlement::Release(reason) => held.release(reason),
@@ -268,6 +283,7 @@ impl Call {
                 ServedFrame::Failed { error, usage } => return Ending::Failed { error, usage },
             };
             if *passed == 0 {
+                self.story.speaks();
                 metrics::histogram!("api_first_chunk_seconds").record(asked.elapsed().as_secs_f64());
             }
             *passed += 1;
@@ -295,8 +311,12 @@ impl Call {
         let still = || !self.listener.is_closed();
         let waiting = Waiting { cancel: upstream, still: &still };
         let attempt = self.calls.catalogue.router().attempt(&self.demand, waiting, ask).await;
-        let Answered { answer, by, story } = attempt.map_err(|unanswered| unanswered.error)?;
+        let Answered { answer, by, story } = attempt.map_err(|unanswered| {
+            self.story.asked(&unanswered.story, None);
+            unanswered.error
+        })?;
         let offer = Arc::clone(self.choices.offer(&by));
+        self.story.asked(&story, Some(&offer));
         if let Some(drain) = offer.routing.drain {
             // Answered once, and said once.
             let _ = self.drain.set(drain);

@@ -15,6 +15,7 @@ mod manner;
 mod models;
 mod reckon;
 mod refusals;
+mod story;
 
 pub(crate) use ask::{Ask, Incoming};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
