@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures::stream::BoxStream;
 use serde_json::{Map, Value};
 
-use crate::{Basis, Dialect, Envelope, PassedEvent, RelayError, ServedEvent, Usage};
+use crate::{Basis, Dialect, Envelope, Memory, PassedEvent, RelayError, ServedEvent, Usage};
 
 /// One call of a served API. Cheap to clone, because it may be tried at several upstreams.
 #[derive(Clone, PartialEq)]
@@ -32,6 +32,8 @@ pub struct ServedCall {
     pub headers: Vec<(String, String)>,
     /// Which of the provider's keys is used; `None` leaves it to the provider. See [`crate::Provider::choose_key`].
     pub key: Option<KeyRef>,
+    /// What the client may have dropped of earlier answers, and who keeps what this one adds.
+    pub memory: Memory,
 }
 
 impl fmt::Debug for ServedCall {

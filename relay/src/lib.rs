@@ -19,6 +19,7 @@ pub mod dialects;
 mod error;
 mod http;
 pub mod local;
+mod memory;
 pub mod modalities;
 pub mod model;
 mod provider;
@@ -35,6 +36,7 @@ pub use dialect::{
     DeltaReader, DeltaWriter, Dialect, Envelope, InvalidRequest, PassedEvent, Served, ServedEvent, Spoken,
 };
 pub use error::{RelayError, VOID_KEY};
+pub use memory::{Memory, Remember, Thoughts};
 pub use provider::Provider;
 pub use providers::{
     KeyOrder, Kind, Limits, ParameterOverride, ProviderConfig, ProviderKey, SecretString, check_account_url, kinds,

@@ -303,6 +303,7 @@ mod tests {
                 envelope,
                 headers: vec![],
                 key: None,
+                memory: crate::Memory::default(),
             };
             assert!(watched.call(request, CancellationToken::new()).now_or_never().unwrap().is_err());
         });

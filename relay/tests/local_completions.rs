@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use relay::local::{Local, LocalConfig, MODEL_ID, prepare};
 use relay::{
-    Basis, Dialect, Envelope, Provider, RelayError, ServedAnswer, ServedCall, ServedFrame, ServedStream, Usage,
+    Basis, Dialect, Envelope, Memory, Provider, RelayError, ServedAnswer, ServedCall, ServedFrame, ServedStream, Usage,
 };
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,7 @@ fn request(body: Value, stream: bool) -> ServedCall {
         },
         headers: vec![],
         key: None,
+        memory: Memory::default(),
     }
 }
 

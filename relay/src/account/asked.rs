@@ -30,8 +30,16 @@ pub(crate) struct Asked {
 /// What was asked, kept to the end of the answer, because a missing usage is counted from it.
 #[derive(Clone)]
 pub(super) enum Question {
-    Call { dialect: Dialect, model: String, body: Arc<Map<String, Value>> },
-    Prompt { prompt: Arc<Prompt> },
+    Call {
+        dialect: Dialect,
+        model: String,
+        body: Arc<Map<String, Value>>,
+        /// Tokens of all answers to it, at most.
+        most: Option<u64>,
+    },
+    Prompt {
+        prompt: Arc<Prompt>,
+    },
 }
 
 impl Asked {
@@ -46,15 +54,17 @@ impl Asked {
         let mut body = if dialect == call.dialect {
             passing(call)
         } else {
-            let prompt = understood(call)?;
+            let mut prompt = understood(call)?;
+            call.memory.complete(&mut prompt);
             media::check(&prompt, dialect).map_err(invalid)?;
             candidates = prompt.candidates.unwrap_or(1);
             custom = custom::names(&prompt);
             vendor.spoken(dialect).write(&prompt)
         };
         vendor.adapt(dialect, &mut body);
+        let most = call.max_output_tokens.map(|most| u64::from(most) * choices(&call.body));
         let question =
-            Question::Call { dialect: call.dialect, model: call.model.clone(), body: Arc::clone(&call.body) };
+            Question::Call { dialect: call.dialect, model: call.model.clone(), body: Arc::clone(&call.body), most };
         Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, candidates, custom, question })
     }
 
@@ -92,13 +102,27 @@ impl Asked {
 }
 
 impl Question {
+    /// Tokens that can be generated for it, if that is bounded.
+    pub(super) fn most(&self) -> Option<u64> {
+        match self {
+            Self::Call { most, .. } => *most,
+            Self::Prompt { prompt } => prompt.max_output_tokens.map(u64::from),
+        }
+    }
+
     /// What it and its answer would be in tokens of the model. Call it off the async threads.
     pub(super) fn count(&self, generated: &Generated) -> Usage {
         match self {
-            Self::Call { dialect, model, body } => count::count(*dialect, model, body, generated),
+            Self::Call { dialect, model, body, .. } => count::count(*dialect, model, body, generated),
             Self::Prompt { prompt } => count::count_prompt_and_answer(prompt, generated),
         }
     }
+}
+
+/// How many answers to the same question a client's body asks for.
+fn choices(body: &Map<String, Value>) -> u64 {
+    let in_config = || body.get("generationConfig")?.get("candidateCount");
+    body.get("n").or_else(in_config).and_then(Value::as_u64).unwrap_or(1).max(1)
 }
 
 /// The client's body with what is ours in its place: the model, the bound, and whether it is a stream.

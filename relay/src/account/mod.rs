@@ -10,6 +10,7 @@ mod beside;
 mod chunks;
 mod events;
 mod form;
+mod gathered;
 mod hidden;
 mod media;
 mod passing;
@@ -139,9 +140,20 @@ impl Account {
     }
 
     async fn whole(&self, call: ServedCall) -> Result<ServedAnswer, RelayError> {
+        if !call.stream && self.vendor.streams_only(&call.model) {
+            return self.gathered(ServedCall { stream: true, ..call }).await;
+        }
         let asked = self.asked(&call)?;
         let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
+        self.answered(call, asked, response).await
+    }
+
+    /// The answer that is one document, as the client gets it.
+    async fn answered(&self, call: ServedCall, asked: Asked, response: Response) -> Result<ServedAnswer, RelayError> {
         let Document { body, mut answer, generated } = self.document(response, asked.dialect).await?;
+        if asked.dialect != call.dialect {
+            call.memory.hear(&answer);
+        }
         custom::restore(&mut answer, &asked.custom);
         let usage = usage::final_usage(answer.usage, true, asked.question, generated).await;
         let body = match body {
@@ -153,11 +165,28 @@ impl Account {
         Ok(ServedAnswer::Whole { body, usage })
     }
 
+    /// A whole answer of an upstream that only streams.
+    async fn gathered(&self, call: ServedCall) -> Result<ServedAnswer, RelayError> {
+        let asked = self.asked(&call)?;
+        let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
+        if is_json(response.headers()) {
+            return self.answered(call, asked, response).await;
+        }
+        let custom = asked.custom.clone();
+        let steps = reply::Steps::new(self.vendor.spoken(asked.dialect).reader());
+        let reading = self.reading(response, steps, asked, CancellationToken::new());
+        let (mut answer, usage) = gathered::gathered(reading).await?;
+        call.memory.hear(&answer);
+        custom::restore(&mut answer, &custom);
+        let body = dialects::served(call.dialect)?.write(&call.envelope, answer, &usage);
+        Ok(ServedAnswer::Whole { body, usage })
+    }
+
     async fn streamed(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedStream, RelayError> {
-        let mut asked = Asked::of_call(&call, self.vendor.as_ref())?;
+        let mut asked = self.asked(&call)?;
         let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
         let spoken = self.vendor.spoken(asked.dialect);
-        let envelope = call.envelope;
+        let (envelope, memory) = (call.envelope, call.memory);
         if !is_json(response.headers()) && asked.dialect == call.dialect {
             return if call.dialect == Dialect::ChatCompletions {
                 let chunks = Chunks::new(&asked, envelope);
@@ -172,9 +201,10 @@ impl Account {
         if is_json(response.headers()) {
             // A server that does not stream. Its document is told as a stream.
             let document = self.document(response, asked.dialect).await?;
+            memory.hear(&document.answer);
             return Ok(served::told(document, writer, asked.question).await);
         }
-        let translated = Translated::new(spoken.reader(), writer, asked.candidates());
+        let translated = Translated::new(spoken.reader(), writer, asked.candidates(), memory.listener());
         self.read(response, translated, asked, cancel).await
     }
 

@@ -8,6 +8,7 @@ use super::asked::Question;
 use super::stream::{Heard, Listener, Next, Reading};
 use super::usage::final_usage;
 use super::whole::Document;
+use crate::memory::Listening;
 use crate::model::Delta;
 use crate::{DeltaReader, DeltaWriter, RelayError, ServedEvent, ServedFrame, ServedStream, Usage};
 
@@ -47,11 +48,17 @@ pub(super) struct Translated {
     /// How many answers were asked for.
     candidates: usize,
     finished: BTreeSet<u32>,
+    listening: Listening,
 }
 
 impl Translated {
-    pub(super) fn new(reader: Box<dyn DeltaReader>, writer: Box<dyn DeltaWriter>, candidates: u32) -> Self {
-        Self { reader, writer, candidates: candidates.max(1) as usize, finished: BTreeSet::new() }
+    pub(super) fn new(
+        reader: Box<dyn DeltaReader>,
+        writer: Box<dyn DeltaWriter>,
+        candidates: u32,
+        listening: Listening,
+    ) -> Self {
+        Self { reader, writer, candidates: candidates.max(1) as usize, finished: BTreeSet::new(), listening }
     }
 }
 
@@ -62,6 +69,7 @@ impl Listener for Translated {
         let is_told = self.is_finished();
         for delta in self.reader.read(name, &data)? {
             heard.watch(&delta);
+            self.listening.hear(&delta);
             if let Delta::Finish { candidate, .. } = delta {
                 self.finished.insert(candidate);
             }

@@ -156,6 +156,11 @@ pub(crate) trait Vendor: Send + Sync {
     /// Puts a finished body into the provider's terms.
     fn adapt(&self, _dialect: Dialect, _body: &mut Map<String, Value>) {}
 
+    /// Whether `model` is only asked for streams.
+    fn streams_only(&self, _model: &str) -> bool {
+        false
+    }
+
     /// Where a request goes.
     fn address(&self, base: &Url, dialect: Dialect, model: &str, stream: bool) -> Url;
 

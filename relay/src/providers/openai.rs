@@ -95,6 +95,11 @@ impl Vendor for OpenAi {
         }
     }
 
+    fn streams_only(&self, model: &str) -> bool {
+        let name = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase();
+        self.row.quirks.streams_only.iter().any(|start| name.starts_with(start))
+    }
+
     fn address(&self, base: &Url, dialect: Dialect, model: &str, _stream: bool) -> Url {
         let operation = if dialect == Dialect::Responses { "/responses" } else { "/chat/completions" };
         self.at_path(base, operation, model)

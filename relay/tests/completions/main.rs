@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use relay::{
-    Dialect, Envelope, KeyRef, Limits, Provider, ProviderConfig, ProviderKey, RelayError, ServedAnswer, ServedCall,
-    ServedEvent, ServedFrame, ServedStream, Usage, provider,
+    Dialect, Envelope, KeyRef, Limits, Memory, Provider, ProviderConfig, ProviderKey, RelayError, ServedAnswer,
+    ServedCall, ServedEvent, ServedFrame, ServedStream, Usage, provider,
 };
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -60,6 +60,7 @@ fn request(more: Value, stream: bool) -> ServedCall {
         },
         headers: vec![],
         key: None,
+        memory: Memory::default(),
     }
 }
 

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use relay::{
-    Basis, Dialect, Envelope, KeyRef, Limits, Provider, ProviderConfig, ProviderKey, RelayError, ServedAnswer,
+    Basis, Dialect, Envelope, KeyRef, Limits, Memory, Provider, ProviderConfig, ProviderKey, RelayError, ServedAnswer,
     ServedCall, ServedEvent, ServedFrame, Usage, provider,
 };
 use serde_json::{Value, json};
@@ -90,6 +90,7 @@ fn call(served: Dialect, stream: bool) -> ServedCall {
         },
         headers: vec![],
         key: None,
+        memory: Memory::default(),
     }
 }
 

@@ -42,6 +42,8 @@ pub struct Quirks {
     pub thoughts: Thoughts,
     /// The content may begin with thoughts between `<think>` and `</think>`.
     pub think_tags: bool,
+    /// How the names of models begin that answer in streams only.
+    pub streams_only: &'static [&'static str],
 }
 
 /// The name of the output bound.
@@ -76,8 +78,17 @@ pub enum Thinking {
         /// Such as `xhigh`.
         highest: &'static str,
     },
-    /// `thinking: {"type": "enabled" | "disabled"}`.
-    Switch,
+    /// `reasoning_effort` with `none`, `low`, `medium` and `high`, and only for models whose names begin so: the others
+    /// refuse it.
+    EffortOf {
+        /// Such as `grok-4.3`.
+        models: &'static [&'static str],
+    },
+    /// `thinking: {"type": …}` with `disabled`, or the server's word for the contrary.
+    Switch {
+        /// Such as `enabled`.
+        on: &'static str,
+    },
     /// Both of them: the switch, and the effort where it is on.
     SwitchAndEffort {
         /// Such as `max`.
@@ -128,6 +139,7 @@ impl Quirks {
         thinking: Thinking::Effort { highest: "xhigh" },
         thoughts: Thoughts::Never,
         think_tags: false,
+        streams_only: &[],
     };
 
     /// What no other server than OpenAI's has to know.

@@ -103,5 +103,5 @@ fn read_parts(parts: Value, place: &str, calls: &mut heard::Calls) -> Result<Vec
     for (at, part) in parts.into_iter().enumerate() {
         read.extend(heard::parts(part, &format!("{place}[{at}]"), calls)?);
     }
-    Ok(read)
+    Ok(heard::joined(read))
 }

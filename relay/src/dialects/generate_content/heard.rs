@@ -149,7 +149,7 @@ fn outcome(mut response: Fields, calls: &mut Calls) -> Result<ToolOutcome, Inval
 
 fn inline_data(mut blob: Fields) -> Result<Part, InvalidRequest> {
     let media_type: String = blob.need("mimeType")?;
-    let base64: String = blob.need("data")?;
+    let base64 = standard(blob.need("data")?);
     let name = blob.take("displayName")?;
     let source = |media_type| MediaSource::Inline { media_type, base64: base64.clone() };
     Ok(match media_type.split_once('/') {
@@ -159,6 +159,36 @@ fn inline_data(mut blob: Fields) -> Result<Part, InvalidRequest> {
         }
         _ => Part::File { name, source: source(media_type), cache: None },
     })
+}
+
+/// Bytes in the alphabet of everybody else: Google's SDKs write the one for addresses, and both may lack their padding.
+fn standard(base64: String) -> String {
+    let is_standard = base64.len() % 4 == 0 && !base64.contains(['-', '_']);
+    if is_standard {
+        return base64;
+    }
+    let mut standard = base64.trim_end_matches('=').replace('-', "+").replace('_', "/");
+    standard.extend(std::iter::repeat_n('=', (4 - standard.len() % 4) % 4));
+    standard
+}
+
+/// Puts together what a client kept of a stream, piece by piece: thoughts that follow each other are one thought, up to
+/// their signature.
+pub(super) fn joined(parts: Vec<Part>) -> Vec<Part> {
+    let mut whole: Vec<Part> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match (whole.last_mut(), part) {
+            (
+                Some(Part::Reasoning { text, signature: signature @ None }),
+                Part::Reasoning { text: more, signature: end },
+            ) if end.as_ref().is_none_or(|end| end.dialect != Dialect::GenerateContent) => {
+                text.push_str(&more);
+                *signature = end;
+            }
+            (_, part) => whole.push(part),
+        }
+    }
+    whole
 }
 
 fn file_data(mut file: Fields) -> Result<Part, InvalidRequest> {
@@ -243,6 +273,28 @@ mod tests {
         assert_eq!(told(json!({ "error": "no such city" })), ("no such city".to_owned(), true));
         assert_eq!(told(json!({ "t": 18, "output": "x" })), (r#"{"t":18,"output":"x"}"#.to_owned(), false));
         assert_eq!(told(json!({})), (String::new(), false));
+    }
+
+    #[test]
+    fn bytes_are_told_in_the_standard_alphabet_whatever_the_sdk_wrote() {
+        for (sent, told) in [("-_-_", "+/+/"), ("aGk", "aGk="), ("aGk=", "aGk="), ("_w", "/w==")] {
+            let part = json!({ "inlineData": { "mimeType": "image/png", "data": sent } });
+            let source = MediaSource::Inline { media_type: "image/png".to_owned(), base64: told.to_owned() };
+            assert!(read(part) == [Part::Image { source, detail: None, cache: None }], "{sent}");
+        }
+    }
+
+    #[test]
+    fn pieces_of_thoughts_are_one_thought_up_to_their_signature() {
+        let thought = |text: &str, signature: Option<&str>| Part::Reasoning {
+            text: text.to_owned(),
+            signature: signature.map(|value| Opaque { dialect: Dialect::Messages, value: value.into() }),
+        };
+        let pieces = vec![thought("It ", None), thought("rains.", None), thought("", Some("s1")), thought("So", None)];
+        assert!(joined(pieces) == [thought("It rains.", Some("s1")), thought("So", None)]);
+        let googles = Opaque { dialect: Dialect::GenerateContent, value: "sig".into() };
+        let apart = vec![thought("Hm", None), Part::Reasoning { text: String::new(), signature: Some(googles) }];
+        assert!(joined(apart.clone()) == apart, "Google's own stays on its part");
     }
 
     #[test]

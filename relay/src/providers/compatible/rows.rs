@@ -1,8 +1,14 @@
 //! The rows. In the order in which operators see them.
 //!
-//! Each row names the documents that say how its server speaks. Read in November 2026, in the maker's own words: DeepSeek,
-//! Groq, MiniMax, Ollama, vLLM and OpenRouter; in mirrors and in the clients of others: Qianfan, Kimi, GLM, Ark, Qwen and
-//! Mistral. Where a maker has moved on since, an operator's parameter overrides say so until the row does.
+//! Each row names the documents that say how its server speaks. Read in November 2026. How sure it is:
+//! - in the maker's own words: DeepSeek, Groq, MiniMax, Ollama, vLLM, OpenRouter; how thinking is told also Qwen, Hunyuan
+//!   (TokenHub), Mistral, and Ark in the words of its sister BytePlus;
+//! - in mirrors and in the clients of others: Qianfan, Kimi, GLM; how MiniMax calls the bound and switches thinking off;
+//!   which of xAI's models take an effort;
+//! - not settled: which grades of effort each model of Mistral takes (the smaller know `none` and `high`), and that Kimi
+//!   K3 refuses to be told not to think. Either is the provider's refusal, told to the client with its sentence.
+//!
+//! Where a maker has moved on since, an operator's parameter overrides say so until the row does.
 
 use super::{Compatible, KeyHeader};
 use crate::dialects::chat_completions::{Bound, Quirks, Thinking, Thoughts, ToolChoices};
@@ -137,7 +143,7 @@ pub static COMPATIBLE: [Compatible; 20] = [
             schemas: false,
             strict: false,
             tool_choice: ToolChoices::Auto,
-            thinking: Thinking::Switch,
+            thinking: Thinking::Switch { on: "enabled" },
             thoughts: Thoughts::ReasoningContent,
             ..Quirks::OTHERS
         },
@@ -162,11 +168,14 @@ pub static COMPATIBLE: [Compatible; 20] = [
             tool_choice: ToolChoices::NotRequired,
             thinking: Thinking::Enable,
             thoughts: Thoughts::ReasoningContent,
+            // QwQ, QVQ, Omni and the open Qwen3; of the latter's names the commercial ones begin alike and stream as well.
+            streams_only: &["qwq", "qvq", "qwen-omni", "qwen2.5-omni", "qwen3-"],
             ..Quirks::OTHERS
         },
         sources: &[
             "https://www.alibabacloud.com/help/en/model-studio/deep-thinking",
             "https://www.alibabacloud.com/help/en/model-studio/use-qwen-by-calling-api",
+            "https://help.aliyun.com/en/model-studio/stream (which models only stream)",
         ],
         ..USUAL
     },
@@ -222,7 +231,7 @@ pub static COMPATIBLE: [Compatible; 20] = [
         quirks: Quirks {
             bound: Bound::MaxTokens,
             dropped: OPENAI_ONLY,
-            thinking: Thinking::Switch,
+            thinking: Thinking::Switch { on: "enabled" },
             thoughts: Thoughts::ReasoningContent,
             ..Quirks::OTHERS
         },
@@ -239,11 +248,12 @@ pub static COMPATIBLE: [Compatible; 20] = [
         name_zh: "MiniMax 稀宇",
         base_url: Some("https://api.minimaxi.com/v1"),
         quirks: Quirks {
-            bound: Bound::MaxTokens,
+            // `max_tokens` is called deprecated.
             dropped: &["presence_penalty", "frequency_penalty", "logit_bias", "logprobs", "top_logprobs", "n", "top_k"],
             added: &[("reasoning_split", true)],
             temperature: (0.01, 1.0),
-            thinking: Thinking::Unasked,
+            // M3 thinks as it sees fit unless it is told not to; M2 always thinks.
+            thinking: Thinking::Switch { on: "adaptive" },
             thoughts: Thoughts::Details,
             think_tags: true,
             ..Quirks::OTHERS
@@ -251,6 +261,7 @@ pub static COMPATIBLE: [Compatible; 20] = [
         sources: &[
             "https://platform.minimax.io/docs/api-reference/text-openai-api",
             "https://platform.minimax.io/docs/api-reference/text-chat (temperature)",
+            "https://java.agentscope.io/v2/en/integration/model/minimax (the bound's name, how thinking is switched)",
         ],
         ..USUAL
     },
@@ -323,12 +334,16 @@ pub static COMPATIBLE: [Compatible; 20] = [
         name_zh: "xAI Grok",
         base_url: Some("https://api.x.ai/v1"),
         quirks: Quirks {
-            // Its models reason and refuse these; the effort is fixed for all but a few of them.
-            dropped: &["presence_penalty", "frequency_penalty", "stop", "logit_bias", "top_k", "reasoning_effort"],
-            thinking: Thinking::Unasked,
+            // Its models reason and refuse these; most have one effort and refuse to be told it.
+            dropped: &["presence_penalty", "frequency_penalty", "stop", "logit_bias", "top_k"],
+            thinking: Thinking::EffortOf { models: &["grok-4.3", "grok-3-mini", "grok-latest"] },
             ..Quirks::OTHERS
         },
-        sources: &["https://docs.x.ai/docs/guides/reasoning", "https://docs.x.ai/docs/api-reference"],
+        sources: &[
+            "https://docs.x.ai/docs/guides/reasoning",
+            "https://docs.x.ai/docs/api-reference",
+            "vercel/ai: @ai-sdk/xai 4.0.0-canary.61 (which models take an effort, and its words)",
+        ],
         ..USUAL
     },
     Compatible {
