@@ -183,6 +183,22 @@ impl Catalogue {
         choices.ok_or_else(|| RelayError::UnknownModel(first.model.clone()))
     }
 
+    /// Those among [`Self::choices`] that are `able` to do what is asked. `None` where nobody of them is.
+    ///
+    /// # Errors
+    /// [`RelayError::UnknownModel`] if no enabled channel offers the model to people of `group`.
+    pub async fn able_choices(
+        &self,
+        model: &str,
+        group: &PayerGroup,
+        able: impl Fn(&Offer) -> bool,
+    ) -> Result<Option<Choices>, RelayError> {
+        self.resolve(Some(model), group).await?;
+        let mut offers = self.offers_for(group);
+        offers.retain(|offer| able(offer));
+        Ok(Choices::of(model, &offers, &self.router))
+    }
+
     /// The group of whoever pays, as it is now or was within the last second.
     ///
     /// # Errors

@@ -3,11 +3,11 @@
 //! Promise: a call is priced for the dearest of them before any is asked, and settled at the price of the one that
 //! answered. How many there are is bounded, because each is written down with its price.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     billing::{Pieces, Quote, Rates, Terms},
-    relay::{Fallbacks, Strategy},
+    relay::{Fallbacks, ModelTraits, Strategy},
 };
 use routing::{Asked, Candidate, Demand, Router, Stage, Tries, When, Wish};
 
@@ -68,6 +68,13 @@ impl Choices {
         Some(Self { first: preferred, stages })
     }
 
+    /// Only those of the model that was asked for: for a call that can be sent once.
+    #[must_use]
+    pub fn without_fallbacks(mut self) -> Self {
+        self.stages.retain(|stage| stage.when == When::First);
+        self
+    }
+
     /// The preferred offer of the model that was asked for: what its input is counted by.
     #[must_use]
     pub fn first(&self) -> &Arc<Offer> {
@@ -116,7 +123,9 @@ impl Choices {
             wish: Wish { strategy: strategy(offers), affinity: known.affinity.clone(), input_tokens: known.tokens },
             candidates: offers.iter().map(|offer| candidate(offer, known.exactly)).collect(),
         };
-        Demand { stages: self.stages.iter().map(stage).collect(), tries, hedge_after: None }
+        let own = self.stages.first().map(|stage| stage.offers.as_slice()).unwrap_or_default();
+        let hedge_after = said(own, |traits| traits.hedge_after_ms).map(|after| Duration::from_millis(after.into()));
+        Demand { stages: self.stages.iter().map(stage).collect(), tries, hedge_after }
     }
 
     /// The offer that the router asks for.
@@ -128,10 +137,14 @@ impl Choices {
 }
 
 /// The most preferred that says anything about it decides.
-fn strategy(offers: &[Arc<Offer>]) -> Option<Strategy> {
+fn said<T>(offers: &[Arc<Offer>], about: impl Fn(&ModelTraits) -> Option<T>) -> Option<T> {
     let mut by_preference: Vec<_> = offers.iter().collect();
     by_preference.sort_by_key(|offer| std::cmp::Reverse(priority(offer)));
-    by_preference.into_iter().find_map(|offer| offer.traits.strategy)
+    by_preference.into_iter().find_map(|offer| about(&offer.traits))
+}
+
+fn strategy(offers: &[Arc<Offer>]) -> Option<Strategy> {
+    said(offers, |traits| traits.strategy)
 }
 
 fn preferred(offers: &[Arc<Offer>]) -> Option<Arc<Offer>> {
@@ -158,6 +171,7 @@ fn candidate(offer: &Offer, exactly: bool) -> Candidate {
     Candidate {
         channel: offer.channel_id,
         name: offer.channel.as_str().into(),
+        told: offer.public_channel().into(),
         model: offer.upstream.as_str().into(),
         priority: priority(offer),
         weight: offer.routing.weight,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::billing::{Answerer, Nanos, ReleaseReason, Terms, WalletCommand};
+use domain::billing::{Answerer, Basis, Nanos, ReleaseReason, Terms, Tokens, WalletCommand};
 use nats::{Outcome, Sent};
 use relay::Usage;
 use tokio::sync::oneshot;
@@ -60,8 +60,7 @@ impl Held {
         Some(Answerer { channel_id: terms.channel_id, model: terms.model.clone() })
     }
 
-    fn charge(&self, usage: &Usage, by: &Offer) -> WalletCommand {
-        let (tokens, basis) = tokens_of(usage);
+    fn charge(&self, (tokens, basis): (Tokens, Basis), by: &Offer) -> WalletCommand {
         WalletCommand::ChargeTokens {
             hold_id: self.call.hold_id,
             tokens,
@@ -78,7 +77,12 @@ impl Held {
 
     /// Charges what was consumed at the prices of whoever answered. Goes on in the background until it is committed.
     pub fn settle(self, usage: &Usage, by: &Offer) -> Settling {
-        let command = self.charge(usage, by);
+        self.settle_consumed(tokens_of(usage), by)
+    }
+
+    /// The same for a call that is also sold by the piece: what was consumed, and how that is known.
+    pub fn settle_consumed(self, consumed: (Tokens, Basis), by: &Offer) -> Settling {
+        let command = self.charge(consumed, by);
         self.carry_out("settle", command)
     }
 

@@ -43,6 +43,14 @@ pub fn count_call(dialect: Dialect, model: &str, body: &Map<String, Value>) -> C
     Counted { tokens: counter.tokens, basis: counter.basis }
 }
 
+/// The tokens of bare texts, without the form of a conversation. Call it off the async threads, as [`count_call`].
+#[must_use]
+pub fn count_texts(model: &str, texts: &[String]) -> Counted {
+    let mut counter = Counter::of(model);
+    texts.iter().for_each(|text| counter.text(text));
+    Counted { tokens: counter.tokens, basis: counter.basis }
+}
+
 /// The input tokens of a conversation. Call it off the async threads, as [`count_call`].
 #[must_use]
 pub fn count_turns(model: &str, turns: &[Turn]) -> u64 {
@@ -345,6 +353,13 @@ mod tests {
     #[test]
     fn a_text_that_looks_like_a_control_token_is_counted_as_text() {
         assert!(count_request("gpt-4o", &asks(json!("<|endoftext|>"))) > 1 + 7);
+    }
+
+    #[test]
+    fn bare_texts_are_counted_without_any_form() {
+        let counted = count_texts("text-embedding-3-small", &["hello world".to_owned(), "hello".to_owned()]);
+        assert_eq!((counted.tokens, counted.basis), (3, Basis::Counted));
+        assert_eq!(count_texts("jina-embeddings-v4", &[]).basis, Basis::Estimated);
     }
 
     #[test]

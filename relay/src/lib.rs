@@ -31,7 +31,7 @@ mod watched;
 pub use address::{AddressPolicy, check_base_url};
 pub use call::{Counted, KeyRef, ServedAnswer, ServedCall, ServedFrame, ServedStream};
 pub use chat::{ChatRequest, Finish, ReplyDelta, ReplyStream, Role, Turn};
-pub use count::{count_call, count_prompt, count_turns};
+pub use count::{count_call, count_prompt, count_texts, count_turns};
 pub use dialect::{
     DeltaReader, DeltaWriter, Dialect, Envelope, InvalidRequest, PassedEvent, Served, ServedEvent, Spoken,
 };

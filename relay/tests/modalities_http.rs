@@ -131,7 +131,7 @@ async fn a_form_is_passed_on_with_the_upstreams_name_of_the_model_and_a_text_com
     let bytes = stream::iter([Ok("one".into()), Ok("two".into())]).boxed();
     let files = vec![File { field: "file".to_owned(), name: Some("a.mp3".to_owned()), media_type: None, bytes }];
     let account = account("openai_compatible", &format!("{url}/v1"));
-    let answer = ask(&account, Modality::Transcription, ModalityBody::Multipart { fields, files }).await;
+    let answer = ask(&account, Modality::Transcription, ModalityBody::Multipart { fields, files, rest: None }).await;
     let ModalityAnswer::Stream { content_type, pieces } = answer.unwrap() else { panic!("no stream") };
     assert_eq!(content_type, "text/plain; charset=utf-8");
     let pieces: Vec<Piece> = pieces.map(Result::unwrap).collect().await;
@@ -166,7 +166,8 @@ async fn an_edit_reaches_google_with_its_picture_inside_and_comes_back_as_bytes(
     let bytes = stream::iter([Ok("hi".into())]).boxed();
     let media_type = Some("image/webp".to_owned());
     let files = vec![File { field: "image[]".to_owned(), name: None, media_type, bytes }];
-    let answer = ask(&account("gemini", &url), Modality::ImageEdit, ModalityBody::Multipart { fields, files }).await;
+    let answer =
+        ask(&account("gemini", &url), Modality::ImageEdit, ModalityBody::Multipart { fields, files, rest: None }).await;
     let (body, consumed) = json_of(answer).await;
     assert_eq!((&body["data"][0]["b64_json"], &body["created"]), (&json!("iVBORw0KGgo="), &json!(7)));
     assert_eq!(consumed.images, 1);

@@ -2,6 +2,7 @@
 
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, future, stream};
+use relay::modalities::{ModalityAnswer, Piece};
 use relay::{Finish, RelayError, ReplyDelta, ServedAnswer, ServedEvent, ServedFrame, Usage};
 use serde_json::Value;
 
@@ -62,6 +63,31 @@ impl Answer for ServedAnswer {
                 Ok(Self::Whole { body, usage })
             }
             Self::Stream(stream) => Ok(Self::Stream(first_output(stream, watch).await?)),
+        }
+    }
+}
+
+impl Answer for ModalityAnswer {
+    async fn begun(self, mut watch: Watch) -> Result<Self, RelayError> {
+        match self {
+            Self::Json { body, consumed } => {
+                watch.first_output();
+                watch.done(consumed.usage.as_ref().and_then(total));
+                Ok(Self::Json { body, consumed })
+            }
+            Self::Stream { content_type, pieces } => {
+                Ok(Self::Stream { content_type, pieces: first_output(pieces, watch).await? })
+            }
+        }
+    }
+}
+
+impl Step for Result<Piece, RelayError> {
+    fn seen(&self) -> Seen<'_> {
+        match self {
+            Ok(Piece::Bytes(_)) => Seen::Output,
+            Ok(Piece::Done(consumed)) => Seen::Done { tokens: consumed.usage.as_ref().and_then(total) },
+            Err(error) => Seen::Failed(error),
         }
     }
 }

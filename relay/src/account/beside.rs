@@ -1,7 +1,8 @@
 //! Calls besides conversations: embeddings, rankings, pictures, sound, moderation.
 //!
 //! To an upstream that speaks OpenAI's form a request goes as it is, but for the model's name; for others a mapping says
-//! what to ask. Overrides of parameters are for conversations and are not applied.
+//! what to ask. Overrides of parameters are for conversations and are not applied. What is no answer of its kind is garbage,
+//! so that somebody else can be asked.
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
@@ -16,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Account, form};
 use crate::http::{Limits, is_json, read_bytes, unless_cancelled};
 use crate::modalities::{
-    Answered, Ask, Consumed, Embeddings, Encoding, Images, Mapping, Modalities, Modality, ModalityAnswer, ModalityBody,
+    Answered, Ask, Embeddings, Encoding, Heard, Images, Mapping, Modalities, Modality, ModalityAnswer, ModalityBody,
     ModalityCall, Path, Piece, Request, Rerank, Speech, Told, consumed, embedded,
 };
 use crate::providers::Way;
@@ -61,10 +62,10 @@ impl Account {
                 body.insert("model".to_owned(), model.as_str().into());
                 self.document_to(url, &body.into())?
             }
-            ModalityBody::Multipart { mut fields, files } => {
+            ModalityBody::Multipart { mut fields, files, rest } => {
                 fields.retain(|(name, _)| name != "model");
                 fields.push(("model".to_owned(), model.clone()));
-                let (content_type, form) = form::encode(&fields, files);
+                let (content_type, form) = form::encode(&fields, files, rest);
                 let mut request = HttpRequest::new(reqwest::Method::POST, url);
                 request.headers_mut().insert(CONTENT_TYPE, header(&content_type)?);
                 *request.body_mut() = Some(reqwest::Body::wrap_stream(form));
@@ -73,12 +74,18 @@ impl Account {
         };
         let response = self.accepted(request, self.secret(key.as_ref()), &model).await?;
         if !is_json(response.headers()) {
-            return Ok(ModalityAnswer::Stream {
-                content_type: content_type(response.headers()),
-                pieces: pieces(response, self.http.limits()),
-            });
+            let content_type = content_type(response.headers());
+            if !may_be(modality, &content_type) {
+                return Err(garbage("the answer has another form than what was asked for"));
+            }
+            let heard = is_events(&content_type).then(|| Heard::new(modality, MAX_ANSWER_BYTES));
+            let pieces = pieces(response, self.http.limits(), heard);
+            return Ok(ModalityAnswer::Stream { content_type, pieces });
         }
         let mut body = self.read_document(response).await?;
+        if !is_answer(modality, &body) {
+            return Err(garbage("what was asked for is not in the answer"));
+        }
         if let Some(encoding) = encoding {
             embedded(&mut body, encoding)?;
         }
@@ -151,11 +158,14 @@ impl Account {
 
 /// What is asked of an upstream that wants it in its own form.
 async fn understood(modality: Modality, model: &str, body: ModalityBody) -> Result<Request, RelayError> {
-    let (mut body, pictures) = match body {
+    let (mut body, pictures): (Map<String, Value>, _) = match body {
         ModalityBody::Json(body) => ((*body).clone(), vec![]),
-        ModalityBody::Multipart { fields, files } => {
-            let fields: Map<String, Value> = fields.into_iter().map(|(name, value)| (name, value.into())).collect();
-            (fields, form::pictures(files, MAX_PICTURE_BYTES).await?)
+        ModalityBody::Multipart { mut fields, files, rest } => {
+            let mut pictures = form::pictures(files, MAX_PICTURE_BYTES).await?;
+            if let Some(rest) = rest {
+                pictures.extend(form::more_pictures(rest, MAX_PICTURE_BYTES, &mut fields).await?);
+            }
+            (fields.into_iter().map(|(name, value)| (name, value.into())).collect(), pictures)
         }
     };
     body.insert("model".to_owned(), model.into());
@@ -204,17 +214,65 @@ fn content_type(headers: &HeaderMap) -> String {
     told.unwrap_or("application/octet-stream").to_owned()
 }
 
-/// The bytes as they come; what they cost is not told in them.
-fn pieces(response: Response, limits: Limits) -> BoxStream<'static, Result<Piece, RelayError>> {
-    let source = response.bytes_stream().map_err(|_| RelayError::UpstreamCut).boxed();
-    let next = move |source: Option<BoxStream<'static, Result<Bytes, RelayError>>>| async move {
+fn is_events(content_type: &str) -> bool {
+    content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream")
+}
+
+/// Whether an answer that is no JSON document can be one to this.
+fn may_be(modality: Modality, content_type: &str) -> bool {
+    match modality {
+        Modality::Speech => !content_type.to_ascii_lowercase().contains("html"),
+        // A transcript may be a plain text, or one with times.
+        Modality::Transcription | Modality::Translation => !content_type.to_ascii_lowercase().contains("html"),
+        Modality::ImageGeneration | Modality::ImageEdit => is_events(content_type),
+        Modality::Embeddings | Modality::Rerank | Modality::Moderation => false,
+    }
+}
+
+/// Whether a document has what was asked for.
+fn is_answer(modality: Modality, body: &Value) -> bool {
+    let is_list = |name: &str| body.get(name).is_some_and(Value::is_array);
+    match modality {
+        Modality::Embeddings | Modality::ImageGeneration | Modality::ImageEdit => is_list("data"),
+        Modality::Transcription | Modality::Translation => {
+            body.is_string() || body.get("text").is_some_and(Value::is_string) || is_list("segments")
+        }
+        Modality::Moderation => is_list("results"),
+        Modality::Rerank => true,
+        // Sound is no JSON.
+        Modality::Speech => false,
+    }
+}
+
+fn garbage(what: &str) -> RelayError {
+    RelayError::UpstreamGarbage(what.to_owned())
+}
+
+/// What is read on.
+struct Source {
+    bytes: BoxStream<'static, Result<Bytes, RelayError>>,
+    heard: Option<Heard>,
+}
+
+/// The bytes as they come; what they cost is told in events only.
+fn pieces(response: Response, limits: Limits, heard: Option<Heard>) -> BoxStream<'static, Result<Piece, RelayError>> {
+    let bytes = response.bytes_stream().map_err(|_| RelayError::UpstreamCut).boxed();
+    let next = move |source: Option<Source>| async move {
         let mut source = source?;
-        Some(match tokio::time::timeout(limits.idle, source.next()).await {
+        Some(match tokio::time::timeout(limits.idle, source.bytes.next()).await {
             Err(_) => (Err(limits.too_slow("the next piece", limits.idle)), None),
-            Ok(Some(Ok(bytes))) => (Ok(Piece::Bytes(bytes)), Some(source)),
+            Ok(Some(Ok(bytes))) => {
+                if let Some(heard) = &mut source.heard {
+                    heard.hear(&bytes);
+                }
+                (Ok(Piece::Bytes(bytes)), Some(source))
+            }
             Ok(Some(Err(error))) => (Err(error), None),
-            Ok(None) => (Ok(Piece::Done(Consumed::default())), None),
+            Ok(None) => {
+                let consumed = source.heard.as_mut().map(Heard::end).unwrap_or_default();
+                (Ok(Piece::Done(consumed)), None)
+            }
         })
     };
-    stream::unfold(Some(source), next).boxed()
+    stream::unfold(Some(Source { bytes, heard }), next).boxed()
 }

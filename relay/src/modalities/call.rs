@@ -38,7 +38,17 @@ pub enum ModalityBody {
         fields: Vec<(String, String)>,
         /// Its files, in their order.
         files: Vec<File>,
+        /// What follows them and has not come yet, where the form is longer than what is waited for.
+        rest: Option<BoxStream<'static, std::io::Result<FormPart>>>,
     },
+}
+
+/// A part of a form as it comes. A file is read to its end before the next part is asked for.
+pub enum FormPart {
+    /// A text under its name.
+    Field(String, String),
+    /// A file.
+    File(File),
 }
 
 /// A file of a form.
