@@ -81,6 +81,17 @@ pub(crate) struct Config {
     pub(crate) expired_holds: ExpiryPolicy,
     /// How long an answer goes on for a client that went away.
     pub(crate) drain_seconds: u32,
+    /// Failures in a row after which an upstream rests.
+    pub(crate) breaker_failures: u32,
+    /// For how long it rests the first time, and at most.
+    pub(crate) breaker_rest_seconds: u32,
+    pub(crate) breaker_longest_rest_seconds: u32,
+    /// Second tries that all requests together may have, in percent of them.
+    pub(crate) retry_percent: u32,
+    /// Before a key that its provider called void is asked after; 0: never.
+    pub(crate) key_probe_seconds: u32,
+    /// Days for which single calls can be looked at.
+    pub(crate) call_days: u32,
     /// Calls of the compatible API by one user.
     pub(crate) api_requests_per_minute: u32,
     /// Tokens of their input.
@@ -117,6 +128,11 @@ impl FromStr for Prices {
 }
 
 impl Config {
+    /// How long read models remember what is not needed for ever.
+    pub(crate) const fn retention(&self) -> projections::Retention {
+        projections::Retention { call_days: self.call_days }
+    }
+
     /// Reads the file (`--config`, else `OBLIVIOUS_CONFIG`, else `oblivious.toml` if it is there) and the environment.
     ///
     /// # Errors
@@ -174,6 +190,12 @@ impl Config {
             expired_holds: values
                 .one_of("expired_holds", &[("release", ExpiryPolicy::Release), ("charge", ExpiryPolicy::Charge)])?,
             drain_seconds: values.within("drain_seconds", 0, 600)?,
+            breaker_failures: values.within("breaker_failures", 1, 1000)?,
+            breaker_rest_seconds: values.within("breaker_rest_seconds", 1, 3600)?,
+            breaker_longest_rest_seconds: values.within("breaker_longest_rest_seconds", 1, 86_400)?,
+            retry_percent: values.within("retry_percent", 0, 100)?,
+            key_probe_seconds: values.within("key_probe_seconds", 0, 86_400)?,
+            call_days: values.within("call_days", 1, 3650)?,
             api_requests_per_minute: values.within("api_requests_per_minute", 1, 10_000_000)?,
             api_tokens_per_minute: values.within("api_tokens_per_minute", 1_000, 1_000_000_000)?,
             allow_link_local: values.one_of("allow_link_local", &[("yes", true), ("no", false)])?,

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use projections::Projector;
 use projections::rebuild::{
     self, Compared, Difference, ParkedAggregate, Progress, RebuildError, RebuildOptions, Rebuilt, Start,
 };
+use projections::{Projector, Retention};
 use serde::Serialize;
 use sqlx::PgPool;
 use vault::Vault;
@@ -83,8 +83,11 @@ pub(crate) async fn run(config: anyhow::Result<Config>, command: &Rebuild) -> Ex
 }
 
 async fn rebuild_or_verify(config: anyhow::Result<Config>, command: &Rebuild) -> anyhow::Result<u8> {
-    let projector = projection(&command.projection)?;
-    let (pool, vault) = open(&config?).await?;
+    // A name that is none is told first, whatever else is wrong.
+    projection(&command.projection, Retention::default())?;
+    let config = config?;
+    let projector = projection(&command.projection, config.retention())?;
+    let (pool, vault) = open(&config).await?;
     let options = RebuildOptions { restart: command.restart, keep: command.keep, ..RebuildOptions::default() };
     let mut shown = Shown::new(projector.name());
     let mut tell = |progress| shown.hear(progress);
@@ -111,8 +114,8 @@ fn explained(error: RebuildError) -> anyhow::Error {
     }
 }
 
-fn projection(name: &str) -> anyhow::Result<Arc<dyn Projector>> {
-    let all = projections::all();
+fn projection(name: &str, retention: Retention) -> anyhow::Result<Arc<dyn Projector>> {
+    let all = projections::with(retention);
     let names: Vec<&str> = all.iter().map(|projector| projector.name()).collect();
     let known = names.join(", ");
     all.into_iter()

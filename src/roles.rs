@@ -37,6 +37,8 @@ const AGGREGATE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const HTTP_DRAIN: Duration = Duration::from_secs(3);
 /// How long calls may take to settle after that.
 const SETTLE: Duration = Duration::from_secs(5);
+/// How long calls that ended may take to be told of after that.
+const TELL: Duration = Duration::from_secs(2);
 /// How long a command's outcome answers for it; `api` says the same.
 const OUTCOME_RETENTION: TimeDelta = TimeDelta::days(7);
 /// How long a finished job can be looked at.
@@ -127,14 +129,14 @@ impl Running {
             let (catalogue, has_local_model) = crate::node::catalogue(config, node).await?;
             let following = channels::follow(node.pool.clone(), catalogue.clone(), running.cancel.clone());
             running.tasks.spawn(following);
-            crate::routing::start(&mut running.tasks, node, &catalogue, &running.cancel);
+            crate::routing::start(&mut running.tasks, (config, node), &catalogue, &running.cancel);
             running.models = Models { catalogue: Some(catalogue), has_local_model };
         }
         let catalogue = running.models.catalogue.clone();
         for role in roles {
             match (role, &catalogue) {
                 (Role::Handlers, _) => running.handlers(config, node),
-                (Role::Projections, _) => running.projections(node),
+                (Role::Projections, _) => running.projections(config, node),
                 (Role::Publisher, _) => running.publisher(node),
                 (Role::Reactions, Some(catalogue)) => running.reactions(config, node, catalogue),
                 (Role::Api, Some(catalogue)) => running.api(config, node, catalogue).await?,
@@ -187,8 +189,8 @@ impl Running {
         self.tasks.spawn(keep_house(node.clone(), self.cancel.clone()));
     }
 
-    fn projections(&mut self, node: &Node) {
-        for projector in projections::all() {
+    fn projections(&mut self, config: &Config, node: &Node) {
+        for projector in projections::with(config.retention()) {
             let Node { pool, nats, vault, .. } = node.clone();
             let (options, cancel) = (projections::RunnerOptions::default(), self.cancel.clone());
             self.tasks.spawn(async move {
@@ -223,7 +225,8 @@ impl Running {
         };
         let store = PgEventStore::new(pool.clone(), vault);
         let options = ReplyOptions { after_death, ..ReplyOptions::default() };
-        let models = (catalogue.clone(), node.meter(config));
+        let meter = node.meter(config);
+        let (models, recorder) = ((catalogue.clone(), meter.clone()), meter.recorder().clone());
         let replies = ReplyWorker::new(store, node.commands(config), nats.clone(), models, options).shared();
         let expiry = ExpiryWorker::new(node.commands(config), config.expired_holds).shared();
         let unfinished = UnfinishedWorker::new(node.commands(config)).shared();
@@ -232,7 +235,12 @@ impl Running {
         let cancel = self.cancel.clone();
         let ends = vec![expiry, unfinished];
         self.tasks.spawn(run_jobs(pool.clone(), nats.clone(), ends, of(EXPIRIES_AT_ONCE), cancel.clone()));
-        self.tasks.spawn(run_jobs(pool, nats, vec![replies], of(config.job_concurrency), cancel));
+        let of = of(config.job_concurrency);
+        self.tasks.spawn(async move {
+            let ended = run_jobs(pool, nats, vec![replies], of, cancel).await;
+            recorder.drain(TELL).await;
+            ended
+        });
     }
 
     async fn api(&mut self, config: &Config, node: &Node, catalogue: &Catalogue) -> anyhow::Result<()> {
@@ -243,12 +251,14 @@ impl Running {
         // Small frames must not wait for each other.
         let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let calls = TaskTracker::new();
+        let meter = node.meter(config);
+        let recorder = meter.recorder().clone();
         let router = api::router(api::ApiDeps {
             pool: node.read_pool.clone(),
             nats: node.nats.clone(),
             commands: node.commands(config),
             catalogue: catalogue.clone(),
-            meter: node.meter(config),
+            meter,
             calls: calls.clone(),
             vault: node.vault.clone(),
             metrics: config.metrics_addr.is_none().then(crate::metrics::recorder).transpose()?,
@@ -273,6 +283,7 @@ impl Running {
             // What was consumed is still to be settled; a hold that is not expires.
             calls.close();
             let _ = tokio::time::timeout(SETTLE, calls.wait()).await;
+            recorder.drain(TELL).await;
             served
         });
         Ok(())

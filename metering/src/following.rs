@@ -80,7 +80,7 @@ impl Following {
         self.call.tries = story.tries.iter().map(told).collect();
         let left_out = story.left_out.iter();
         self.call.left_out = left_out
-            .map(|(channel, reason)| LeftOut { channel: channel.to_string(), reason: reason.words().to_owned() })
+            .map(|spared| LeftOut { channel: spared.name.to_string(), reason: spared.reason.words().to_owned() })
             .collect();
     }
 

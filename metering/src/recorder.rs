@@ -30,8 +30,8 @@ use uuid::Uuid;
 pub const MAX_WAITING: usize = 10_000;
 /// A call waits so long for others to be told with it.
 const COMPANY: Duration = Duration::from_millis(200);
-/// How long one try to send a batch waits for its outcome.
-const TRY: Duration = Duration::from_secs(5);
+/// How long one try to send a batch waits for its outcome. Once it is queued it will have one.
+const TRY: Duration = Duration::from_millis(500);
 const ACTOR: &str = "relay";
 
 /// Where calls are told of. Cheap to clone; all clones share one queue.
@@ -66,7 +66,8 @@ impl Recorder {
         tracing::debug!(lost, "a call will not be told of");
     }
 
-    /// Waits until every call that was recorded before has become an event, at most so long; whether it has.
+    /// Waits until every call that was recorded before is an event or on its way to be one, at most so long; whether it
+    /// is.
     pub async fn drain(&self, at_most: Duration) -> bool {
         let Some(queue) = self.0.queue.get() else { return true };
         let (done, drained) = oneshot::channel();
@@ -127,7 +128,7 @@ impl Batch {
     }
 }
 
-/// Sends one batch until it came to something.
+/// Sends one batch until it is queued, or came to something.
 async fn send(commands: &CommandClient, calls: Vec<Call>) {
     if calls.is_empty() {
         return;
@@ -144,9 +145,8 @@ async fn send(commands: &CommandClient, calls: Vec<Call>) {
     let mut pause = Duration::from_millis(50);
     loop {
         match commands.send(message.clone(), TRY).await {
-            Ok(Sent::Outcome(Outcome::Done { .. })) => return,
+            Ok(Sent::Outcome(Outcome::Done { .. }) | Sent::Pending) => return,
             Ok(Sent::Outcome(outcome)) => return lost(format!("{outcome:?}")),
-            Ok(Sent::Pending) => {}
             Err(error) => tracing::debug!(batch = %id, %error, "calls wait for the bus"),
         }
         sleep(pause).await;

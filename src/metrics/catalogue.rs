@@ -236,6 +236,13 @@ pub(crate) const GROUPS: &[Group] = &[
             ),
             metric(
                 Counter,
+                "calls_not_recorded_total",
+                &[],
+                "Calls that nobody was told of because too many waited or their batch was refused; their money is in the \
+                 ledger all the same.",
+            ),
+            metric(
+                Counter,
                 "tokens_total",
                 &["model", "tier"],
                 "Tokens settled, by tier: input, cached_input, output or reasoning.",
@@ -251,7 +258,7 @@ pub(crate) const GROUPS: &[Group] = &[
                 Counter,
                 "upstream_cost_nanos_total",
                 &["reason"],
-                "What providers charge us: for calls that were charged, for attempts that were lost, for holds that expired.",
+                "What providers charge us: for calls that were charged, for attempts that were lost, for holds that expired, for probes.",
             ),
             metric(Counter, "credited_nanos_total", &["kind"], "Credit that was granted or topped_up."),
         ],

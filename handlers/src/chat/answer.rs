@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
-use metering::{Choices, Known, Offer};
+use metering::{Choices, Following, Known, Offer};
 use relay::{ChatRequest, Finish, RelayError, ReplyDelta, ReplyStream, Usage};
-use routing::{Answered, Asked, Router, Tries, Waiting};
+use routing::{Answered, Asked, Router, Tries, Unanswered, Waiting};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -44,9 +44,10 @@ pub(super) enum Ended {
     Abandoned,
 }
 
-/// Asks and writes the answer into `live`; `by` becomes whose answer it is.
+/// Asks and writes the answer into `live`; `by` becomes whose answer it is, and `following` notes how it went.
 pub(super) async fn write_answer(
     question: Question<'_>,
+    following: &mut Following,
     by: &mut Arc<Offer>,
     live: &mut LiveText,
     lease: &Lease,
@@ -60,12 +61,19 @@ pub(super) async fn write_answer(
         stream = ask(&question, &upstream) => stream,
     };
     let mut stream = match stream {
-        Ok((stream, answering)) => {
-            *by = answering;
-            stream
+        Ok(Answered { answer, by: asked, story }) => {
+            *by = Arc::clone(question.choices.offer(&asked));
+            following.tried(&story);
+            following.answers(by);
+            answer
         }
-        Err(RelayError::Cancelled) => return Ended::Finished { finish: Finish::Cancelled, usage: None },
-        Err(error) => return Ended::Failed(error),
+        Err(Unanswered { error, story }) => {
+            following.tried(&story);
+            return match error {
+                RelayError::Cancelled => Ended::Finished { finish: Finish::Cancelled, usage: None },
+                error => Ended::Failed(error),
+            };
+        }
     };
     let mut tick = tokio::time::interval(COALESCE);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -86,6 +94,7 @@ pub(super) async fn write_answer(
         match step {
             Some(Ok(ReplyDelta::Text(piece))) => {
                 if std::mem::take(&mut first) {
+                    following.speaks();
                     metrics::histogram!("reply_first_text_seconds").record(asked.elapsed().as_secs_f64());
                 }
                 let fits = fitting(&piece, MAX_REPLY_BYTES - size_bytes);
@@ -128,7 +137,7 @@ const fn bytes_as_json(character: char) -> usize {
 }
 
 /// Asks one after the other of those who may answer; the answer has begun.
-async fn ask(question: &Question<'_>, upstream: &CancellationToken) -> Result<(ReplyStream, Arc<Offer>), RelayError> {
+async fn ask(question: &Question<'_>, upstream: &CancellationToken) -> Result<Answered<ReplyStream>, Unanswered> {
     let Question { router, choices, known, request } = question;
     let tries = Tries { within: PATIENCE, longest_pause: MAX_PAUSE, ..Tries::default() };
     let demand = choices.demand(known, tries);
@@ -140,9 +149,7 @@ async fn ask(question: &Question<'_>, upstream: &CancellationToken) -> Result<(R
         async move { offer.provider.chat(request, upstream).await }
     };
     let waiting = Waiting { cancel: upstream, still: &|| true };
-    let Answered { answer, by, .. } =
-        router.attempt(&demand, waiting, ask).await.map_err(|unanswered| unanswered.error)?;
-    Ok((answer, Arc::clone(choices.offer(&by))))
+    router.attempt(&demand, waiting, ask).await
 }
 
 #[cfg(test)]

@@ -8,13 +8,14 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
 use domain::{
-    Decider as _, HoldId, RunId, Sealed, SessionId, UserId,
+    CallId, Decider as _, HoldId, RunId, Sealed, SessionId, UserId,
     billing::{Answerer, Paid, Purpose, ReleaseReason, WalletCommand},
     chat::{Author, Finish, Session, SessionCommand, Transcript, Usage},
+    relay::Surface,
 };
-use metering::{Call, Choices, Held, Known, MeterError, Offer, PayerGroup, tokens_of};
+use metering::{Begun, Call, Choices, Following, Held, Known, MeterError, Offer, PayerGroup, tokens_of};
 use nats::{CommandMessage, LiveError, Outcome, Sent};
-use relay::{ChatRequest, Role, Turn};
+use relay::{ChatRequest, RelayError, Role, Turn};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -114,17 +115,28 @@ impl Attempt<'_> {
             return Ok(Ending::Failed { code: "worker_failed".to_owned(), message }.into());
         }
         let owner = transcript.owner;
+        let mut following = self.follow(&transcript);
         let group = self.group_of(owner).await?;
         let choices = match self.worker.catalogue.choices(Some(&transcript.model), &group).await {
             Ok(choices) => choices,
-            Err(error) => return Ok(failed(&error).into()),
+            Err(error) => {
+                following.names_one_of(&self.worker.catalogue);
+                following.failed(&error);
+                return Ok(failed(&error).into());
+            }
         };
         let mut by = Arc::clone(choices.first());
         let mut request = request(&by, transcript);
         let (held, tokens) = match self.hold((owner, &group), &choices, &request).await? {
             Ok(held) => held,
-            Err(ending) => return Ok(ending.into()),
+            Err(ending) => {
+                if let Ending::Failed { code, .. } = &ending {
+                    following.refused(code);
+                }
+                return Ok(ending.into());
+            }
         };
+        following.held(self.hold_id());
         request.max_output_tokens = Some(held.max_output_tokens());
         let turns = request.turns.clone();
         let stop = self.lease.stop.child_token();
@@ -132,25 +144,48 @@ impl Attempt<'_> {
         // The number of tokens may be an estimate, by which nobody is left out.
         let known = Known { affinity: Some(self.session_id.to_string()), tokens, exactly: false };
         let question = Question { router: self.worker.catalogue.router(), choices: &choices, known, request };
-        let answer = write_answer(question, &mut by, live, self.lease, &stop);
+        let answer = write_answer(question, &mut following, &mut by, live, self.lease, &stop);
         let ended = tokio::select! {
             ended = answer => ended,
             never = hear_stop => match never {},
         };
-        let (ending, usage) = match ended {
+        let (ending, usage, error) = match ended {
             Ended::Abandoned => return Err(Left::Abandoned),
             Ended::Failed(error) => {
                 tracing::info!(run = %self.run_id, code = error.code(), %error, "a reply failed");
-                (failed(&error), None)
+                (failed(&error), None, Some(error))
             }
-            Ended::Finished { finish, usage } => (ending_of(&finish), usage),
+            Ended::Finished { finish, usage } => {
+                let stopped = (finish == relay::Finish::Cancelled).then_some(RelayError::Cancelled);
+                (ending_of(&finish), usage, stopped)
+            }
         };
         let usage = match usage {
             None if !live.as_str().is_empty() => estimate(&by, turns, live.as_str().to_owned()).await,
             usage => usage,
         };
+        if let Some(usage) = &usage {
+            following.consumed(usage);
+        }
+        match error {
+            Some(error) => following.failed(&error),
+            None => following.completed(),
+        }
         let answerer = held.answerer(&by);
         Ok(Answered { ending, usage, by: answerer, held: Some(held) })
+    }
+
+    /// Each attempt is a call of its own; the first one's id is also that of the hold, which is the run's.
+    fn follow(&self, transcript: &Transcript) -> Following {
+        let again = || Uuid::new_v5(&self.run_id.uuid(), format!("attempt:{}", self.number).as_bytes());
+        self.worker.meter.recorder().follow(Begun {
+            id: CallId::new(if self.number <= 1 { self.run_id.uuid() } else { again() }),
+            user: transcript.owner,
+            purpose: Purpose::Reply { session_id: self.session_id, run_id: self.run_id },
+            surface: Surface::Conversation,
+            model: Some(transcript.model.clone()),
+            stream: true,
+        })
     }
 
     /// What the owner may use and what it costs them.
