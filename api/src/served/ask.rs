@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     body::Bytes,
     extract::{FromRef, FromRequest, FromRequestParts as _, Request},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, request::Parts},
 };
 use domain::{
     CallId, HoldId, UserId,
@@ -13,7 +13,7 @@ use domain::{
     users::Scope,
 };
 use metering::{Begun, Call, Choices, Held, Known, MeterError, PayerGroup, surface_of};
-use relay::{Basis, Counted, Dialect, Envelope, Memory, ServedCall};
+use relay::{Basis, Counted, Dialect, Envelope, ServedCall};
 use serde_json::{Map, Value};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use uuid::Uuid;
@@ -64,12 +64,13 @@ pub(crate) struct Incoming {
 
 /// Who calls, and what the call needs of the request beside its body.
 pub(crate) struct Caller {
-    calls: Calls,
-    holder: Holder,
-    allowance: Allowance,
-    origin: Origin,
+    pub(super) calls: Calls,
+    pub(super) holder: Holder,
+    pub(super) allowance: Allowance,
+    pub(super) origin: Origin,
     headers: Vec<(String, String)>,
-    room: OwnedSemaphorePermit,
+    /// For the request's bytes.
+    pub(super) room: OwnedSemaphorePermit,
     pub(super) manner: Manner,
     pub(super) id: RequestId,
 }
@@ -82,8 +83,22 @@ where
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let calls = Calls::from_ref(state);
         let (mut parts, body) = request.into_parts();
+        let mut caller = Caller::of(&mut parts, state).await?;
+        let bytes = extract::read(Request::from_parts(parts, body), state).await?;
+        caller.room = caller.calls.make_room(bytes.len())?;
+        Ok(Self { body: object(&bytes)?, caller })
+    }
+}
+
+impl Caller {
+    /// Whoever sent a request with this head and may call; room for its body is made when that is read.
+    pub(super) async fn of<S>(parts: &mut Parts, state: &S) -> Result<Self, Problem>
+    where
+        S: Send + Sync,
+        Calls: FromRef<S>,
+    {
+        let calls = Calls::from_ref(state);
         let (Some(holder), Some(allowance), Some(manner), Some(id)) = (
             parts.extensions.remove(),
             parts.extensions.remove(),
@@ -95,16 +110,11 @@ where
         let holder: Holder = holder;
         holder.require(Scope::Chat)?;
         calls.require_open()?;
-        let origin = Origin::from_request_parts(&mut parts, state).await?;
-        let headers = passed_on(&parts.headers);
-        let bytes = extract::read(Request::from_parts(parts, body), state).await?;
-        let room = calls.make_room(bytes.len())?;
-        let body = object(&bytes)?;
-        Ok(Self { body, caller: Caller { calls, holder, allowance, origin, headers, room, manner, id } })
+        let origin = Origin::from_request_parts(parts, state).await?;
+        let (headers, room) = (passed_on(&parts.headers), calls.make_room(0)?);
+        Ok(Self { calls, holder, allowance, origin, headers, room, manner, id })
     }
-}
 
-impl Caller {
     /// Who pays.
     pub(crate) const fn user(&self) -> UserId {
         self.holder.user
@@ -138,20 +148,13 @@ impl Caller {
         }
     }
 
-    fn purpose(&self) -> Purpose {
+    pub(super) fn purpose(&self) -> Purpose {
         Purpose::Api { api_key_id: self.holder.api_key() }
     }
 
     async fn prepare(&mut self, mut ask: Ask, kept: Option<Kept>, hold_id: HoldId) -> Result<Paid, Problem> {
         let (choices, group) = self.choices(&ask.model).await?;
-        let call = Call {
-            payer: self.holder.user,
-            hold_id,
-            purpose: self.purpose(),
-            actor: Actor::User(self.holder.user).to_string(),
-            correlation_id: self.origin.correlation_id,
-        };
-        let (counted, held) = self.hold(&mut ask, &choices, &group, call).await?;
+        let (counted, held) = self.hold(&mut ask, &choices, &group, self.paid_by_this(hold_id)).await?;
         let affinity = affinity(&ask.body).map(|name| format!("{}:{name}", self.holder.user));
         let known = Known { affinity, tokens: counted.tokens, exactly: counted.basis == Basis::Counted };
         let envelope = Envelope {
@@ -169,6 +172,7 @@ impl Caller {
             drop(held.release(ReleaseReason::Failed));
             return Err(problem);
         }
+        let memory = self.calls.signatures.of(self.holder.user, &ask.body).await;
         let call = ServedCall {
             dialect: ask.dialect,
             model: choices.first().upstream.clone(),
@@ -179,7 +183,7 @@ impl Caller {
             envelope,
             headers: std::mem::take(&mut self.headers),
             key: None,
-            memory: Memory::default(),
+            memory,
         };
         Ok(Paid { choices, known, call, held, kept })
     }
@@ -220,12 +224,28 @@ impl Caller {
         count(choices.first(), dialect, body).await.map(|(counted, _)| counted.tokens)
     }
 
-    async fn choices(&self, model: &str) -> Result<(Choices, PayerGroup), Problem> {
+    /// A call that the caller pays for.
+    pub(super) fn paid_by_this(&self, hold_id: HoldId) -> Call {
+        Call {
+            payer: self.holder.user,
+            hold_id,
+            purpose: self.purpose(),
+            actor: Actor::User(self.holder.user).to_string(),
+            correlation_id: self.origin.correlation_id,
+        }
+    }
+
+    /// The group of a caller who may ask `model`.
+    pub(super) async fn group(&self, model: &str) -> Result<PayerGroup, Problem> {
         if !self.holder.may_ask(model) {
             let detail = format!("this API key may not ask the model `{model}`");
             return Err(Problem::new(StatusCode::FORBIDDEN, "model_not_allowed", detail).about("model"));
         }
-        let group = self.calls.catalogue.group_of(self.holder.user).await.map_err(of_meter)?;
+        self.calls.catalogue.group_of(self.holder.user).await.map_err(of_meter)
+    }
+
+    async fn choices(&self, model: &str) -> Result<(Choices, PayerGroup), Problem> {
+        let group = self.group(model).await?;
         let choices = self.calls.catalogue.choices(Some(model), &group).await.map_err(of_upstream)?;
         Ok((choices, group))
     }

@@ -30,19 +30,19 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::story::Story;
+use super::{signatures::Signatures, story::Story};
 use crate::{openai::Kept, problem::Problem};
 
 /// Events that wait for a slow client, at most.
-const MAX_WAITING: usize = 256;
+pub(super) const MAX_WAITING: usize = 256;
 /// A client that takes nothing for so long counts as gone.
-const STALLED: Duration = Duration::from_secs(60);
+pub(super) const STALLED: Duration = Duration::from_secs(60);
 /// A provider that was stopped ends within moments; after this time it is not waited for.
-const STOPPED: Duration = Duration::from_secs(10);
+pub(super) const STOPPED: Duration = Duration::from_secs(10);
 /// The end of an answer waits so long for its settlement, so that a balance read after it includes it.
-const SETTLED: Duration = Duration::from_secs(2);
+pub(super) const SETTLED: Duration = Duration::from_secs(2);
 /// A shutdown waits so long for it, at most.
-const SETTLED_AT_LAST: Duration = Duration::from_secs(600);
+pub(super) const SETTLED_AT_LAST: Duration = Duration::from_secs(600);
 
 /// Makes calls. Cheap to clone.
 #[derive(Clone)]
@@ -52,9 +52,10 @@ pub(crate) struct Calls(Arc<Shared>);
 pub(crate) struct Shared {
     pub(super) catalogue: Catalogue,
     pub(super) meter: Meter,
-    tracker: TaskTracker,
-    drain: Duration,
-    shutdown: CancellationToken,
+    pub(super) signatures: Signatures,
+    pub(super) tracker: TaskTracker,
+    pub(super) drain: Duration,
+    pub(super) shutdown: CancellationToken,
     /// KiB of requests under way.
     room: Arc<Semaphore>,
 }
@@ -87,7 +88,7 @@ pub(super) enum Heard {
 pub(super) struct Route {
     /// How often somebody was asked, the successful time included.
     pub(super) tries: u32,
-    /// The name of the channel that answers.
+    /// What users are told of the channel that answers.
     pub(super) channel: String,
     /// The model that answers, as users name it.
     pub(super) model: String,
@@ -104,14 +105,14 @@ impl Deref for Calls {
 impl Calls {
     /// `max_bytes` of requests are under way at the same time.
     pub(crate) fn new(
-        (catalogue, meter): (Catalogue, Meter),
+        (catalogue, meter, signatures): (Catalogue, Meter, Signatures),
         tracker: TaskTracker,
         drain: Duration,
         max_bytes: usize,
         shutdown: CancellationToken,
     ) -> Self {
         let room = Arc::new(Semaphore::new(max_bytes / 1024));
-        Self(Arc::new(Shared { catalogue, meter, tracker, drain, shutdown, room }))
+        Self(Arc::new(Shared { catalogue, meter, signatures, tracker, drain, shutdown, room }))
     }
 
     /// Room for a request of this size, so that many large ones cannot take all memory.
@@ -321,7 +322,7 @@ impl Call {
             // Answered once, and said once.
             let _ = self.drain.set(drain);
         }
-        let (channel, model) = (offer.channel.clone(), offer.model.clone());
+        let (channel, model) = (offer.public_channel(), offer.model.clone());
         self.tell(Heard::Taken(Route { tries: story.asked(), channel, model })).await;
         Ok((answer, offer))
     }

@@ -16,7 +16,7 @@ use axum::{
 use futures::Stream;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use relay::{PassedEvent, ServedEvent};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{
     sync::mpsc::Receiver,
     time::{Instant, sleep_until, timeout},
@@ -28,7 +28,11 @@ use super::{
     call::{Heard, Route},
     refusals::of_upstream,
 };
-use crate::{openai::Kept, problem::Problem, request_id::RequestId};
+use crate::{
+    openai::{Kept, Told},
+    problem::Problem,
+    request_id::RequestId,
+};
 
 /// A first event that takes longer is not waited for: the stream begins with a ping, and proxies stay patient.
 const FIRST_EVENT: Duration = Duration::from_secs(10);
@@ -40,7 +44,7 @@ const ONE_WRITE: usize = 16 * 1024;
 const ONE_EVENT: usize = 512;
 /// How often a provider was asked.
 const X_TRIES: HeaderName = HeaderName::from_static("x-oblivious-tries");
-/// The channel that answered, as its operator calls it; percent-encoded beyond ASCII.
+/// The channel that answered, by its public name or its id; percent-encoded beyond ASCII.
 const X_CHANNEL: HeaderName = HeaderName::from_static("x-oblivious-channel");
 /// The model that answered, which may be another one than was asked for.
 const X_MODEL: HeaderName = HeaderName::from_static("x-oblivious-model");
@@ -50,7 +54,7 @@ pub(crate) enum Wire {
     /// Server-sent events, ended by `data: [DONE]`: chat completions.
     Done,
     /// Server-sent events with names and numbers: responses.
-    Numbered,
+    Numbered(Told),
     /// Server-sent events with `ping` among them: messages.
     Pinging,
     /// Server-sent events without names: Gemini with `alt=sse`.
@@ -80,7 +84,7 @@ impl Caller {
         let (manner, id, stream) = (self.manner, self.id.clone(), ask.stream);
         let mut heard = self.call(ask, kept).await?;
         if stream {
-            streamed(heard, Writer { manner, id, wire, number: 0, elements: 0, out: vec![] }).await
+            streamed(heard, Writer { manner, id, wire, elements: 0, out: vec![] }).await
         } else {
             whole(&mut heard, wire).await
         }
@@ -136,7 +140,8 @@ async fn streamed(mut heard: Receiver<Heard>, writer: Writer) -> Result<Response
     Ok(marked(response, route))
 }
 
-fn marked(mut response: Response, route: Option<Route>) -> Response {
+/// Says who answered.
+pub(super) fn marked(mut response: Response, route: Option<Route>) -> Response {
     if let Some(Route { tries, channel, model }) = route {
         let headers = response.headers_mut();
         headers.insert(X_TRIES, tries.into());
@@ -204,8 +209,6 @@ struct Writer {
     manner: Manner,
     id: RequestId,
     wire: Wire,
-    /// Of the next numbered event.
-    number: u64,
     /// Of an array, that were written.
     elements: u64,
     /// What was written and not yet taken.
@@ -247,10 +250,10 @@ impl Writer {
     }
 
     fn event(&mut self, event: ServedEvent) {
-        let ServedEvent { name, data } = event;
-        if let Some(number) = data.get("sequence_number").and_then(Value::as_u64) {
-            self.number = number.saturating_add(1);
+        if let Wire::Numbered(told) = &mut self.wire {
+            told.hear(&event);
         }
+        let ServedEvent { name, data } = event;
         match &mut self.wire {
             Wire::Rewritten(rewrite) => {
                 rewrite.event(data).iter().for_each(|data| self.object(None, data));
@@ -307,17 +310,10 @@ impl Writer {
     /// The last event of an answer that fails after it began.
     fn failed(&mut self, problem: &Problem) {
         let data = self.manner.error(problem, &self.id);
-        match self.wire {
-            Wire::Numbered => {
-                let error = &data["error"];
-                let data = json!({
-                    "type": "error",
-                    "code": error["code"],
-                    "message": error["message"],
-                    "param": error["param"],
-                    "sequence_number": self.number,
-                });
-                self.object(Some("error".into()), &data);
+        match &self.wire {
+            Wire::Numbered(told) => {
+                let (name, data) = told.failure(problem);
+                self.object(Some(name.into()), &data);
             }
             Wire::Pinging => self.object(Some("error".into()), &data),
             Wire::Done | Wire::Plain | Wire::Array | Wire::Rewritten(_) => self.object(None, &data),
