@@ -62,7 +62,7 @@ impl Asked {
             vendor.spoken(dialect).write(&prompt)
         };
         vendor.adapt(dialect, &mut body);
-        let most = call.max_output_tokens.map(|most| u64::from(most) * choices(&call.body));
+        let most = call.max_output_tokens.map(|most| u64::from(most).saturating_mul(choices(&call.body)));
         let question =
             Question::Call { dialect: call.dialect, model: call.model.clone(), body: Arc::clone(&call.body), most };
         Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, candidates, custom, question })

@@ -70,6 +70,14 @@ impl Fields {
         self.take(key)?.ok_or_else(|| InvalidRequest::at(self.place(key), "This is required."))
     }
 
+    /// A bound of tokens. More than any model gives is the highest that we can say.
+    ///
+    /// # Errors
+    /// It is no whole number, or negative.
+    pub(crate) fn bound(&mut self, key: &str) -> Result<Option<u32>, InvalidRequest> {
+        Ok(self.take::<u64>(key)?.map(|tokens| u32::try_from(tokens).unwrap_or(u32::MAX)))
+    }
+
     /// An object within this one.
     ///
     /// # Errors
@@ -173,6 +181,10 @@ mod tests {
         let Value::Object(map) = json!({"a": null, "b": "secret", "c": null, "d": 1}) else { panic!() };
         let mut fields = Fields::new(map, "tools[0]");
         assert_eq!(fields.take::<u32>("a").unwrap(), None);
+        let Value::Object(map) = json!({"most": u64::MAX, "less": -1}) else { panic!() };
+        let mut bounds = Fields::new(map, "");
+        assert_eq!(bounds.bound("most").unwrap(), Some(u32::MAX));
+        assert!(bounds.bound("less").is_err());
         let error = fields.take::<u32>("b").unwrap_err();
         assert_eq!(error.param.as_deref(), Some("tools[0].b"));
         assert!(!error.message.contains("secret"));

@@ -69,6 +69,21 @@ async fn what_nobody_here_knows_passes_through_to_an_upstream_of_the_same_dialec
 }
 
 #[tokio::test]
+async fn what_nobody_here_knows_stays_out_of_another_dialect() {
+    for spoken in SPOKEN {
+        for served in SERVED.into_iter().filter(|served| *served != spoken) {
+            let upstream = Upstream::start(bytes::answer(spoken, Scene::Plain, false)).await;
+            let provider = account(&upstream, spoken, Limits::default());
+            let mut asked = call(served, false);
+            Arc::make_mut(&mut asked.body).insert("neverHeardOf".to_owned(), json!({"x": null}));
+            provider.call(asked, CancellationToken::new()).await.unwrap();
+            let sent = upstream.asked().to_string();
+            assert!(!sent.contains("neverHeardOf"), "{served:?} to {spoken:?}: {sent}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn overrides_of_a_channel_change_every_request_and_headers_stand_in_the_place_of_ours() {
     let upstream = Upstream::start(bytes::answer(Dialect::Messages, Scene::Plain, false)).await;
     let set = |path: &str, value: Value| ParameterOverride::Set { path: path.to_owned(), value };

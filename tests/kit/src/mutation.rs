@@ -324,7 +324,7 @@ fn contents() -> Value {
         "systemInstruction": { "parts": [{ "text": "Be kind." }] },
         "contents": [
             { "role": "user", "parts": [{ "text": "Hi" }, { "inlineData": { "mimeType": "image/png", "data": "aGk=" } },
-                { "fileData": { "mimeType": "application/pdf", "fileUri": "gs://b/a.pdf" } }] },
+                { "inlineData": { "mimeType": "application/pdf", "data": "aGk=" } }] },
             { "role": "model", "parts": [{ "text": "hm", "thought": true, "thoughtSignature": "cw==" }, call] },
             { "role": "user", "parts": [{ "functionResponse": { "name": "weather", "response": { "result": "rain" } } }] }],
         "tools": [{ "functionDeclarations": [{ "name": "weather", "description": "d", "parameters": schema() }] }, { "googleSearch": {} }],

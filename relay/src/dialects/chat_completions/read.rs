@@ -73,7 +73,7 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Prompt, InvalidRequest> {
 
 /// An output bound; one of several names.
 fn bound(body: &mut Fields, key: &str) -> Result<Option<u32>, InvalidRequest> {
-    match body.take::<u32>(key)? {
+    match body.bound(key)? {
         Some(0) => Err(InvalidRequest::at(key, "This must be at least 1.")),
         bound => Ok(bound),
     }

@@ -54,12 +54,13 @@ fn word(effort: Effort, highest: &'static str) -> &'static str {
     }
 }
 
-/// Says it in a server's way.
+/// Says it in a server's way; where the server's models differ, the one that `body` names.
 pub(super) fn write(reasoning: &Reasoning, thinking: Thinking, body: &mut Map<String, Value>) {
+    let is_asked = is_asked(thinking, body);
     let effort = reasoning.budget_tokens.map(Effort::of_budget).or(reasoning.effort);
     let wanted = effort != Some(Effort::None);
     let mut say = |key: &str, value: Value| drop(body.insert(key.to_owned(), value));
-    let switch = json!({"type": if wanted { "enabled" } else { "disabled" }});
+    let switch = |on: &str| json!({"type": if wanted { on } else { "disabled" }});
     match thinking {
         Thinking::Unasked => {}
         Thinking::Effort { highest } => {
@@ -67,9 +68,16 @@ pub(super) fn write(reasoning: &Reasoning, thinking: Thinking, body: &mut Map<St
                 say("reasoning_effort", word(effort, highest).into());
             }
         }
-        Thinking::Switch => say("thinking", switch),
+        Thinking::EffortOf { .. } => {
+            // The four grades that such models have.
+            let effort = effort.map(|effort| if effort == Effort::Minimal { Effort::Low } else { effort });
+            if let Some(effort) = effort.filter(|_| is_asked) {
+                say("reasoning_effort", word(effort, "high").into());
+            }
+        }
+        Thinking::Switch { on } => say("thinking", switch(on)),
         Thinking::SwitchAndEffort { highest } => {
-            say("thinking", switch);
+            say("thinking", switch("enabled"));
             if let Some(effort) = effort.filter(|_| wanted) {
                 say("reasoning_effort", word(effort, highest).into());
             }
@@ -105,16 +113,30 @@ pub(super) fn adapt(thinking: Thinking, body: &mut Map<String, Value>) {
         Err(_) => return body.extend(told),
         Ok(None) => {}
         Ok(Some(reasoning)) => {
-            let mut said = Map::new();
+            let mut said: Map<String, Value> = body.get_key_value("model").into_iter().map(owned).collect();
             write(&reasoning, thinking, &mut said);
             for (key, value) in said {
                 body.entry(key).or_insert(value);
             }
         }
     }
-    if thinking != Thinking::Unasked {
+    if is_asked(thinking, body) {
         body.extend(unknown);
     }
+}
+
+/// Whether the model that `body` names can be told at all.
+fn is_asked(thinking: Thinking, body: &Map<String, Value>) -> bool {
+    let model = body.get("model").and_then(Value::as_str).unwrap_or_default();
+    match thinking {
+        Thinking::Unasked => false,
+        Thinking::EffortOf { models } => models.iter().any(|known| model.starts_with(known)),
+        _ => true,
+    }
+}
+
+fn owned((key, value): (&String, &Value)) -> (String, Value) {
+    (key.clone(), value.clone())
 }
 
 /// OpenRouter's form; of effort and budget it takes one.
@@ -175,7 +197,9 @@ mod tests {
             (&high, Thinking::Effort { highest: "xhigh" }, json!({"reasoning_effort": "high"})),
             (&budget, Thinking::Effort { highest: "xhigh" }, json!({"reasoning_effort": "medium"})),
             (&none, Thinking::Effort { highest: "xhigh" }, json!({"reasoning_effort": "none"})),
-            (&none, Thinking::Switch, json!({"thinking": {"type": "disabled"}})),
+            (&none, Thinking::Switch { on: "enabled" }, json!({"thinking": {"type": "disabled"}})),
+            (&high, Thinking::Switch { on: "adaptive" }, json!({"thinking": {"type": "adaptive"}})),
+            (&high, Thinking::EffortOf { models: &["grok-4.3"] }, json!({})),
             (&of_effort(Effort::Max), max, json!({"thinking": {"type": "enabled"}, "reasoning_effort": "max"})),
             (&none, max, json!({"thinking": {"type": "disabled"}})),
             (&budget, Thinking::Enable, json!({"enable_thinking": true, "thinking_budget": 9000})),
@@ -191,5 +215,23 @@ mod tests {
         ] {
             assert_eq!(written(reasoning, thinking), expected);
         }
+    }
+
+    #[test]
+    fn only_models_that_take_an_effort_are_told_one_where_the_others_refuse_it() {
+        let thinking = Thinking::EffortOf { models: &["grok-4.3", "grok-3-mini"] };
+        let adapted = |model: &str, effort: &str| {
+            let mut body =
+                Map::from_iter([("model".to_owned(), json!(model)), ("reasoning_effort".to_owned(), json!(effort))]);
+            adapt(thinking, &mut body);
+            body.get("reasoning_effort").and_then(Value::as_str).map(str::to_owned)
+        };
+        for (effort, told) in
+            [("none", "none"), ("minimal", "low"), ("low", "low"), ("high", "high"), ("xhigh", "high"), ("own", "own")]
+        {
+            assert_eq!(adapted("grok-4.3", effort).as_deref(), Some(told));
+            assert_eq!(adapted("grok-4.20-reasoning", effort), None);
+        }
+        assert_eq!(adapted("grok-3-mini-fast", "low").as_deref(), Some("low"));
     }
 }

@@ -50,8 +50,9 @@ pub(super) fn read(mut config: Fields, prompt: &mut Prompt) -> Result<Map<String
 /// The SDKs declare some whole numbers as floats and send `40.0`.
 fn whole(config: &mut Fields, key: &str) -> Result<Option<u32>, InvalidRequest> {
     let Some(number) = config.take::<f64>(key)? else { return Ok(None) };
-    if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: whole and in range")]
+    if number.fract() == 0.0 && number >= 0.0 {
+        // More than fits is the highest that we can say.
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a cast of a float saturates")]
         return Ok(Some(number as u32));
     }
     Err(InvalidRequest::at(config.place(key), "This must be a whole number that is not negative."))
@@ -163,6 +164,8 @@ mod tests {
     fn whole_numbers_may_be_floats_and_nothing_else() {
         let (prompt, _) = read_all(json!({ "topK": 40.0, "maxOutputTokens": 16 }));
         assert_eq!((prompt.sampling.top_k, prompt.max_output_tokens), (Some(40), Some(16)));
+        let (prompt, _) = read_all(json!({ "maxOutputTokens": u64::MAX }));
+        assert_eq!(prompt.max_output_tokens, Some(u32::MAX));
         for bad in [json!(1.5), json!(-1), json!("many")] {
             let config = Fields::of(json!({ "topK": bad }), "generationConfig").unwrap();
             let error = read(config, &mut Prompt::default()).unwrap_err();

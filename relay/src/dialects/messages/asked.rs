@@ -33,7 +33,7 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Prompt, InvalidRequest> {
             top_k: body.take("top_k")?,
             ..Sampling::default()
         },
-        max_output_tokens: body.take("max_tokens")?,
+        max_output_tokens: body.bound("max_tokens")?,
         stop: body.take("stop_sequences")?.unwrap_or_default(),
         format,
         reasoning: reasoning(&mut body, effort)?,

@@ -49,7 +49,7 @@ pub(super) fn read(body: Map<String, Value>) -> Result<Prompt, InvalidRequest> {
         tool_choice,
         parallel_tool_calls: fields.take("parallel_tool_calls")?,
         sampling,
-        max_output_tokens: fields.take("max_output_tokens")?,
+        max_output_tokens: fields.bound("max_output_tokens")?,
         format,
         reasoning,
         logprobs,

@@ -2,6 +2,7 @@
 
 mod asked;
 mod heard;
+mod providers;
 mod round;
 mod served;
 mod told;
