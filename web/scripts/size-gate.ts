@@ -59,11 +59,17 @@ const LOGIN = ["index.html", LOCALE, "src/features/users/LoginPage.tsx"];
 const CHAT = ["index.html", LOCALE, "src/features/chat/ChatLayout.tsx"];
 const MARKDOWN = "src/features/chat/markdown/Markdown.tsx";
 
+const OPERATIONS = ["src/features/operations/OperationsPage.tsx", "src/i18n/locales/en/operations.json"];
+const RELAY = "src/i18n/locales/en/relay.json";
+
 /** What a page beside the chat adds to it, with its texts. */
 const BESIDE_CHAT = {
   balance: ["src/features/billing/BalancePage.tsx", "src/i18n/locales/en/billing.json"],
   keys: ["src/features/users/keys/KeysPage.tsx", "src/i18n/locales/en/keys.json"],
-  operations: ["src/features/operations/OperationsPage.tsx", "src/i18n/locales/en/operations.json"],
+  operations: OPERATIONS,
+  channels: [...OPERATIONS, RELAY, "src/features/relay/channels/ChannelsSection.tsx"],
+  models: [...OPERATIONS, RELAY, "src/features/relay/models/ModelsSection.tsx"],
+  groups: [...OPERATIONS, RELAY, "src/features/relay/groups/GroupsSection.tsx"],
 } as const;
 
 export function sizes(): Size[] {

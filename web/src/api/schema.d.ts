@@ -4,6 +4,43 @@
  */
 
 export interface paths {
+    "/api/v1/admin/calls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The last calls of models, the last to end first, each with everybody who was asked for it. They are kept for
+         *     `OBLIVIOUS_CALL_DAYS`.
+         */
+        get: operations["list_calls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/calls/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One call, while it is kept. */
+        get: operations["get_call"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/channels": {
         parameters: {
             query?: never;
@@ -210,6 +247,43 @@ export interface paths {
         };
         /** The read models and their lag. */
         get: operations["list_projections"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What calls add up to: requests, errors, tokens, money and durations, by channel, model, account, key, hour or day.
+         *     At most 1000 rows, the most requests first.
+         */
+        get: operations["get_statistics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/admin/statistics.csv": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The rows of the statistics as CSV (RFC 4180, UTF-8 with its mark), for spreadsheets. Amounts are nano-units. */
+        get: operations["export_statistics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -685,6 +759,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/statistics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What your own calls add up to, without what they cost the house. */
+        get: operations["get_own_statistics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/wallet": {
         parameters: {
             query?: never;
@@ -907,6 +998,8 @@ export interface components {
              */
             name: string;
         };
+        /** @description A key of the provider, or one that the channel has. */
+        ChannelKeyInput: string | components["schemas"]["KeptChannelKey"];
         /** @description What a channel takes, over all nodes; no limit where absent. */
         ChannelLimits: {
             /**
@@ -952,8 +1045,8 @@ export interface components {
                 [key: string]: components["schemas"]["Rates"];
             };
             enabled?: boolean | null;
-            /** @description Replace all keys. */
-            keys?: string[] | null;
+            /** @description Replace all keys; those that shall stay are named. */
+            keys?: components["schemas"]["ChannelKeyInput"][] | null;
             /** @description Replace the list; models that stay keep their prices. */
             models?: components["schemas"]["ModelInput"][] | null;
             name?: string | null;
@@ -998,7 +1091,7 @@ export interface components {
             api_key_id: string | null;
             /** Format: date-time */
             at: string;
-            /** @description How the tokens are known: `reported`, `counted` or `estimated`. */
+            /** @description How all of it is known: `reported`, `counted` or `estimated`. */
             basis: string;
             charged_nanos: string;
             /** Format: uuid */
@@ -1006,6 +1099,7 @@ export interface components {
             /** @description `reply` in a conversation, `api` through the compatible API. */
             kind: string;
             model: string;
+            pieces?: components["schemas"]["Pieces"] | null;
             /** Format: int64 */
             price_version: number;
             prices: components["schemas"]["Rates"];
@@ -1085,12 +1179,72 @@ export interface components {
          * @enum {string}
          */
         EntryKind: "grant" | "top_up" | "hold" | "charge" | "release" | "expiry" | "adjustment";
+        /** @description How often something went wrong for one reason. */
+        ErrorCount: {
+            /** @description In a word for programs. */
+            code: string;
+            /** Format: int64 */
+            count: number;
+        };
         /** @description One wrong field of a request. */
         FieldError: {
             code: string;
             /** @description JSON pointer without its first slash: `email`, `items/0/name`. Empty for the whole body. */
             field: string;
             message: string;
+        };
+        /** @description Requests, errors, durations, tokens and money. */
+        Figures: {
+            /**
+             * Format: int64
+             * @description Whoever asked went away.
+             */
+            cancelled: number;
+            /** @description What users paid. */
+            charged_nanos: string;
+            /** Format: int64 */
+            completed: number;
+            /** @description What providers charge us for it. For operators. */
+            cost_nanos?: string | null;
+            /** @description Of requests that were completed, from the question to the end. */
+            duration: components["schemas"]["Percentiles"];
+            /**
+             * Format: double
+             * @description `errors` of `requests`, from 0 to 1.
+             */
+            error_rate: number;
+            /**
+             * Format: int64
+             * @description Those that failed, and those that were refused before anybody was asked.
+             */
+            errors: number;
+            /** @description Why requests failed or were refused, the most frequent first. */
+            errors_by_code: components["schemas"]["ErrorCount"][];
+            /** Format: int64 */
+            failed_tries: number;
+            /** @description Why tries failed, the most frequent first. */
+            failed_tries_by_code: components["schemas"]["ErrorCount"][];
+            /** @description From the question to the first output, of answers that came piece by piece. */
+            first_output: components["schemas"]["Percentiles"];
+            /** @description What lost attempts and expired calls are assumed to have cost us. For operators. */
+            lost_cost_nanos?: string | null;
+            /**
+             * Format: int64
+             * @description Requests that ended. Each counts for who answered, or was asked last.
+             */
+            requests: number;
+            /** @description What was settled. */
+            tokens: components["schemas"]["StatisticsTokens"];
+            /**
+             * Format: int64
+             * @description Times that channels were asked, also for requests that another one answered in the end.
+             */
+            tries: number;
+            /**
+             * Format: int64
+             * @description Tries of which nobody knows what they have cost: they broke off, or were not waited for. They are in no cost.
+             */
+            unknown_cost_tries?: number | null;
         };
         /**
          * @description Why a reply ended.
@@ -1138,6 +1292,14 @@ export interface components {
             source: string;
             /** @description Models that the list does not know, or knows from several sellers: channel and public name. */
             unknown: components["schemas"]["UnlistedModel"][];
+        };
+        /** @description A key that stays. */
+        KeptChannelKey: {
+            /**
+             * Format: uuid
+             * @description By the `name` that the channel tells of it.
+             */
+            keep: string;
         };
         /**
          * @description Where an amount stands.
@@ -1572,7 +1734,7 @@ export interface components {
                 api_key_id: string | null;
                 /** Format: date-time */
                 at: string;
-                /** @description How the tokens are known: `reported`, `counted` or `estimated`. */
+                /** @description How all of it is known: `reported`, `counted` or `estimated`. */
                 basis: string;
                 charged_nanos: string;
                 /** Format: uuid */
@@ -1580,6 +1742,7 @@ export interface components {
                 /** @description `reply` in a conversation, `api` through the compatible API. */
                 kind: string;
                 model: string;
+                pieces?: components["schemas"]["Pieces"] | null;
                 /** Format: int64 */
                 price_version: number;
                 prices: components["schemas"]["Rates"];
@@ -1676,6 +1839,80 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description Some items of a list and where to go on. */
+        Page_RecordedCall: {
+            items: {
+                /** @description The model that answered, as users name it. */
+                answered_model: string | null;
+                /**
+                 * Format: uuid
+                 * @description The key that it was made with.
+                 */
+                api_key_id: string | null;
+                /** @description How the tokens are known: `reported`, `counted` or `estimated`. */
+                basis: string | null;
+                /** @description Its name. */
+                channel: string | null;
+                /**
+                 * Format: uuid
+                 * @description Who answered, or was asked last.
+                 */
+                channel_id: string | null;
+                /** @description What the user paid; `null` before the settlement, and where there is none. */
+                charged_nanos: string | null;
+                /** @description Why it failed or was refused, in a word for programs. */
+                code: string | null;
+                /** @description What the provider charges us. */
+                cost_nanos: string | null;
+                /** Format: int64 */
+                duration_ms: number;
+                /** Format: date-time */
+                ended_at: string;
+                /**
+                 * Format: int64
+                 * @description From the question to the first output, of answers that came piece by piece.
+                 */
+                first_output_ms: number | null;
+                /** Format: uuid */
+                id: string;
+                /** @description Who was not asked when somebody was last looked for, and why. */
+                left_out: components["schemas"]["RecordedLeftOut"][];
+                /** @description The model that was asked for; `null` where nobody offers what was named. */
+                model: string | null;
+                /** @description `completed`, `cancelled`, `failed`, or `refused` before anybody was asked. */
+                outcome: string;
+                /**
+                 * Format: uuid
+                 * @description Of a reply in a conversation.
+                 */
+                run_id: string | null;
+                /**
+                 * Format: uuid
+                 * @description Of a reply in a conversation.
+                 */
+                session_id: string | null;
+                /** Format: date-time */
+                started_at: string;
+                /** @description Whether the answer was asked for piece by piece. */
+                stream: boolean;
+                /**
+                 * @description By which door it came in: `conversation`, `chat_completions`, `responses`, `messages`, `generate_content`,
+                 *     `embeddings`, `rerank`, `images`, `speech`, `transcription`, `moderation`.
+                 */
+                surface: string;
+                tokens: components["schemas"]["StatisticsTokens"] | null;
+                /** @description Everybody who was asked, in order. */
+                tries: components["schemas"]["RecordedTry"][];
+                /** @description The model that answered, as its provider names it. */
+                upstream_model: string | null;
+                /** Format: uuid */
+                user_id: string;
+                /** @description Empty if the account is not known (yet). */
+                username: string;
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
         Page_Session: {
             items: {
                 /**
@@ -1752,6 +1989,38 @@ export interface components {
             action: "rename";
             from: string;
             to: string;
+        };
+        /** @description Milliseconds that so many of a hundred did not pass, right to 1.6 %; `null` where there was none. */
+        Percentiles: {
+            /** Format: int64 */
+            p50_ms: number | null;
+            /** Format: int64 */
+            p95_ms: number | null;
+            /** Format: int64 */
+            p99_ms: number | null;
+        };
+        /** @description What is sold by the piece; what is absent is none. */
+        Pieces: {
+            /**
+             * Format: int32
+             * @description Characters that were read aloud.
+             */
+            characters?: number | null;
+            /**
+             * Format: int32
+             * @description Pictures that were made.
+             */
+            images?: number | null;
+            /**
+             * Format: int32
+             * @description Searches of a ranking.
+             */
+            searches?: number | null;
+            /**
+             * Format: int32
+             * @description Milliseconds of sound that were heard.
+             */
+            sound_ms?: number | null;
         };
         /** @description `event: positions`: how far each read model is. After a jump that no `changed` announced, fetch again. */
         PositionsFrame: {
@@ -1830,7 +2099,7 @@ export interface components {
              */
             last_position: number;
         };
-        /** @description A price list: decimals per million tokens. */
+        /** @description A price list: decimals per million tokens, or for each piece. */
         Rates: {
             /** @description As `input` where absent. */
             audio_input?: string | null;
@@ -1850,8 +2119,16 @@ export interface components {
             /** @description Instead of the rates above, for calls whose whole input is longer than a threshold. */
             long?: components["schemas"]["LongRates"][];
             output: string;
+            /** @description For each character that is read aloud. */
+            per_character?: string | null;
+            /** @description For each picture that is made. */
+            per_image?: string | null;
             /** @description For each call, whatever it consumes. */
             per_request?: string | null;
+            /** @description For each search of a ranking: a question with up to 100 documents. */
+            per_search?: string | null;
+            /** @description For each second of sound that is heard. */
+            per_second?: string | null;
             /** @description As `output` where absent. */
             reasoning?: string | null;
         };
@@ -1862,6 +2139,103 @@ export interface components {
             projections: {
                 [key: string]: components["schemas"]["Progress"];
             };
+        };
+        /** @description One call of a model, as it went. */
+        RecordedCall: {
+            /** @description The model that answered, as users name it. */
+            answered_model: string | null;
+            /**
+             * Format: uuid
+             * @description The key that it was made with.
+             */
+            api_key_id: string | null;
+            /** @description How the tokens are known: `reported`, `counted` or `estimated`. */
+            basis: string | null;
+            /** @description Its name. */
+            channel: string | null;
+            /**
+             * Format: uuid
+             * @description Who answered, or was asked last.
+             */
+            channel_id: string | null;
+            /** @description What the user paid; `null` before the settlement, and where there is none. */
+            charged_nanos: string | null;
+            /** @description Why it failed or was refused, in a word for programs. */
+            code: string | null;
+            /** @description What the provider charges us. */
+            cost_nanos: string | null;
+            /** Format: int64 */
+            duration_ms: number;
+            /** Format: date-time */
+            ended_at: string;
+            /**
+             * Format: int64
+             * @description From the question to the first output, of answers that came piece by piece.
+             */
+            first_output_ms: number | null;
+            /** Format: uuid */
+            id: string;
+            /** @description Who was not asked when somebody was last looked for, and why. */
+            left_out: components["schemas"]["RecordedLeftOut"][];
+            /** @description The model that was asked for; `null` where nobody offers what was named. */
+            model: string | null;
+            /** @description `completed`, `cancelled`, `failed`, or `refused` before anybody was asked. */
+            outcome: string;
+            /**
+             * Format: uuid
+             * @description Of a reply in a conversation.
+             */
+            run_id: string | null;
+            /**
+             * Format: uuid
+             * @description Of a reply in a conversation.
+             */
+            session_id: string | null;
+            /** Format: date-time */
+            started_at: string;
+            /** @description Whether the answer was asked for piece by piece. */
+            stream: boolean;
+            /**
+             * @description By which door it came in: `conversation`, `chat_completions`, `responses`, `messages`, `generate_content`,
+             *     `embeddings`, `rerank`, `images`, `speech`, `transcription`, `moderation`.
+             */
+            surface: string;
+            tokens: components["schemas"]["StatisticsTokens"] | null;
+            /** @description Everybody who was asked, in order. */
+            tries: components["schemas"]["RecordedTry"][];
+            /** @description The model that answered, as its provider names it. */
+            upstream_model: string | null;
+            /** Format: uuid */
+            user_id: string;
+            /** @description Empty if the account is not known (yet). */
+            username: string;
+        };
+        /** @description A channel that was not asked. */
+        RecordedLeftOut: {
+            /** @description As operators call it. */
+            channel: string;
+            /** @description Why, in words. */
+            reason: string;
+        };
+        /** @description One time that somebody was asked. */
+        RecordedTry: {
+            /** Format: uuid */
+            channel_id: string;
+            /**
+             * Format: int64
+             * @description Until its first output, or its failure.
+             */
+            duration_ms: number;
+            /** @description It was asked while another one kept silent. */
+            hedge?: boolean;
+            /** @description The name under which the channel's key is known; nothing of the key itself. */
+            key: string | null;
+            /** @description As users name it. */
+            model: string;
+            /** @description `ok`, why it failed, or `pending` of one that was not waited for. */
+            outcome: string;
+            /** @description What it has cost: `settled` with the call, `nothing`, or `unknown`. */
+            spent: string;
         };
         /** @description The token to be exchanged or given up; absent where it is in the cookie. */
         RefreshBody: {
@@ -2078,6 +2452,89 @@ export interface components {
              */
             output_tokens: number;
         };
+        /** @description What the calls of a period add up to, by what was asked for. */
+        Statistics: {
+            currency: string;
+            /**
+             * Format: date-time
+             * @description The first hour.
+             */
+            from: string;
+            /** @description `channel`, `model`, `user`, `key`, `hour` or `day`. */
+            group_by: string;
+            /** @description The most requests first; hours and days in order. */
+            rows: components["schemas"]["StatisticsRow"][];
+            /**
+             * Format: date-time
+             * @description The end of the last hour.
+             */
+            to: string;
+            /** @description Everything together, also where rows were left out. */
+            total: components["schemas"]["Figures"];
+            /** @description There are more rows than are told. */
+            truncated: boolean;
+        };
+        /** @description What has one thing in common. */
+        StatisticsRow: components["schemas"]["Figures"] & {
+            /**
+             * @description The id of the channel, account or key, the name of the model, or the instant at which the hour or day begins.
+             *     `null` collects what has none: nobody was asked, nobody offers the model, or no key was used.
+             */
+            group: string | null;
+            /** @description What people call it, where it has another name and is known. */
+            name: string | null;
+        };
+        /** @description What calls consumed; every token is in exactly one tier. */
+        StatisticsTokens: {
+            /**
+             * Format: int64
+             * @default 0
+             */
+            audio_input: number;
+            /**
+             * Format: int64
+             * @default 0
+             */
+            audio_output: number;
+            /**
+             * Format: int64
+             * @description Written to the provider's cache.
+             * @default 0
+             */
+            cache_write: number;
+            /**
+             * Format: int64
+             * @default 0
+             */
+            cached_input: number;
+            /**
+             * Format: int64
+             * @default 0
+             */
+            image_input: number;
+            /**
+             * Format: int64
+             * @default 0
+             */
+            image_output: number;
+            /**
+             * Format: int64
+             * @description What is in no other tier of the input.
+             * @default 0
+             */
+            input: number;
+            /**
+             * Format: int64
+             * @description What is in no other tier of the output.
+             * @default 0
+             */
+            output: number;
+            /**
+             * Format: int64
+             * @default 0
+             */
+            reasoning: number;
+        };
         /** @description Decimals per million tokens. */
         Tiers: {
             /** @description As `input` where absent. */
@@ -2188,6 +2645,91 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
+    list_calls: {
+        parameters: {
+            query?: {
+                /**
+                 * @description That ended at this instant (RFC 3339) or day in UTC, or later.
+                 * @example 2026-11-01
+                 */
+                from?: string;
+                /**
+                 * @description That ended before this instant, or until the end of this day in UTC.
+                 * @example 2026-11-30T12:00:00Z
+                 */
+                to?: string;
+                /** @description That this channel answered, or was asked last for. */
+                channel?: string;
+                /** @description That asked for this model, or were answered by it. */
+                model?: string;
+                /** @description Of this account. */
+                user?: string;
+                /** @description With this API key. */
+                key?: string;
+                /** @description `completed`, `cancelled`, `failed`, or `refused` before anybody was asked. */
+                outcome?: "completed" | "cancelled" | "failed" | "refused";
+                /** @description That failed or were refused for this reason. */
+                code?: string;
+                /** @description How many items, 1 to 100. */
+                limit?: number;
+                /** @description `next_cursor` of the page before. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_RecordedCall"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_call: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecordedCall"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     list_channels: {
         parameters: {
             query?: never;
@@ -2758,6 +3300,106 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Projections"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_statistics: {
+        parameters: {
+            query?: {
+                /**
+                 * @description An instant (RFC 3339), whose hour counts whole, or a day in UTC. 24 hours before the end where absent.
+                 * @example 2026-11-01
+                 */
+                from?: string;
+                /**
+                 * @description The end: an instant whose hour counts whole, unless it begins one, or a day in UTC that counts whole. Now where
+                 *     absent. At most 366 days after `from`, 31 by the hour.
+                 * @example 2026-11-30T12:00:00Z
+                 */
+                to?: string;
+                /** @description `channel` (where absent), `model`, `user`, `key`, `hour` or `day`. */
+                group_by?: "channel" | "model" | "user" | "key" | "hour" | "day";
+                /** @description Calls that this channel answered, or was asked last for. */
+                channel?: string;
+                /** @description Calls that this model answered, or that asked for it. */
+                model?: string;
+                /** @description Calls of this account. */
+                user?: string;
+                /** @description Calls with this API key. */
+                key?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Statistics"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_statistics: {
+        parameters: {
+            query?: {
+                /**
+                 * @description An instant (RFC 3339), whose hour counts whole, or a day in UTC. 24 hours before the end where absent.
+                 * @example 2026-11-01
+                 */
+                from?: string;
+                /**
+                 * @description The end: an instant whose hour counts whole, unless it begins one, or a day in UTC that counts whole. Now where
+                 *     absent. At most 366 days after `from`, 31 by the hour.
+                 * @example 2026-11-30T12:00:00Z
+                 */
+                to?: string;
+                /** @description `channel` (where absent), `model`, `user`, `key`, `hour` or `day`. */
+                group_by?: "channel" | "model" | "user" | "key" | "hour" | "day";
+                /** @description Calls that this channel answered, or was asked last for. */
+                channel?: string;
+                /** @description Calls that this model answered, or that asked for it. */
+                model?: string;
+                /** @description Calls of this account. */
+                user?: string;
+                /** @description Calls with this API key. */
+                key?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/csv": string;
                 };
             };
             /** @description A problem (RFC 9457) */
@@ -3970,6 +4612,56 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    get_own_statistics: {
+        parameters: {
+            query?: {
+                /**
+                 * @description An instant (RFC 3339), whose hour counts whole, or a day in UTC. 24 hours before the end where absent.
+                 * @example 2026-11-01
+                 */
+                from?: string;
+                /**
+                 * @description The end: an instant whose hour counts whole, unless it begins one, or a day in UTC that counts whole. Now where
+                 *     absent. At most 366 days after `from`, 31 by the hour.
+                 * @example 2026-11-30T12:00:00Z
+                 */
+                to?: string;
+                /** @description `channel` (where absent), `model`, `user`, `key`, `hour` or `day`. */
+                group_by?: "channel" | "model" | "user" | "key" | "hour" | "day";
+                /** @description Calls that this channel answered, or was asked last for. */
+                channel?: string;
+                /** @description Calls that this model answered, or that asked for it. */
+                model?: string;
+                /** @description Calls of this account. */
+                user?: string;
+                /** @description Calls with this API key. */
+                key?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Statistics"];
                 };
             };
             /** @description A problem (RFC 9457) */

@@ -9,7 +9,7 @@ import { readStored, store } from "@/lib/storage";
 export const LANGUAGES = { en: "English", "zh-CN": "简体中文" } as const;
 export type Language = keyof typeof LANGUAGES;
 
-export type PageTexts = "billing" | "keys" | "operations";
+export type PageTexts = "billing" | "keys" | "operations" | "relay";
 
 const KEY = "oblivious.language";
 

@@ -7,10 +7,12 @@ import en from "./locales/en.json";
 import enBilling from "./locales/en/billing.json";
 import enKeys from "./locales/en/keys.json";
 import enOperations from "./locales/en/operations.json";
+import enRelay from "./locales/en/relay.json";
 import zh from "./locales/zh-CN.json";
 import zhBilling from "./locales/zh-CN/billing.json";
 import zhKeys from "./locales/zh-CN/keys.json";
 import zhOperations from "./locales/zh-CN/operations.json";
+import zhRelay from "./locales/zh-CN/relay.json";
 import { KNOWN_PROBLEMS } from "./problems";
 
 const SOURCES = join(process.cwd(), "src");
@@ -20,7 +22,8 @@ const NAMESPACES = [
   { name: "translation", en, zh, folders: [""] },
   { name: "billing", en: enBilling, zh: zhBilling, folders: ["features/billing/"] },
   { name: "keys", en: enKeys, zh: zhKeys, folders: ["features/users/keys/"] },
-  { name: "operations", en: enOperations, zh: zhOperations, folders: ["features/operations/", "features/relay/"] },
+  { name: "operations", en: enOperations, zh: zhOperations, folders: ["features/operations/"] },
+  { name: "relay", en: enRelay, zh: zhRelay, folders: ["features/relay/"] },
 ];
 
 function leaves(tree: object, prefix = ""): string[] {

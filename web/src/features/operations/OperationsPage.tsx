@@ -1,23 +1,27 @@
-/** The operator's pages: one section each for channels, models, users, the event log and projections. */
-import { useEffect, useRef, type ComponentType, type ReactNode } from "react";
+/** The operator's pages: one section each. Those of the relay are chunks of their own. */
+import { lazy, Suspense, useEffect, useRef, type ComponentType, type ReactNode } from "react";
 import { Link, useParams } from "@tanstack/react-router";
-import { Activity, Boxes, Cable, ScrollText, Users, type LucideIcon } from "lucide-react";
+import { Activity, Boxes, Cable, ScrollText, Users, UsersRound, type LucideIcon } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 import { credentials } from "@/api/credentials";
 import { SidePage } from "@/app/SidePage";
 import { buttonClass } from "@/components/ui/Button";
-import { ChannelsSection } from "@/features/relay/channels/ChannelsSection";
+import { withTexts } from "@/i18n";
 import { EventsSection } from "./events/EventsSection";
-import { ModelsSection } from "@/features/relay/models/ModelsSection";
 import { ProjectionsSection } from "./projections/ProjectionsSection";
 import { isSection, SECTIONS, type Section } from "./sections";
 import { UsersSection } from "./users/UsersSection";
 import "./operations.css";
 
+const ChannelsSection = lazy(() => withTexts("relay", async () => ({ default: (await import("@/features/relay/channels/ChannelsSection")).ChannelsSection })));
+const ModelsSection = lazy(() => withTexts("relay", async () => ({ default: (await import("@/features/relay/models/ModelsSection")).ModelsSection })));
+const GroupsSection = lazy(() => withTexts("relay", async () => ({ default: (await import("@/features/relay/groups/GroupsSection")).GroupsSection })));
+
 const PAGES: Readonly<Record<Section, { icon: LucideIcon; page: ComponentType }>> = {
   channels: { icon: Cable, page: ChannelsSection },
   models: { icon: Boxes, page: ModelsSection },
+  groups: { icon: UsersRound, page: GroupsSection },
   users: { icon: Users, page: UsersSection },
   events: { icon: ScrollText, page: EventsSection },
   projections: { icon: Activity, page: ProjectionsSection },
@@ -32,9 +36,16 @@ export function OperationsPage(): ReactNode {
   return (
     <SidePage title={t(`sections.${section}`)} wide>
       <Sections current={section} />
-      <Page key={section} />
+      <Suspense fallback={<Waiting />}>
+        <Page key={section} />
+      </Suspense>
     </SidePage>
   );
+}
+
+function Waiting(): ReactNode {
+  const { t } = useTranslation();
+  return <div role="status" aria-label={t("common.loading")} className="skeleton h-[22rem] w-full" />;
 }
 
 function Sections({ current }: { current: Section }): ReactNode {

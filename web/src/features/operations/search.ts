@@ -2,6 +2,8 @@
 export interface OperationsSearch {
   /** The channel that is edited, or `new`. */
   channel?: string;
+  /** What of it, or of the section, is shown instead: `history`, `import`, `calls`. */
+  view?: string;
   /** The beginning of an address or a name. */
   query?: string;
   /** The user that is open. */
@@ -12,7 +14,7 @@ export interface OperationsSearch {
   event?: string;
 }
 
-const NAMES = ["channel", "query", "user", "type", "id", "event"] as const;
+const NAMES = ["channel", "view", "query", "user", "type", "id", "event"] as const;
 
 export function operationsSearch(search: Record<string, unknown>): OperationsSearch {
   const found: OperationsSearch = {};

@@ -1,11 +1,12 @@
 /** One user: who it is, what the wallet holds, and every line of its ledger. */
-import type { ReactNode } from "react";
+import { lazy, Suspense, type ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { ArrowLeft, ScrollText } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Button, buttonClass } from "@/components/ui/Button";
 import { Loaded } from "@/components/ui/Loaded";
+import { withTexts } from "@/i18n";
 import { focusHeading } from "../parts/focus-heading";
 import { Amount, Badge, ShortId, Time } from "../parts/values";
 import { userQuery } from "../queries";
@@ -13,6 +14,8 @@ import type { Account } from "../types";
 import { MOVEMENTS } from "../writes";
 import { Ledger } from "./Ledger";
 import { MovementDialog } from "./MovementDialog";
+
+const UserGroup = lazy(() => withTexts("relay", async () => ({ default: (await import("@/features/relay/groups/UserGroup")).UserGroup })));
 
 export function UserPage({ id, search }: { id: string; search: string }): ReactNode {
   const { t } = useTranslation("operations");
@@ -71,6 +74,9 @@ function Overview({ user }: { user: Account }): ReactNode {
           </Pot>
         ))}
       </dl>
+      <Suspense fallback={<div className="h-[4.375rem]" />}>
+        <UserGroup key={user.group} user={user} />
+      </Suspense>
       <div className="flex flex-wrap gap-2">
         {MOVEMENTS.map((kind) => (
           <MovementDialog key={kind} user={user} kind={kind}>

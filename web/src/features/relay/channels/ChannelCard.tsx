@@ -2,7 +2,7 @@
 import type { ReactNode } from "react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { KeyRound, Pencil, Trash2 } from "lucide-react";
+import { History, KeyRound, Pencil, Route, Trash2 } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Button, buttonClass } from "@/components/ui/Button";
 import { Confirm } from "@/components/ui/Confirm";
@@ -12,14 +12,15 @@ import { Switch } from "@/features/operations/parts/Switch";
 import { Badge } from "@/features/operations/parts/values";
 import type { Channel } from "@/features/operations/types";
 import { deleteChannel, patchChannel } from "@/features/operations/writes";
-import { keyHints, ratesDraft } from "./draft";
+import { ratesDraft } from "../rates/rates";
+import { keyHints } from "./draft";
 import { TestCall } from "./TestCall";
 
 /** More models than this are counted, not listed. */
 const SHOWN_MODELS = 12;
 
 export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
-  const { t } = useTranslation("operations");
+  const { t } = useTranslation("relay");
   const { name } = channel;
   return (
     <li className="panel flex flex-col gap-4 p-4 md:p-5" data-enabled={channel.enabled}>
@@ -29,14 +30,23 @@ export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
             <h2 className="min-w-0 text-lg font-medium wrap-anywhere">{name}</h2>
             <Badge>{t(`provider.${channel.provider}`)}</Badge>
             <Badge tone={channel.enabled ? "good" : "plain"}>{channel.enabled ? t("channels.on") : t("channels.off")}</Badge>
+            {channel.tags.map((tag) => (
+              <Badge key={tag}>{tag}</Badge>
+            ))}
           </div>
           {channel.base_url != null && <p className="text-muted font-mono text-[0.8125rem] wrap-anywhere">{channel.base_url}</p>}
-          {channel.key_hints.length > 0 && (
+          {channel.keys.length > 0 && (
             <p className="text-muted flex items-center gap-1.5 text-sm">
               <KeyRound aria-hidden className="size-3.5" />
-              {t("channels.keys", { hints: keyHints(channel) })}
+              {t("channels.keys", { count: channel.keys.length, hints: keyHints(channel) })}
             </p>
           )}
+          <p className="text-muted flex items-center gap-1.5 text-sm">
+            <Route aria-hidden className="size-3.5" />
+            {t("routing.digest", { priority: channel.priority, weight: channel.weight })}
+            {channel.groups.length > 0 && ` · ${channel.groups.join(", ")}`}
+          </p>
+          {channel.note !== "" && <p className="line-clamp-2 text-sm whitespace-pre-line wrap-anywhere">{channel.note}</p>}
         </div>
         <EnableSwitch channel={channel} />
       </div>
@@ -55,6 +65,16 @@ export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
               <Pencil aria-hidden />
               {t("channels.edit")}
             </Link>
+            <Link
+              to="/operations/$section"
+              params={{ section: "channels" }}
+              search={{ channel: channel.id, view: "history" }}
+              aria-label={t("history.title", { name })}
+              title={t("history.link")}
+              className={buttonClass({ kind: "quiet", size: "icon" })}
+            >
+              <History aria-hidden />
+            </Link>
             <DeleteButton channel={channel} />
           </>
         }
@@ -64,9 +84,9 @@ export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
 }
 
 function EnableSwitch({ channel }: { channel: Channel }): ReactNode {
-  const { t } = useTranslation("operations");
+  const { t } = useTranslation("relay");
   const client = useQueryClient();
-  const errorText = useErrorText("operations");
+  const errorText = useErrorText("relay");
   const toggle = useMutation({
     mutationFn: (enabled: boolean) => patchChannel(client, channel.id, { enabled }),
     onError: (error) => notifyError(errorText(error)),
@@ -79,7 +99,7 @@ function EnableSwitch({ channel }: { channel: Channel }): ReactNode {
 }
 
 function ModelChips({ channel }: { channel: Channel }): ReactNode {
-  const { t } = useTranslation("operations");
+  const { t } = useTranslation("relay");
   const shown = channel.models.slice(0, SHOWN_MODELS);
   const hidden = channel.models.length - shown.length;
   return (
@@ -99,9 +119,9 @@ function ModelChips({ channel }: { channel: Channel }): ReactNode {
 }
 
 function DeleteButton({ channel }: { channel: Channel }): ReactNode {
-  const { t } = useTranslation("operations");
+  const { t } = useTranslation("relay");
   const client = useQueryClient();
-  const errorText = useErrorText("operations");
+  const errorText = useErrorText("relay");
   const { name } = channel;
   const { mutate, isPending } = useMutation({
     mutationFn: () => deleteChannel(client, channel.id),

@@ -9,29 +9,31 @@ import { Notice } from "@/components/ui/Notice";
 import { channelsQuery } from "@/features/operations/queries";
 import type { OperationsSearch } from "@/features/operations/search";
 import type { Channel } from "@/features/operations/types";
+import { ChannelHistory } from "../history/ChannelHistory";
 import { ChannelCard } from "./ChannelCard";
 import { ChannelForm } from "./ChannelForm";
+import "../relay.css";
 
 export function ChannelsSection(): ReactNode {
-  const { channel }: OperationsSearch = useSearch({ strict: false });
+  const { channel, view }: OperationsSearch = useSearch({ strict: false });
   const query = useQuery(channelsQuery());
   if (channel === "new") return <ChannelForm key="new" channel={null} />;
   return (
-    <Loaded query={query} texts="operations" height="22rem">
-      {channel === undefined ? <ChannelList channels={query.data ?? []} /> : <EditChannel id={channel} channels={query.data ?? []} />}
+    <Loaded query={query} texts="relay" height="22rem">
+      {channel === undefined ? <ChannelList channels={query.data ?? []} /> : <OneChannel id={channel} view={view} channels={query.data ?? []} />}
     </Loaded>
   );
 }
 
-function EditChannel({ id, channels }: { id: string; channels: readonly Channel[] }): ReactNode {
-  const { t } = useTranslation("operations");
+function OneChannel({ id, view, channels }: { id: string; view: string | undefined; channels: readonly Channel[] }): ReactNode {
+  const { t } = useTranslation("relay");
   const channel = channels.find((each) => each.id === id);
   if (channel === undefined) return <Notice text={t("problem.channel_not_found")} />;
-  return <ChannelForm key={id} channel={channel} />;
+  return view === "history" ? <ChannelHistory channel={channel} /> : <ChannelForm key={id} channel={channel} />;
 }
 
 function AddLink(): ReactNode {
-  const { t } = useTranslation("operations");
+  const { t } = useTranslation("relay");
   return (
     <Link to="/operations/$section" params={{ section: "channels" }} search={{ channel: "new" }} className={buttonClass({ kind: "primary" })}>
       <Plus aria-hidden />
@@ -41,7 +43,7 @@ function AddLink(): ReactNode {
 }
 
 function ChannelList({ channels }: { channels: readonly Channel[] }): ReactNode {
-  const { t } = useTranslation("operations");
+  const { t } = useTranslation("relay");
   if (channels.length === 0) {
     return (
       <Empty icon={Cable} title={t("channels.emptyTitle")} text={t("channels.emptyText")}>
@@ -50,7 +52,7 @@ function ChannelList({ channels }: { channels: readonly Channel[] }): ReactNode 
     );
   }
   return (
-    <section className="flex flex-col gap-4" aria-label={t("sections.channels")}>
+    <section className="flex flex-col gap-4" aria-label={t("channels.title")}>
       <div className="flex flex-wrap items-center justify-between gap-3">
         <p className="text-muted max-w-xl text-sm text-pretty">{t("channels.intro")}</p>
         <AddLink />

@@ -13,8 +13,8 @@ import { testChannel } from "@/features/operations/writes";
 
 /** `actions` stand at the end of the same row. */
 export function TestCall({ channel, actions }: { channel: Channel; actions: ReactNode }): ReactNode {
-  const { t } = useTranslation("operations");
-  const errorText = useErrorText("operations");
+  const { t } = useTranslation("relay");
+  const errorText = useErrorText("relay");
   const [model, setModel] = useState(channel.models[0]?.name ?? "");
   const { mutate, data, error, isPending } = useMutation({ mutationFn: () => testChannel(channel.id, model === "" ? null : model) });
   return (
@@ -33,7 +33,7 @@ export function TestCall({ channel, actions }: { channel: Channel; actions: Reac
             </select>
           </div>
         )}
-        <div className="ml-auto flex gap-1">{actions}</div>
+        <div className="ml-auto flex items-center gap-1">{actions}</div>
       </div>
       <div role="status">{data !== undefined && !isPending && <Result result={data} />}</div>
       {error !== null && !isPending && <Notice text={errorText(error)} />}
@@ -42,9 +42,9 @@ export function TestCall({ channel, actions }: { channel: Channel; actions: Reac
 }
 
 function Result({ result }: { result: TestResult }): ReactNode {
-  const { t } = useTranslation("operations");
+  const { t } = useTranslation("relay");
   const number = useNumber();
-  const problemText = useProblemText("operations");
+  const problemText = useProblemText("relay");
   const values = { model: result.model, ms: number(result.latency_ms) };
   if (result.ok) {
     return (

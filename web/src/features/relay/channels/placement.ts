@@ -1,5 +1,6 @@
 /** Where a complaint of the server belongs on the form. */
 import type { ApiError } from "@/api/problem";
+import { FEES, TIERS } from "../rates/rates";
 
 /** Codes that name their field even when the server sends no `errors[]`. */
 const FIELD_OF_CODE: Readonly<Record<string, string>> = {
@@ -8,8 +9,11 @@ const FIELD_OF_CODE: Readonly<Record<string, string>> = {
   address_not_allowed: "base_url",
   invalid_model: "models",
   price_missing: "prices",
+  invalid_price: "prices",
   too_many_keys: "keys",
+  unknown_key: "keys",
   no_models: "models",
+  invalid_note: "tags",
 };
 
 export interface Complaint {
@@ -17,8 +21,12 @@ export interface Complaint {
   readonly detail: string;
 }
 
-const FIELDS = new Set(["name", "base_url", "keys", "provider", "models"]);
+const FIELDS = new Set([
+  "name", "base_url", "keys", "provider", "models", "priority", "weight", "groups", "limits", "drain", "parameters", "headers", "proxy", "tags", "note",
+]);
 const MODEL_FIELDS = ["upstream", "context_tokens", "max_output_tokens", "name"];
+/** `cached_input` ends with another tier's name: the longest first. */
+const RATE = new RegExp([...TIERS, ...FEES].sort((one, other) => other.length - one.length).join("|"));
 
 /** The index of the model that `text` speaks of: the longest name wins (`gpt-4.1-mini` contains `gpt-4.1`). */
 function modelIn(text: string, names: readonly string[]): number {
@@ -42,9 +50,8 @@ export function placeOf(field: string, names: readonly string[]): string | null 
     const index = modelIn(rest, names);
     if (index < 0) return "models";
     const name = names[index] ?? "";
-    // `cached_input` ends with another tier's name: the longest first.
-    const tier = /cached_input|reasoning|output|input/.exec(rest.slice(rest.lastIndexOf(name) + name.length))?.[0];
-    return `models.${index}.${head}.${tier ?? "input"}`;
+    const rate = RATE.exec(rest.slice(rest.lastIndexOf(name) + name.length))?.[0];
+    return `models.${index}.${head}.${rate ?? "input"}`;
   }
   if (head === "models") {
     const numbered = /^[.[/](\d+)/.exec(rest)?.[1];
@@ -64,7 +71,8 @@ export interface Placed {
 /** A refusal about one model names it in its data. */
 function placed(field: string, error: ApiError, names: readonly string[]): string | null {
   const { model } = error.data;
-  return placeOf(field, names) === "models" && typeof model === "string" ? placeOf(`${field}/${model}`, names) : placeOf(field, names);
+  const speaksOfModels = placeOf(field, names) === "models";
+  return speaksOfModels && typeof model === "string" ? placeOf(`${field}/${model}`, names) : placeOf(field, names);
 }
 
 /** Sorts a refusal to the fields it is about. */

@@ -7,8 +7,11 @@ import { useProblemText } from "@/i18n/problems";
 import { randomId } from "@/lib/uuid";
 import type { Channel } from "@/features/operations/types";
 import { createChannel, patchChannel } from "@/features/operations/writes";
-import { change, creation, draftOf, emptyChannel, problemsOf, type ChannelDraft, type DraftProblem } from "./draft";
+import type { DraftProblem } from "../problems";
+import { draftOf, emptyChannel, problemsOf, type ChannelDraft } from "./draft";
 import { place } from "./placement";
+import type { SettingsDraft } from "./settings-draft";
+import { change, creation } from "./write";
 
 /** Sentences by the place of their field. */
 export type FieldErrors = Readonly<Record<string, string>>;
@@ -19,8 +22,11 @@ export interface FormFailure {
 }
 
 export interface ChannelForm {
+  /** As it was when the form was opened; null for a new one. */
+  before: Channel | null;
   draft: ChannelDraft;
   edit: (changes: Partial<ChannelDraft>) => void;
+  editSettings: (changes: Partial<SettingsDraft>) => void;
   errors: FieldErrors;
   /** What belongs to no field. */
   failure: FormFailure | null;
@@ -40,7 +46,7 @@ interface Outcome {
 const NO_OUTCOME: Outcome = { errors: {}, failure: null };
 
 export function useDraftText(): (problem: DraftProblem) => string {
-  const { t } = useTranslation("operations");
+  const { t } = useTranslation("relay");
   return (problem) => t(`draft.${problem}`);
 }
 
@@ -73,7 +79,7 @@ export function useChannelForm(channel: Channel | null, onSaved: () => void): Ch
   const [before] = useState(channel);
   const save = useSave(before);
   const draftText = useDraftText();
-  const problemText = useProblemText("operations");
+  const problemText = useProblemText("relay");
   const [first] = useState<ChannelDraft>(() => (before === null ? emptyChannel() : draftOf(before)));
   const [draft, setDraft] = useState(first);
   const [outcome, setOutcome] = useState<Outcome>(NO_OUTCOME);
@@ -97,7 +103,7 @@ export function useChannelForm(channel: Channel | null, onSaved: () => void): Ch
 
   const submit = (): void => {
     if (inFlight.current) return;
-    const problems = Object.entries(problemsOf(draft));
+    const problems = Object.entries(problemsOf(draft, before));
     if (problems.length > 0) {
       refuse({ errors: Object.fromEntries(problems.map(([at, problem]) => [at, draftText(problem)])), failure: null });
       return;
@@ -118,6 +124,7 @@ export function useChannelForm(channel: Channel | null, onSaved: () => void): Ch
   };
 
   const edit = (changes: Partial<ChannelDraft>): void => setDraft((now) => ({ ...now, ...changes }));
+  const editSettings = (changes: Partial<SettingsDraft>): void => setDraft((now) => ({ ...now, settings: { ...now.settings, ...changes } }));
   const isUnsaved = (): boolean => !saved.current && JSON.stringify(draft) !== JSON.stringify(first);
-  return { draft, edit, errors: outcome.errors, failure: outcome.failure, busy, isUnsaved, refusals, submit };
+  return { before, draft, edit, editSettings, errors: outcome.errors, failure: outcome.failure, busy, isUnsaved, refusals, submit };
 }

@@ -1,40 +1,33 @@
-/** All models of all channels: what is asked, what they cost, what is left. */
+/** Every model with what users pay and what it costs us, by channel. */
 import { Fragment, useRef, useState, type ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
-import { Link } from "@tanstack/react-router";
-import { Boxes, Pencil } from "lucide-react";
+import { Link, useSearch } from "@tanstack/react-router";
+import { Boxes, CalendarClock, Download, Pencil } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { buttonClass } from "@/components/ui/Button";
 import { IconButton } from "@/components/ui/IconButton";
 import { Empty, Loaded } from "@/components/ui/Loaded";
-import { ratesDraft } from "../channels/draft";
 import { Badge, useNumber } from "@/features/operations/parts/values";
 import { channelsQuery } from "@/features/operations/queries";
-import type { Rates } from "@/features/operations/types";
+import type { OperationsSearch } from "@/features/operations/search";
+import { ImportPage } from "./ImportPage";
 import { marginsOf, offersOf, type Offer } from "./offers";
 import { PriceEditor } from "./PriceEditor";
+import { RatesCell } from "./RatesCell";
+import "../relay.css";
 
 export function ModelsSection(): ReactNode {
+  const { view }: OperationsSearch = useSearch({ strict: false });
   const query = useQuery(channelsQuery());
   return (
-    <Loaded query={query} texts="operations" height="18rem">
-      <Offers offers={offersOf(query.data ?? [])} />
+    <Loaded query={query} texts="relay" height="18rem">
+      {view === "import" ? <ImportPage channels={query.data ?? []} /> : <Offers offers={offersOf(query.data ?? [])} />}
     </Loaded>
   );
 }
 
 function Offers({ offers }: { offers: readonly Offer[] }): ReactNode {
-  const { t } = useTranslation("operations");
-  const [open, setOpen] = useState<string | null>(null);
-  const opener = useRef<HTMLElement>(null);
-  const toggle = (key: string, button: HTMLElement): void => {
-    opener.current = button;
-    setOpen((now) => (now === key ? null : key));
-  };
-  const close = (): void => {
-    setOpen(null);
-    opener.current?.focus();
-  };
+  const { t } = useTranslation("relay");
   if (offers.length === 0) {
     return (
       <Empty icon={Boxes} title={t("models.emptyTitle")} text={t("models.emptyText")}>
@@ -45,57 +38,80 @@ function Offers({ offers }: { offers: readonly Offer[] }): ReactNode {
     );
   }
   return (
-    <section className="flex flex-col gap-3" aria-label={t("sections.models")}>
-      <p className="text-muted max-w-2xl text-sm text-pretty">{t("models.intro")}</p>
-      <div className="panel overflow-hidden">
-        <table className="grid-table">
-          <caption className="sr-only">{t("models.caption")}</caption>
-          <thead>
-            <tr>
-              <th scope="col">{t("models.model")}</th>
-              <th scope="col" data-number>
-                {t("models.price")}
-              </th>
-              <th scope="col" data-number className="hidden md:table-cell">
-                {t("models.cost")}
-              </th>
-              <th scope="col" data-number className="hidden sm:table-cell">
-                {t("models.margin")}
-              </th>
-              <th scope="col" data-number className="hidden lg:table-cell">
-                {t("models.context")}
-              </th>
-              <th scope="col">
-                <span className="sr-only">{t("models.actions")}</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {offers.map((offer) => {
-              const key = `${offer.channel.id} ${offer.model.name}`;
-              const isOpen = open === key;
-              return (
-                <Fragment key={key}>
-                  <OfferRow offer={offer} isOpen={isOpen} onToggle={(button) => toggle(key, button)} />
-                  {isOpen && (
-                    <tr className="border-t-0!">
-                      <td colSpan={6}>
-                        <PriceEditor offer={offer} onClose={close} />
-                      </td>
-                    </tr>
-                  )}
-                </Fragment>
-              );
-            })}
-          </tbody>
-        </table>
+    <section className="flex flex-col gap-4" aria-label={t("models.title")}>
+      <div className="flex flex-wrap items-center justify-between gap-3">
+        <p className="text-muted max-w-2xl text-sm text-pretty">{t("models.intro")}</p>
+        <Link to="/operations/$section" params={{ section: "models" }} search={{ view: "import" }} className={buttonClass()}>
+          <Download aria-hidden />
+          {t("import.link")}
+        </Link>
       </div>
+      <OfferTable offers={offers} />
     </section>
   );
 }
 
+function OfferTable({ offers }: { offers: readonly Offer[] }): ReactNode {
+  const { t } = useTranslation("relay");
+  const [open, setOpen] = useState<string | null>(null);
+  const opener = useRef<HTMLElement>(null);
+  const toggle = (key: string, button: HTMLElement): void => {
+    opener.current = button;
+    setOpen((now) => (now === key ? null : key));
+  };
+  const close = (): void => {
+    setOpen(null);
+    opener.current?.focus();
+  };
+  return (
+    <div className="panel overflow-hidden">
+      <table className="grid-table">
+        <caption className="sr-only">{t("models.caption")}</caption>
+        <thead>
+          <tr>
+            <th scope="col">{t("models.model")}</th>
+            <th scope="col" data-number>
+              {t("models.price")}
+            </th>
+            <th scope="col" data-number className="hidden md:table-cell">
+              {t("models.cost")}
+            </th>
+            <th scope="col" data-number className="hidden sm:table-cell">
+              {t("models.margin")}
+            </th>
+            <th scope="col" data-number className="hidden lg:table-cell">
+              {t("models.context")}
+            </th>
+            <th scope="col">
+              <span className="sr-only">{t("models.actions")}</span>
+            </th>
+          </tr>
+        </thead>
+        <tbody>
+          {offers.map((offer) => {
+            const key = `${offer.channel.id} ${offer.model.name}`;
+            const isOpen = open === key;
+            return (
+              <Fragment key={key}>
+                <OfferRow offer={offer} isOpen={isOpen} onToggle={(button) => toggle(key, button)} />
+                {isOpen && (
+                  <tr className="border-t-0!">
+                    <td colSpan={6}>
+                      <PriceEditor offer={offer} onClose={close} />
+                    </td>
+                  </tr>
+                )}
+              </Fragment>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
 function OfferRow({ offer, isOpen, onToggle }: { offer: Offer; isOpen: boolean; onToggle: (button: HTMLElement) => void }): ReactNode {
-  const { t } = useTranslation("operations");
+  const { t } = useTranslation("relay");
   const number = useNumber();
   const { channel, model, state } = offer;
   return (
@@ -104,9 +120,18 @@ function OfferRow({ offer, isOpen, onToggle }: { offer: Offer; isOpen: boolean; 
         <span className="flex flex-wrap items-center gap-x-2 gap-y-1 font-medium wrap-anywhere">
           {model.name}
           {state !== "served" && <Badge>{t(`models.${state}`)}</Badge>}
+          {model.strategy != null && <Badge>{t(`strategy.${model.strategy}`)}</Badge>}
+          {model.upcoming.length > 0 && (
+            <Badge tone="good">
+              <CalendarClock aria-hidden className="size-3" />
+              {t("models.upcoming", { count: model.upcoming.length })}
+            </Badge>
+          )}
         </span>
         <span className="text-muted block text-xs font-normal wrap-anywhere">
-          {channel.name}
+          <Link to="/operations/$section" params={{ section: "channels" }} search={{ channel: channel.id }} className="link">
+            {channel.name}
+          </Link>
           {model.upstream !== model.name && ` → ${model.upstream}`}
         </span>
       </th>
@@ -131,24 +156,8 @@ function OfferRow({ offer, isOpen, onToggle }: { offer: Offer; isOpen: boolean; 
   );
 }
 
-/** Input and output; the finer tiers below where they differ. */
-function RatesCell({ rates }: { rates: Rates }): ReactNode {
-  const { t } = useTranslation("operations");
-  const { input, output, cached_input: cached, reasoning } = ratesDraft(rates);
-  return (
-    <>
-      <span className="sr-only">{t("models.ratesSpoken", { input, output })}</span>
-      <span aria-hidden className="whitespace-nowrap">
-        {input} / {output}
-      </span>
-      {cached !== "" && <span className="text-muted block text-xs">{t("models.cached", { rate: cached })}</span>}
-      {reasoning !== "" && <span className="text-muted block text-xs">{t("models.reasoning", { rate: reasoning })}</span>}
-    </>
-  );
-}
-
 function Margin({ offer }: { offer: Offer }): ReactNode {
-  const { t, i18n } = useTranslation("operations");
+  const { t, i18n } = useTranslation("relay");
   const percent = new Intl.NumberFormat(i18n.language, { style: "percent", maximumFractionDigits: 1 });
   const { input, output } = marginsOf(offer.model);
   const shown = (permille: number | null): string => (permille === null ? t("models.unknown") : percent.format(permille / 1000));

@@ -22,12 +22,15 @@ function channel(id: string, enabled: boolean, ...names: string[]): Channel {
   };
 }
 
-test("the oldest enabled channel serves a model, others stand behind it or are off", () => {
-  const offers = offersOf([channel("a", false, "x"), channel("b", true, "y", "x"), channel("c", true, "x")]);
+test("the enabled channels of the highest priority serve a model, others stand behind them or are off", () => {
+  const above = { ...channel("a", false, "x"), priority: 9 };
+  const below = { ...channel("d", true, "x"), priority: -1 };
+  const offers = offersOf([above, channel("b", true, "y", "x"), channel("c", true, "x"), below]);
   expect(offers.map((offer) => [offer.model.name, offer.channel.id, offer.state])).toEqual([
     ["x", "a", "off"],
     ["x", "b", "served"],
-    ["x", "c", "behind"],
+    ["x", "c", "served"],
+    ["x", "d", "behind"],
     ["y", "b", "served"],
   ]);
 });
