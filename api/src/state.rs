@@ -1,6 +1,6 @@
 //! What the executable gives the API, its limits, and the pieces of state that routes take (by `FromRef`).
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use axum::extract::FromRef;
 use domain::billing::{Currency, Nanos};
@@ -20,7 +20,7 @@ use crate::{
     holder::Holders,
     read::Reads,
     relay::Upstreams,
-    served::{ApiRate, Calls},
+    served::{ApiRate, Calls, Signatures},
     users::{Cookies, PasswordCost, Passwords, Quota, Throttle},
 };
 
@@ -141,29 +141,56 @@ impl Default for ApiLimits {
     }
 }
 
-/// The state of the router; a handler takes the pieces that it needs.
-#[derive(Clone, FromRef)]
-pub(crate) struct App {
-    pub(crate) auth: Auth,
-    pub(crate) bus: Bus,
-    pub(crate) calls: Calls,
-    pub(crate) catalogue: Catalogue,
-    pub(crate) client: async_nats::Client,
-    pub(crate) cookies: Cookies,
-    pub(crate) currency: LedgerCurrency,
-    pub(crate) holders: Holders,
-    pub(crate) meter: Meter,
-    pub(crate) metrics: Option<PrometheusHandle>,
-    pub(crate) passwords: Passwords,
-    pub(crate) rate: ApiRate,
-    pub(crate) reads: Reads,
-    pub(crate) room: Room,
-    pub(crate) signup_grant: SignupGrant,
-    pub(crate) streams: Streams,
-    pub(crate) throttle: Throttle,
-    pub(crate) upstreams: Upstreams,
-    pub(crate) vault: Vault,
-    pub(crate) whereabouts: Whereabouts,
+/// Declares the pieces of the state, and how a handler takes each.
+macro_rules! pieces {
+    ($($name:ident: $piece:ty,)*) => {
+        /// What handlers take.
+        pub(crate) struct Pieces {
+            $(pub(crate) $name: $piece,)*
+        }
+
+        $(impl FromRef<App> for $piece {
+            fn from_ref(app: &App) -> Self {
+                Clone::clone(&app.$name)
+            }
+        })*
+    };
+}
+
+pieces! {
+    auth: Auth,
+    bus: Bus,
+    calls: Calls,
+    catalogue: Catalogue,
+    client: async_nats::Client,
+    cookies: Cookies,
+    currency: LedgerCurrency,
+    holders: Holders,
+    meter: Meter,
+    metrics: Option<PrometheusHandle>,
+    passwords: Passwords,
+    rate: ApiRate,
+    reads: Reads,
+    room: Room,
+    signup_grant: SignupGrant,
+    streams: Streams,
+    throttle: Throttle,
+    upstreams: Upstreams,
+    vault: Vault,
+    whereabouts: Whereabouts,
+}
+
+/// The state of the router; a handler takes the pieces that it needs. A pointer and no more, because every layer of every
+/// route has its own, and all of them are cloned for each request.
+#[derive(Clone)]
+pub(crate) struct App(Arc<Pieces>);
+
+impl Deref for App {
+    type Target = Pieces;
+
+    fn deref(&self) -> &Pieces {
+        &self.0
+    }
 }
 
 /// What every new account is given.
@@ -180,10 +207,10 @@ impl App {
         let limits = &options.limits;
         let auth = Auth::new(&vault, pool.clone());
         let allow_link_local = options.allow_link_local;
-        Self {
+        Self(Arc::new(Pieces {
             bus: Bus::new(commands, limits.command_wait),
             calls: Calls::new(
-                (catalogue.clone(), meter.clone()),
+                (catalogue.clone(), meter.clone(), Signatures::new(vault.clone(), nats.clone())),
                 calls,
                 options.drain,
                 limits.completion_bytes_under_way,
@@ -207,6 +234,6 @@ impl App {
             client: nats,
             vault,
             whereabouts: Whereabouts::default(),
-        }
+        }))
     }
 }

@@ -17,8 +17,10 @@ use crate::Dialect;
 use crate::model::{Answer, Delta, Message, Opaque, Part, Prompt};
 
 /// What belongs to one call. Not for people's eyes: thoughts are as private as the answer.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Thoughts {
+    /// Of the tool, because not every provider's ids are unique.
+    name: String,
     /// The call's own signature.
     signature: Option<Signed>,
     /// The signed thoughts that led to the calls of its step, kept with the first of them.
@@ -62,8 +64,8 @@ impl Memory {
     fn complete_message(&self, message: &mut Message) {
         let mut before = Vec::new();
         for part in &mut message.parts {
-            let Part::ToolCall { id, signature, .. } = part else { continue };
-            let Some(known) = self.known.get(id) else { continue };
+            let Part::ToolCall { id, name, signature, .. } = part else { continue };
+            let Some(known) = self.known.get(id).filter(|known| known.name == *name) else { continue };
             if signature.is_none() {
                 *signature = known.signature.clone().map(Signed::into_opaque);
             }
@@ -94,7 +96,7 @@ impl Memory {
                     listening.text.push_str(text);
                     signature.iter().for_each(|signature| listening.signed(signature));
                 }
-                Part::ToolCall { id, signature, .. } => listening.called(id, signature.as_ref()),
+                Part::ToolCall { id, name, signature, .. } => listening.called(id, name, signature.as_ref()),
                 _ => {}
             }
         }
@@ -122,7 +124,7 @@ impl Listening {
         match delta {
             Delta::Reasoning { candidate: 0, text } => self.text.push_str(text),
             Delta::ReasoningSignature { candidate: 0, signature } => self.signed(signature),
-            Delta::ToolCall { candidate: 0, id, signature, .. } => self.called(id, signature.as_ref()),
+            Delta::ToolCall { candidate: 0, id, name, signature, .. } => self.called(id, name, signature.as_ref()),
             _ => {}
         }
     }
@@ -131,12 +133,12 @@ impl Listening {
         self.before.push((std::mem::take(&mut self.text), Signed::of(signature)));
     }
 
-    fn called(&mut self, id: &str, signature: Option<&Opaque>) {
-        let thoughts = Thoughts { signature: signature.map(Signed::of), before: std::mem::take(&mut self.before) };
+    fn called(&mut self, id: &str, name: &str, signature: Option<&Opaque>) {
+        let (signature, before) = (signature.map(Signed::of), std::mem::take(&mut self.before));
         if let Some(keeper) = &self.keeper
-            && thoughts != Thoughts::default()
+            && (signature.is_some() || !before.is_empty())
         {
-            keeper.remember(id, thoughts);
+            keeper.remember(id, Thoughts { name: name.to_owned(), signature, before });
         }
     }
 }
@@ -248,6 +250,21 @@ mod spec {
         let before = prompt.clone();
         memory.complete(&mut prompt);
         assert!(prompt == before);
+    }
+
+    #[test]
+    fn a_call_of_another_tool_under_the_same_id_is_another_call() {
+        let memory = remembered(&[called("a", Some(signature(Dialect::GenerateContent, "sig")))]);
+        let other = Part::ToolCall {
+            id: "a".to_owned(),
+            name: "g".to_owned(),
+            arguments: "{}".to_owned(),
+            custom: false,
+            signature: None,
+        };
+        let mut prompt = asked(vec![other.clone()]);
+        memory.complete(&mut prompt);
+        assert!(prompt == asked(vec![other]));
     }
 
     #[test]

@@ -72,7 +72,7 @@ pub(super) struct Paid {
     pub(super) kept: Option<Kept>,
 }
 
-/// What the client's side is told. `End`, `Whole` and `Failed` are the last, and come after the settlement.
+/// What the client's side is told. `End`, `Whole`, `PassedWhole` and `Failed` are the last, and come after the settlement.
 pub(super) enum Heard {
     /// A provider took the call; comes first, unless nobody did.
     Taken(Route),
@@ -80,6 +80,7 @@ pub(super) enum Heard {
     Passed(PassedEvent),
     End(Vec<ServedEvent>),
     Whole(Value),
+    PassedWhole(String),
     Failed(RelayError),
 }
 
@@ -200,6 +201,7 @@ impl Call {
             Heard::Whole(body) => Some(kept.completed(body)),
             Heard::End(events) => Some(kept.told(events)),
             Heard::Failed(error) => Some(kept.failed(error)),
+            Heard::PassedWhole(body) => Some(kept.completed(&serde_json::from_str(body).unwrap_or_default())),
             Heard::Taken(_) | Heard::Event(_) | Heard::Passed(_) => None,
         }
     }
@@ -213,6 +215,7 @@ impl Call {
     async fn whole(&self) -> (Settlement, Heard) {
         match self.ask(&CancellationToken::new()).await {
             Ok((ServedAnswer::Whole { body, usage }, by)) => (Settlement::Charge(usage, by), Heard::Whole(body)),
+            Ok((ServedAnswer::Passed { body, usage }, by)) => (Settlement::Charge(usage, by), Heard::PassedWhole(body)),
             Ok((ServedAnswer::Stream(_), _)) => self.nothing(garbage("a stream where none was asked for")),
             Err(error) => self.nothing(error),
         }
@@ -264,7 +267,7 @@ impl Call {
                 *by = answering;
                 stream
             }
-            Ok((ServedAnswer::Whole { .. }, _)) => {
+            Ok((ServedAnswer::Whole { .. } | ServedAnswer::Passed { .. }, _)) => {
                 return self.lost(garbage("a whole answer where a stream was asked for"), 0);
             }
             Err(error) => return self.lost(error, 0),

@@ -15,6 +15,7 @@ mod manner;
 mod models;
 mod reckon;
 mod refusals;
+mod signatures;
 mod story;
 
 pub(crate) use ask::{Ask, Incoming};
@@ -27,6 +28,8 @@ pub(crate) use frames::{Rewrite, Wire};
 pub(crate) use manner::Manner;
 pub(crate) use models::{Models, get as get_model, list as list_models};
 pub(crate) use refusals::{NO_CREDIT, invalid, of_request, of_upstream, unknown_model};
+
+pub(crate) use signatures::Signatures;
 
 use crate::{anthropic, gemini, openai, state::App};
 
