@@ -159,8 +159,9 @@ fn watched(channel: &Channel, provider: Arc<dyn Provider>) -> Arc<dyn Provider> 
 
 fn offers_of<'c>(channel: &'c Channel, provider: &Arc<dyn Provider>) -> impl Iterator<Item = Arc<Offer>> + 'c {
     let provider = Arc::clone(provider);
-    let Channel { priority, weight, limits, drain, .. } = *channel;
-    let routing = Arc::new(Routing { priority, weight, groups: channel.groups.clone(), limits, drain });
+    let Channel { priority, weight, limits, drain, probe, .. } = *channel;
+    let (groups, public_name) = (channel.groups.clone(), channel.public_name.clone());
+    let routing = Arc::new(Routing { priority, weight, groups, limits, drain, public_name, probe });
     channel.models.iter().map(move |model| {
         Arc::new(Offer {
             model: model.name.clone(),

@@ -9,6 +9,7 @@ use domain::billing::ExpiryPolicy;
 use handlers::COMMITTER_CONNECTIONS;
 use metering::{Bounds, Catalogue, Meter, MeterOptions};
 use relay::AddressPolicy;
+use routing::Router;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 use vault::Vault;
@@ -98,7 +99,8 @@ pub(crate) async fn catalogue(config: &Config, node: &Node) -> anyhow::Result<(C
     let has_local_model = model_path.is_some();
     let addresses = AddressPolicy { allow_link_local: config.allow_link_local };
     let channels = Channels::new(node.pool.clone(), node.vault.clone(), addresses, model_path)?;
-    Ok((Catalogue::new(Arc::new(channels)), has_local_model))
+    let router = Router::new(crate::routing::options(config));
+    Ok((Catalogue::new(Arc::new(channels)).routed_by(router), has_local_model))
 }
 
 /// The local model in its fast form, made now if need be.

@@ -1,21 +1,39 @@
-//! What runs beside the router of a process: news between nodes, and probes of channels that rest.
+//! What runs beside the router of a process: news between nodes, probes of channels that rest, and what the log says of
+//! keys.
+
+mod keys;
+mod probes;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use async_trait::async_trait;
-use domain::ChannelId;
 use metering::Catalogue;
-use relay::RelayError;
-use routing::{Part, Probe, ShareOptions};
+use routing::{BreakerOptions, BudgetOptions, HealthOptions, RouterOptions, ShareOptions};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::keys::Keys;
+use self::probes::Probes;
+use crate::config::Config;
 use crate::node::Node;
+
+/// How this installation judges.
+pub(crate) fn options(config: &Config) -> RouterOptions {
+    let seconds = |seconds: u32| Duration::from_secs(u64::from(seconds));
+    let breaker = BreakerOptions {
+        failures: config.breaker_failures,
+        open: seconds(config.breaker_rest_seconds),
+        longest_open: seconds(config.breaker_longest_rest_seconds.max(config.breaker_rest_seconds)),
+        ..BreakerOptions::default()
+    };
+    let budget = BudgetOptions { share: f64::from(config.retry_percent) / 100.0, ..BudgetOptions::default() };
+    RouterOptions { health: HealthOptions { breaker, ..HealthOptions::default() }, budget }
+}
 
 /// Keeps the health of `catalogue`'s channels up to date until `cancel`.
 pub(crate) fn start(
     tasks: &mut JoinSet<anyhow::Result<()>>,
-    node: &Node,
+    (config, node): (&Config, &Node),
     catalogue: &Catalogue,
     cancel: &CancellationToken,
 ) {
@@ -25,32 +43,20 @@ pub(crate) fn start(
         sharing.await;
         Ok(())
     });
-    let by = Arc::new(ByList(catalogue.clone()));
-    let probing = routing::probe(Arc::clone(router), by, cancel.clone());
+    let probing = routing::probe(Arc::clone(router), Arc::new(Probes(catalogue.clone())), cancel.clone());
     tasks.spawn(async {
         probing.await;
         Ok(())
     });
-}
-
-/// Asks for the list of models, which costs nothing anywhere.
-struct ByList(Catalogue);
-
-#[async_trait]
-impl Probe for ByList {
-    async fn probe(&self, channel: ChannelId, part: &Part) -> Option<Result<(), RelayError>> {
-        // The list is asked for with any key; of this one only a call can say how it is.
-        if let Part::Key { .. } = part {
-            return None;
-        }
-        let provider = self.0.provider_of(channel).await.ok()??.provider;
-        match (provider.list_models().await, part) {
-            // It has no such list.
-            (Err(RelayError::Misconfigured(_) | RelayError::UpstreamRefused { .. }), _) => None,
-            (Err(error), _) => Some(Err(error)),
-            // Some lists are not whole: that a model is not there says nothing.
-            (Ok(models), Part::Model { name }) => models.contains(name).then_some(Ok(())),
-            (Ok(_), _) => Some(Ok(())),
-        }
-    }
+    let keys = Keys {
+        pool: node.pool.clone(),
+        commands: node.commands(config),
+        catalogue: catalogue.clone(),
+        probe_after: (config.key_probe_seconds > 0).then(|| Duration::from_secs(config.key_probe_seconds.into())),
+    };
+    let keeping = keys.keep(cancel.clone());
+    tasks.spawn(async {
+        keeping.await;
+        Ok(())
+    });
 }

@@ -133,15 +133,49 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        match axum::extract::Path::<Uuid>::from_request_parts(parts, state).await {
-            Ok(axum::extract::Path(id)) => Ok(Self(id)),
-            Err(PathRejection::FailedToDeserializePathParams(error))
-                if !matches!(
-                    error.kind(),
-                    ErrorKind::UnsupportedType { .. } | ErrorKind::WrongNumberOfParameters { .. }
-                ) =>
-            {
-                Err(Problem::not_found("not_found", "there is nothing under this address: its id is not a UUID"))
+        ids(parts, state).await.map(Self)
+    }
+}
+
+/// The two ids in the path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ids(pub(crate) Uuid, pub(crate) Uuid);
+
+impl<S: Send + Sync> FromRequestParts<S> for Ids {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        ids(parts, state).await.map(|(outer, inner)| Self(outer, inner))
+    }
+}
+
+async fn ids<T: DeserializeOwned + Send, S: Send + Sync>(parts: &mut Parts, state: &S) -> Result<T, Problem> {
+    match axum::extract::Path::<T>::from_request_parts(parts, state).await {
+        Ok(axum::extract::Path(ids)) => Ok(ids),
+        Err(PathRejection::FailedToDeserializePathParams(error))
+            if !matches!(
+                error.kind(),
+                ErrorKind::UnsupportedType { .. } | ErrorKind::WrongNumberOfParameters { .. }
+            ) =>
+        {
+            Err(Problem::not_found("not_found", "there is nothing under this address: its id is not a UUID"))
+        }
+        Err(error) => Err(Problem::bug(&error)),
+    }
+}
+
+/// The one name in the path, which may be any text.
+#[derive(Debug, Clone)]
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<String>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(name)) => Ok(Self(name)),
+            Err(PathRejection::FailedToDeserializePathParams(_)) => {
+                Err(Problem::not_found("not_found", "there is nothing under this address: its name is no text"))
             }
             Err(error) => Err(Problem::bug(&error)),
         }

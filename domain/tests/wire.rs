@@ -33,7 +33,7 @@ fn frozen(name: &str) -> Value {
 }
 
 /// Every form in which an event was ever stored.
-const FROZEN: [&str; 58] = [
+const FROZEN: [&str; 62] = [
     "api_key.created.v1",
     "api_key.revoked.v1",
     "call_batch.recorded.v1",
@@ -43,14 +43,18 @@ const FROZEN: [&str; 58] = [
     "channel.annotated.v1",
     "channel.disabled.v1",
     "channel.enabled.v1",
+    "channel.key_resumed.v1",
+    "channel.key_suspended.v1",
     "channel.keys_replaced.v1",
     "channel.models_offered.v1",
+    "channel.models_offered.v1+hedge",
     "channel.models_offered.v1+traits",
     "channel.overrides_changed.v1",
     "channel.prices_changed.v1",
     "channel.removed.v1",
     "channel.renamed.v1",
     "channel.routing_changed.v1",
+    "channel.routing_changed.v1+told",
     "device.reuse_detected.v1",
     "device.rotated.v1",
     "device.signed_in.v1",

@@ -63,6 +63,12 @@ impl std::fmt::Debug for Offer {
 }
 
 impl Offer {
+    /// What users are told of the channel: its public name, else its id; what operators call it is their own business.
+    #[must_use]
+    pub fn public_channel(&self) -> String {
+        self.routing.public_name.clone().unwrap_or_else(|| self.channel_id.to_string())
+    }
+
     /// What a call with this much input may cost at most; `wanted_output` is the client's own bound.
     #[must_use]
     pub fn quote(&self, input_tokens: u64, wanted_output: Option<u32>, bounds: &Bounds) -> Quote {

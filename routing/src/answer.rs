@@ -62,6 +62,11 @@ impl Answer for ServedAnswer {
                 watch.done(total(&usage));
                 Ok(Self::Whole { body, usage })
             }
+            Self::Passed { body, usage } => {
+                watch.first_output();
+                watch.done(total(&usage));
+                Ok(Self::Passed { body, usage })
+            }
             Self::Stream(stream) => Ok(Self::Stream(first_output(stream, watch).await?)),
         }
     }

@@ -14,10 +14,10 @@ use relay::RelayError;
 use tokio::time::{sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::demand::{Answered, Asked, Demand, Stage, Story, Try, Unanswered, When};
+use crate::demand::{Answered, Asked, Demand, Spared, Stage, Story, Try, Unanswered, When};
 use crate::fault::Blame;
 use crate::watch::Watch;
-use crate::{Answer, Choice, Fault, Next, Plan, Router, Tried};
+use crate::{Answer, Choice, Fault, LeftOut, Next, Plan, Router, Tried};
 
 /// Who still waits for an answer.
 #[derive(Clone, Copy)]
@@ -150,7 +150,7 @@ impl<'c> Course<'c> {
                 }
             }
             let plan = self.router.plan(&stage.candidates, &stage.wish, &self.tried);
-            self.story.left_out = names(stage, &plan);
+            self.story.left_out = spared(stage, &plan);
             let Some(choice) = plan.order.first() else {
                 self.empty(&plan).await?;
                 continue;
@@ -329,7 +329,11 @@ impl When {
     }
 }
 
-fn names(stage: &Stage, plan: &Plan) -> Vec<(Arc<str>, crate::Reason)> {
-    let name = |place: usize| stage.candidates.get(place).map(|candidate| Arc::clone(&candidate.name));
-    plan.left_out.iter().filter_map(|left| Some((name(left.candidate)?, left.reason.clone()))).collect()
+fn spared(stage: &Stage, plan: &Plan) -> Vec<Spared> {
+    let one = |left: &LeftOut| {
+        let candidate = stage.candidates.get(left.candidate)?;
+        let (name, told) = (Arc::clone(&candidate.name), Arc::clone(&candidate.told));
+        Some(Spared { name, told, reason: left.reason.clone() })
+    };
+    plan.left_out.iter().filter_map(one).collect()
 }

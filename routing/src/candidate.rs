@@ -14,6 +14,8 @@ pub struct Candidate {
     pub channel: ChannelId,
     /// What operators call the channel; the label in metrics.
     pub name: Arc<str>,
+    /// What users are told of the channel.
+    pub told: Arc<str>,
     /// As the provider names it.
     pub model: Arc<str>,
     /// The highest that can serve is asked first.

@@ -95,8 +95,8 @@ pub struct Unanswered {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Story {
     pub tries: Vec<Try>,
-    /// Who was not asked when somebody was last looked for: a channel, and why.
-    pub left_out: Vec<(Arc<str>, Reason)>,
+    /// Who was not asked when somebody was last looked for, and why.
+    pub left_out: Vec<Spared>,
 }
 
 /// One time that somebody was asked.
@@ -116,6 +116,16 @@ pub struct Try {
     pub took: Duration,
 }
 
+/// A channel that was not asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Spared {
+    /// What operators call it.
+    pub name: Arc<str>,
+    /// What users are told of it.
+    pub told: Arc<str>,
+    pub reason: Reason,
+}
+
 impl Story {
     /// How many were asked.
     #[must_use]
@@ -126,7 +136,11 @@ impl Story {
     /// Channel by channel, why nobody more was asked; fit for users.
     #[must_use]
     pub fn reasons(&self) -> String {
-        let one = |(name, reason): &(Arc<str>, Reason)| format!("{name}: {}", reason.words());
+        self.by_channel(|spared| &spared.told)
+    }
+
+    fn by_channel(&self, name: impl Fn(&Spared) -> &str) -> String {
+        let one = |spared: &Spared| format!("{}: {}", name(spared), spared.reason.words());
         self.left_out.iter().map(one).collect::<Vec<_>>().join("; ")
     }
 }
@@ -139,7 +153,7 @@ impl fmt::Display for Story {
             write!(f, "{arrow}{}/{}{hedge} {} in {} ms", one.name, one.model, one.outcome, one.took.as_millis())?;
         }
         if !self.left_out.is_empty() {
-            write!(f, " (not asked: {})", self.reasons())?;
+            write!(f, " (not asked: {})", self.by_channel(|spared| &spared.name))?;
         }
         Ok(())
     }

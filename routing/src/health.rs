@@ -266,6 +266,13 @@ impl Health {
         self.changing(channel, part, TOLD, |breaker, options, _| breaker.adopt(state, opened, now, options))
     }
 
+    /// Closes a dead breaker: somebody who knows says that its thing works again, or shall be tried. Whether it was one.
+    pub fn resume(&mut self, channel: ChannelId, part: &Part, now: Moment) -> bool {
+        self.changing(channel, part, "resumed", |breaker, options, _| {
+            breaker.state(now) == State::Dead && breaker.adopt(State::Closed, 0, now, options)
+        })
+    }
+
     /// Begins to probe one breaker, as a trial.
     ///
     /// # Errors

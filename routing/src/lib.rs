@@ -30,7 +30,7 @@ pub use breaker::{Breaker, BreakerOptions, Passed, Shut, State};
 pub use budget::{BudgetOptions, RetryBudget};
 pub use candidate::{Candidate, Tried, Wish};
 pub use change::{Change, Part};
-pub use demand::{Answered, Asked, Demand, Stage, Story, Tries, Try, Unanswered, When};
+pub use demand::{Answered, Asked, Demand, Spared, Stage, Story, Tries, Try, Unanswered, When};
 pub use fault::{Blame, Fault, Next, Weight};
 pub use health::{Ended, Health, HealthOptions, Ticket};
 pub use moment::Moment;

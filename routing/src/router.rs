@@ -89,6 +89,17 @@ impl Router {
         self.working(|core| core.health.adopt(channel, part, state, opened, now));
     }
 
+    /// A key that the house knows to be void: it is not used from now on.
+    pub fn suspend(&self, channel: ChannelId, key: &str) {
+        self.adopt(channel, &Part::Key { name: key.to_owned() }, State::Dead, 0);
+    }
+
+    /// A key that was suspended shall be used again; other nodes are told.
+    pub fn resume(&self, channel: ChannelId, key: &str) {
+        let now = self.now();
+        self.working(|core| core.health.resume(channel, &Part::Key { name: key.to_owned() }, now));
+    }
+
     /// So many nodes share the channels' limits, this one included.
     pub fn share_limits(&self, nodes: u32) {
         self.core().health.share_limits(nodes);

@@ -159,6 +159,8 @@ fn aggregates(generator: &mut SchemaGenerator) -> anyhow::Result<Vec<Aggregate>>
                 wire!("channel.routing_changed.v1"),
                 wire!("channel.overrides_changed.v1"),
                 wire!("channel.annotated.v1"),
+                wire!("channel.key_suspended.v1"),
+                wire!("channel.key_resumed.v1"),
                 wire!("channel.enabled.v1"),
                 wire!("channel.disabled.v1"),
                 wire!("channel.removed.v1"),

@@ -42,6 +42,15 @@ impl House {
 
     /// The same on another bus, or as another of its users.
     pub fn serve_on(&self, roles: &str, nats_url: &str) -> Process {
+        self.start(roles, nats_url, &[])
+    }
+
+    /// The same with other settings.
+    pub fn serve_with(&self, roles: &str, settings: &[(&str, &str)]) -> Process {
+        self.start(roles, &self.nats.url, settings)
+    }
+
+    fn start(&self, roles: &str, nats_url: &str, settings: &[(&str, &str)]) -> Process {
         let mut child = Command::new(env!("CARGO_BIN_EXE_oblivious"))
             .args(["serve", "--roles", roles])
             .env("DATABASE_URL", &self.database.url)
@@ -54,6 +63,7 @@ impl House {
             .env("OPENAI_BASE_URL", self.provider.base_url())
             .env("OPENAI_MODELS", "m")
             .env("OBLIVIOUS_HOLD_SECONDS", "5")
+            .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -4,7 +4,7 @@
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::{StatusCode, Uri},
     response::Response,
 };
@@ -16,8 +16,10 @@ use serde_json::{Value, json};
 use super::{
     kept::{Keeping, items, object},
     request,
+    told::Told,
 };
 use crate::{
+    extract::Name,
     holder::Holder,
     problem::Problem,
     request_id::Origin,
@@ -30,7 +32,7 @@ pub(super) async fn create(State(keeping): State<Keeping>, incoming: Incoming) -
     let mut ask = request::responses(body)?;
     let (body, kept) = keeping.prepare(caller.user(), caller.origin(), ask.body).await?;
     ask.body = body;
-    caller.answer_kept(ask, Wire::Numbered, kept).await
+    caller.answer_kept(ask, Wire::Numbered(Told::default()), kept).await
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -53,7 +55,7 @@ fn look(uri: &Uri) -> Result<Look, Problem> {
 pub(super) async fn get(
     Extension(holder): Extension<Holder>,
     State(keeping): State<Keeping>,
-    Path(name): Path<String>,
+    Name(name): Name,
     uri: Uri,
 ) -> Result<Json<Value>, Problem> {
     holder.require(Scope::Chat)?;
@@ -70,7 +72,7 @@ pub(super) async fn get(
 pub(super) async fn input_items(
     Extension(holder): Extension<Holder>,
     State(keeping): State<Keeping>,
-    Path(name): Path<String>,
+    Name(name): Name,
     uri: Uri,
 ) -> Result<Json<Value>, Problem> {
     holder.require(Scope::Chat)?;
@@ -84,7 +86,7 @@ pub(super) async fn input_items(
 pub(super) async fn cancel(
     Extension(holder): Extension<Holder>,
     State(keeping): State<Keeping>,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Json<Value>, Problem> {
     holder.require(Scope::Chat)?;
     keeping.find(holder.user, &name).await?;
@@ -97,7 +99,7 @@ pub(super) async fn delete(
     Extension(holder): Extension<Holder>,
     State(keeping): State<Keeping>,
     origin: Origin,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Json<Value>, Problem> {
     holder.require(Scope::Chat)?;
     keeping.delete(holder.user, origin, &name).await?;

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use relay::ServedEvent;
 use serde_json::{Value, json};
 
+use super::error::error;
 use crate::problem::Problem;
 
 /// A response as far as it was told.
@@ -16,11 +17,14 @@ pub(crate) struct Told {
     object: Value,
     /// Items that are complete.
     items: Vec<Value>,
+    /// The number of the event after the last one.
+    next: u64,
 }
 
 impl Told {
     /// Looks at one event.
     pub(crate) fn hear(&mut self, event: &ServedEvent) {
+        self.next = event.data["sequence_number"].as_u64().map_or(self.next, |number| number.saturating_add(1));
         if event.data["response"].is_object() {
             self.object = event.data["response"].clone();
         }
@@ -45,8 +49,27 @@ impl Told {
     }
 
     /// The response as one that failed for this reason; null where nothing was told.
-    pub(crate) fn failed(&self, problem: &Problem) -> Value {
+    pub(super) fn failed(&self, problem: &Problem) -> Value {
         self.so_far(|object| fail(object, problem))
+    }
+
+    /// The name and the data of the event with which the stream ends for this reason: the response that failed or, before
+    /// there is one, the error alone. Whoever gets both takes them for two failures.
+    ///
+    /// Source: `response.failed` and `error` in "Streaming events" of OpenAI's API reference
+    /// (platform.openai.com/docs/api-reference/responses-streaming).
+    pub(crate) fn failure(&self, problem: &Problem) -> (&'static str, Value) {
+        let response = self.failed(problem);
+        if response.is_object() {
+            let name = "response.failed";
+            return (name, json!({ "type": name, "sequence_number": self.next, "response": response }));
+        }
+        let told = error(problem);
+        let (code, message, param) = (&told["error"]["code"], &told["error"]["message"], &told["error"]["param"]);
+        let data = json!({
+            "type": "error", "code": code, "message": message, "param": param, "sequence_number": self.next,
+        });
+        ("error", data)
     }
 }
 
@@ -91,7 +114,15 @@ mod tests {
     }
 
     #[test]
-    fn of_what_was_never_begun_there_is_nothing_to_tell() {
-        assert_eq!(told(&[]).failed(&Problem::bug("x")), Value::Null);
+    fn a_stream_ends_with_the_response_that_failed_or_before_there_is_one_with_the_error() {
+        let problem = Problem::new(StatusCode::BAD_GATEWAY, "upstream_error", "it broke off");
+        assert_eq!(told(&[]).failed(&problem), Value::Null);
+        let error = json!({ "type": "error", "code": "upstream_error", "message": "it broke off", "param": null,
+            "sequence_number": 0 });
+        assert_eq!(told(&[]).failure(&problem), ("error", error));
+        let created = json!({ "type": "response.created", "sequence_number": 4, "response": { "id": "resp_1" } });
+        let (name, data) = told(&[created]).failure(&problem);
+        assert_eq!((name, &data["type"], &data["sequence_number"]), ("response.failed", &json!(name), &json!(5)));
+        assert_eq!(data["response"]["status"], "failed");
     }
 }

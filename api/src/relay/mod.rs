@@ -7,6 +7,7 @@ mod channels;
 mod csv;
 mod groups;
 mod history;
+mod keys;
 mod models;
 mod prices;
 mod settings;
@@ -29,6 +30,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(trial::test))
         .routes(routes!(history::list))
         .routes(routes!(history::revert))
+        .routes(routes!(keys::resume))
         .routes(routes!(prices::set))
         .routes(routes!(prices::public))
         .routes(routes!(prices::import))

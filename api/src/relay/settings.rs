@@ -10,11 +10,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use domain::{
     ChannelId,
     relay::{
-        Change, Drain, HeaderInput, HeaderOverride, HeaderText, Limits, MoreSettings, ParameterOverride, Proxy,
-        SealedKey,
+        Change, Drain, HeaderInput, HeaderOverride, HeaderText, Limits, MoreSettings, ParameterOverride, ProbeBy,
+        Proxy, SealedKey,
     },
 };
-use projections::relay::{DrainSchema, LimitsSchema, ParameterSchema};
+use projections::relay::{DrainSchema, LimitsSchema, ParameterSchema, ProbeBySchema};
 use relay::{AddressPolicy, ProviderConfig, SecretString};
 use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
@@ -44,6 +44,13 @@ pub(crate) struct Settings {
     #[serde(default, deserialize_with = "said")]
     #[schema(value_type = Option<DrainSchema>)]
     drain: Option<Option<Drain>>,
+    /// What clients are told of who answered (`x-oblivious-channel`); `null` for the channel's id.
+    #[serde(default, deserialize_with = "said")]
+    #[schema(value_type = Option<String>, max_length = 80)]
+    public_name: Option<Option<String>>,
+    /// How it is found out whether the channel works again; by its list of models where nobody says.
+    #[schema(value_type = Option<ProbeBySchema>)]
+    probe: Option<ProbeBy>,
     /// Replace all changes of the body.
     #[schema(value_type = Option<Vec<ParameterSchema>>)]
     parameters: Option<Vec<ParameterOverride>>,
@@ -100,6 +107,8 @@ impl Settings {
             groups: self.groups,
             limits: self.limits,
             drain: self.drain.map(|drain| drain.map_or(Change::Nothing, Change::To)),
+            public_name: self.public_name.map(|name| name.map_or(Change::Nothing, Change::To)),
+            probe: self.probe,
             parameters: self.parameters,
             headers: self.headers.map(|headers| headers.into_iter().map(header).collect()).transpose()?,
             proxy: self.proxy.map(change).transpose()?,

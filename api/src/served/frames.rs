@@ -104,6 +104,16 @@ async fn whole(heard: &mut Receiver<Heard>, wire: Wire) -> Result<Response, Prob
                 };
                 return Ok(marked(Json(body).into_response(), route));
             }
+            Some(Heard::PassedWhole(body)) => {
+                let body = match wire {
+                    Wire::Rewritten(mut rewrite) => {
+                        rewrite.whole(serde_json::from_str(&body).unwrap_or_default()).to_string()
+                    }
+                    _ => body,
+                };
+                let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+                return Ok(marked((kind, body).into_response(), route));
+            }
             Some(Heard::Failed(error)) => return Err(of_upstream(error)),
             _ => return Err(lost()),
         }
@@ -240,7 +250,7 @@ impl Writer {
                 }
             }
             Some(Heard::Failed(error)) => self.failed(&of_upstream(error)),
-            Some(Heard::Whole(_)) | None => self.failed(&lost()),
+            Some(Heard::Whole(_) | Heard::PassedWhole(_)) | None => self.failed(&lost()),
         }
         if matches!(self.wire, Wire::Array) {
             // An answer without a single element is an array, too.

@@ -85,8 +85,9 @@ impl ChannelSource for TestChannels {
         let mut offers = self.built_in.clone();
         for channel in rows::channels(&self.pool, Utc::now()).await?.into_iter().filter(|channel| channel.enabled) {
             let provider = self.provider_for(&channel).await?;
-            let rows::Channel { priority, weight, limits, drain, .. } = channel;
-            let routing = Arc::new(Routing { priority, weight, groups: channel.groups.clone(), limits, drain });
+            let rows::Channel { priority, weight, limits, drain, probe, .. } = channel;
+            let (groups, public_name) = (channel.groups.clone(), channel.public_name.clone());
+            let routing = Arc::new(Routing { priority, weight, groups, limits, drain, public_name, probe });
             offers.extend(channel.models.iter().map(|model| {
                 Arc::new(Offer {
                     model: model.name.clone(),

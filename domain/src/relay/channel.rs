@@ -13,10 +13,11 @@ mod refusal;
 pub mod routing;
 mod settings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use self::models::{Versions, offered, versioned};
 pub use self::{
@@ -40,6 +41,8 @@ pub const MAX_TAGS: usize = 20;
 pub const MAX_TAG_CHARS: usize = 40;
 /// Characters of a channel's note, at most.
 pub const MAX_NOTE_CHARS: usize = 2000;
+/// Characters of the word for why a key is suspended, at most.
+const MAX_CODE_CHARS: usize = 80;
 /// Characters of the name of a price list, at most.
 const MAX_SOURCE_CHARS: usize = 200;
 
@@ -52,6 +55,10 @@ pub enum Channel {
         settings: Box<Settings>,
         /// The last version of every model that was ever offered here: a name that returns does not begin again.
         versions: BTreeMap<String, u32>,
+        /// The names of keys that are not used. A key that was replaced stays among them: should it return, it is as void
+        /// as before.
+        #[serde(default)]
+        suspended: BTreeSet<Uuid>,
     },
     Removed,
 }
@@ -70,20 +77,33 @@ impl Decider for Channel {
             (C::AddChannel { .. }, Self::Added { .. } | Self::Removed) => Err(ChannelRefusal::AlreadyAdded),
             (C::RemoveChannel { at }, Self::Added { .. }) => Ok(vec![ChannelEvent::Removed { at }]),
             (C::RemoveChannel { .. }, Self::Removed) => Ok(vec![]),
-            (command @ C::ChangeChannel { .. }, Self::Added { settings, versions }) => {
+            (C::SuspendKey { channel, key, code, at }, Self::Added { settings, suspended, .. }) => {
+                let is_used = settings.keys.iter().any(|known| known.name(channel) == key) && !suspended.contains(&key);
+                let code = code.chars().take(MAX_CODE_CHARS).collect();
+                Ok(if is_used { vec![ChannelEvent::KeySuspended { key, code, at }] } else { vec![] })
+            }
+            (C::ResumeKey { key, at }, Self::Added { suspended, .. }) => {
+                Ok(if suspended.contains(&key) { vec![ChannelEvent::KeyResumed { key, at }] } else { vec![] })
+            }
+            (command @ C::ChangeChannel { .. }, Self::Added { settings, versions, .. }) => {
                 change(settings, versions, command)
             }
-            (C::SetPrices { prices, source, at }, Self::Added { settings, versions }) => {
+            (C::SetPrices { prices, source, at }, Self::Added { settings, versions, .. }) => {
                 let specs = settings.models.iter().map(|model| model.spec.clone()).collect();
                 let models = offered(specs, &prices, &settings.models, versions, at)?;
                 let source = source.map(|source| source.chars().take(MAX_SOURCE_CHARS).collect());
                 Ok(Settings { models, ..(**settings).clone() }.since(settings, source, at))
             }
-            (C::RevertChannel { settings: wanted, at }, Self::Added { settings, versions }) => {
+            (C::RevertChannel { settings: wanted, at }, Self::Added { settings, versions, .. }) => {
                 revert(settings, versions, *wanted, at)
             }
             (
-                C::ChangeChannel { .. } | C::SetPrices { .. } | C::RevertChannel { .. } | C::RemoveChannel { .. },
+                C::ChangeChannel { .. }
+                | C::SetPrices { .. }
+                | C::RevertChannel { .. }
+                | C::SuspendKey { .. }
+                | C::ResumeKey { .. }
+                | C::RemoveChannel { .. },
                 Self::Unknown | Self::Removed,
             ) => Err(ChannelRefusal::ChannelNotFound),
         }
@@ -93,10 +113,10 @@ impl Decider for Channel {
         use ChannelEvent as E;
         if let E::Added { name, provider, base_url, .. } = event {
             let settings = Box::new(Settings::new(name, provider, base_url));
-            *self = Self::Added { settings, versions: BTreeMap::new() };
+            *self = Self::Added { settings, versions: BTreeMap::new(), suspended: BTreeSet::new() };
             return;
         }
-        let Self::Added { settings, versions } = self else { return };
+        let Self::Added { settings, versions, suspended } = self else { return };
         match event {
             E::Renamed { name, .. } => settings.name = name,
             E::AddressChanged { base_url, .. } => settings.base_url = base_url,
@@ -117,6 +137,8 @@ impl Decider for Channel {
             E::RoutingChanged { routing, .. } => settings.routing = routing,
             E::OverridesChanged { overrides, .. } => settings.overrides = overrides,
             E::Annotated { tags, note, .. } => (settings.tags, settings.note) = (tags, note),
+            E::KeySuspended { key, .. } => drop(suspended.insert(key)),
+            E::KeyResumed { key, .. } => drop(suspended.remove(&key)),
             E::Enabled { .. } => settings.enabled = true,
             E::Disabled { .. } => settings.enabled = false,
             E::Removed { .. } => *self = Self::Removed,

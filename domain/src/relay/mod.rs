@@ -13,7 +13,7 @@ pub use channel::{
     Change, Channel, ChannelCommand, ChannelEvent, ChannelRefusal, HeaderInput, HeaderOverride, HeaderText, InForce,
     KeyInput, ModelPrices, ModelSpec, MoreSettings, NewPrice, OfferedModel, Overrides, ParameterOverride, ProviderKind,
     Proxy, SealedKey, Settings, Terms, Upcoming,
-    routing::{Capability, Drain, Fallbacks, Limits, Modality, ModelTraits, Routing, Strategy},
+    routing::{Capability, Drain, Fallbacks, Limits, Modality, ModelTraits, ProbeBy, Routing, Strategy},
 };
 pub use group::{Group, GroupCommand, GroupEvent, GroupRefusal};
 pub use response::{Response, ResponseCommand, ResponseEvent, ResponseRefusal};

@@ -21,8 +21,10 @@ pub use responses::{
     ConversationError, KeptResponse, MAX_CONVERSATION_BYTES, MAX_TURNS, conversation, response, wait_for_response,
 };
 pub use rows::{
-    Channel, Header, Key, Model, Secrets, TraitsSchema, UpcomingPrice, channel, channels, next_price, secrets, version,
+    Channel, Header, Key, Model, Secrets, Suspension, TraitsSchema, UpcomingPrice, channel, channels, next_price,
+    secrets, version,
 };
 pub use schema::{
-    CapabilitySchema, DrainSchema, FallbacksSchema, LimitsSchema, ModalitySchema, ParameterSchema, StrategySchema,
+    CapabilitySchema, DrainSchema, FallbacksSchema, LimitsSchema, ModalitySchema, ParameterSchema, ProbeBySchema,
+    StrategySchema,
 };

@@ -81,6 +81,13 @@ impl Step<'_> {
                 let tags: Vec<String> = tags.iter().map(|tag| storable(tag).into_owned()).collect();
                 self.set("tags = $4, note = $5", at, |query| query.bind(tags).bind(storable(&note).into_owned())).await
             }
+            E::KeySuspended { key, code, at } => {
+                let change = "suspended = suspended || jsonb_build_object($4::text, jsonb_build_object('code', $5::text, 'at', $3))";
+                self.set(change, at, |query| query.bind(key.to_string()).bind(storable(&code).into_owned())).await
+            }
+            E::KeyResumed { key, at } => {
+                self.set("suspended = suspended - $4::text", at, |query| query.bind(key.to_string())).await
+            }
             E::Enabled { at } => self.set("enabled = true", at, |query| query).await,
             E::Disabled { at } => self.set("enabled = false", at, |query| query).await,
             // Nothing secret of it stays behind.

@@ -1,6 +1,6 @@
 //! The rows of channels and how they are found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use domain::{
@@ -8,10 +8,10 @@ use domain::{
     billing::Rates,
     relay::{
         Drain, HeaderOverride, HeaderText, InForce, Limits, ModelTraits, OfferedModel, Overrides, ParameterOverride,
-        Routing, SealedKey, Upcoming,
+        ProbeBy, Routing, SealedKey, Upcoming,
     },
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgPool, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -19,7 +19,8 @@ use uuid::Uuid;
 use super::{
     Provider,
     schema::{
-        CapabilitySchema, DrainSchema, FallbacksSchema, LimitsSchema, ModalitySchema, ParameterSchema, StrategySchema,
+        CapabilitySchema, DrainSchema, FallbacksSchema, LimitsSchema, ModalitySchema, ParameterSchema, ProbeBySchema,
+        StrategySchema,
     },
 };
 use crate::billing::RatesSchema;
@@ -58,6 +59,10 @@ pub struct Model {
 pub struct TraitsSchema {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub strategy: Option<StrategySchema>,
+    /// A second channel is asked beside one that said nothing for so many milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 600_000)]
+    pub hedge_after_ms: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fallbacks: Option<FallbacksSchema>,
     /// What it reads.
@@ -90,6 +95,18 @@ pub struct Key {
     pub name: Uuid,
     /// Its last characters; empty where it is short.
     pub hint: String,
+    /// Since when and why it is not used; it is while this is absent.
+    #[schema(required = true)]
+    pub suspended: Option<Suspension>,
+}
+
+/// A key is not used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ChannelKeySuspension)]
+pub struct Suspension {
+    /// Why, in a word for programs: `invalid_api_key`.
+    pub code: String,
+    pub at: DateTime<Utc>,
 }
 
 /// A header of every request of a channel.
@@ -126,6 +143,12 @@ pub struct Channel {
     pub limits: Limits,
     #[schema(value_type = Option<DrainSchema>, required = true)]
     pub drain: Option<Drain>,
+    /// What clients are told of who answered; the channel's id where absent.
+    #[schema(required = true)]
+    pub public_name: Option<String>,
+    /// How it is found out whether it works again.
+    #[schema(value_type = ProbeBySchema)]
+    pub probe: ProbeBy,
     #[schema(value_type = Vec<ParameterSchema>)]
     pub parameters: Vec<ParameterOverride>,
     pub headers: Vec<Header>,
@@ -156,6 +179,7 @@ struct Row {
     provider: Provider,
     base_url: Option<String>,
     keys: Json<Vec<SealedKey>>,
+    suspended: Json<HashMap<Uuid, Suspension>>,
     models: Json<Vec<OfferedModel>>,
     enabled: bool,
     routing: Json<Routing>,
@@ -170,10 +194,13 @@ struct Row {
 impl Row {
     /// As it is at `at`: prices begin by themselves.
     fn at(self, at: DateTime<Utc>) -> Channel {
-        let Routing { priority, weight, groups, limits, drain } = self.routing.0;
+        let Routing { priority, weight, groups, limits, drain, public_name, probe } = self.routing.0;
         let Overrides { parameters, headers, proxy } = self.overrides.0;
         let id = ChannelId::new(self.id);
-        let key = |key: &SealedKey| Key { name: key.name(id), hint: key.hint.clone() };
+        let key = |key: &SealedKey| {
+            let name = key.name(id);
+            Key { name, hint: key.hint.clone(), suspended: self.suspended.get(&name).cloned() }
+        };
         Channel {
             id: self.id,
             name: self.name,
@@ -188,6 +215,8 @@ impl Row {
             groups,
             limits,
             drain,
+            public_name,
+            probe,
             parameters,
             headers: headers.into_iter().map(Header::from).collect(),
             proxy: proxy.map(|proxy| proxy.url),
@@ -236,7 +265,7 @@ impl From<HeaderOverride> for Header {
 }
 
 /// What a channel is made of.
-const COLUMNS: &str = "id, name, provider, base_url, keys, models, enabled, routing, overrides, tags, note, sequence, \
+const COLUMNS: &str = "id, name, provider, base_url, keys, suspended, models, enabled, routing, overrides, tags, note, sequence, \
     created_at, updated_at";
 
 /// All channels, the preferred ones first, and of those the oldest.

@@ -28,6 +28,17 @@ pub struct DrainSchema {
     pub tokens: u32,
 }
 
+/// How a channel that rests is asked after.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ChannelProbe)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeBySchema {
+    /// By its list of models, which costs nothing.
+    List,
+    /// By a conversation of one token, which the house pays.
+    Chat,
+}
+
 /// How a model's calls are spread over channels of one priority.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ModelStrategy)]

@@ -66,7 +66,7 @@ impl<'w> Upstream<'w> {
 
 fn key(upstream: &Upstream<'_>, hint: &str, sealed: &str) -> Value {
     let key = SealedKey { hint: hint.to_owned(), sealed: sealed.to_owned() };
-    json!({"name": key.name(upstream.id), "hint": hint})
+    json!({"name": key.name(upstream.id), "hint": hint, "suspended": null})
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn a_channel_reads_as_the_contract_says_and_shows_of_its_keys_only_the_hin
             "id": upstream.id, "name": "main", "provider": "openai", "base_url": "https://api.example.org/v1",
             "key_hints": ["aaaa", "bbbb"], "enabled": true, "created_at": at(1), "updated_at": at(1),
             "keys": [key(&upstream, "aaaa", "c2VjcmV0MQ=="), key(&upstream, "bbbb", "c2VjcmV0Mg==")],
-            "priority": 0, "weight": 1, "groups": [], "limits": {}, "drain": null, "parameters": [], "headers": [],
+            "priority": 0, "weight": 1, "groups": [], "limits": {}, "drain": null, "public_name": null, "probe": "list", "parameters": [], "headers": [],
             "proxy": null, "tags": [], "note": "", "version": 4,
             "models": [{
                 "name": "small", "upstream": "small-2026", "context_tokens": 8000, "max_output_tokens": null,
@@ -93,6 +93,25 @@ async fn a_channel_reads_as_the_contract_says_and_shows_of_its_keys_only_the_hin
     let keys: Vec<_> = secrets.keys.iter().map(|key| key.sealed.as_str()).collect();
     assert_eq!(keys, ["c2VjcmV0MQ==", "c2VjcmV0Mg=="]);
     assert!(relay::channel(&world.pool, Uuid::now_v7(), at(100)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_key_that_is_suspended_says_since_when_and_why_until_it_is_resumed_or_replaced() {
+    let world = world().await;
+    let mut upstream = Upstream::add(&world, "main", 1).await;
+    let name = key(&upstream, "aaaa", "c2VjcmV0MQ==")["name"].clone();
+    let suspended = json!({"code": "invalid_api_key", "at": at(2)});
+    let of_first = |read: &Value| (read["keys"][0]["suspended"].clone(), read["keys"][1]["suspended"].clone());
+    let suspend = json!({"channel": upstream.id, "key": name, "code": "invalid_api_key", "at": at(2)});
+    upstream.act(json!({ "suspend_key": suspend })).await;
+    let read = upstream.read().await.unwrap();
+    assert_eq!(of_first(&read), (suspended.clone(), Value::Null));
+    upstream.act(json!({"resume_key": {"key": name, "at": at(3)}})).await;
+    assert_eq!(of_first(&upstream.read().await.unwrap()), (Value::Null, Value::Null));
+    upstream.act(json!({ "suspend_key": suspend })).await;
+    upstream.change(json!({"keys": [{"hint": "cccc", "sealed": "eA=="}]})).await;
+    let read = upstream.read().await.unwrap();
+    assert_eq!(read["keys"], json!([key(&upstream, "cccc", "eA==")]));
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ fn candidate(channel: u128, model: &str, keys: &[&str]) -> Candidate {
     Candidate {
         channel: ChannelId::new(Uuid::from_u128(channel)),
         name: channel.to_string().into(),
+        told: "channel".into(),
         model: model.into(),
         priority: 0,
         weight: 1,
@@ -213,4 +214,21 @@ proptest! {
             prop_assert!(pair[0].again <= pair[1].again, "whoever failed comes last");
         }
     }
+}
+
+#[test]
+fn a_key_that_was_suspended_is_used_again_once_somebody_says_so_and_others_hear_of_it() {
+    let mut health = Health::new(HealthOptions::default(), 1);
+    let channel = ChannelId::new(Uuid::from_u128(1));
+    let key = Part::Key { name: "a".to_owned() };
+    let candidate = candidate(1, "m", &["a"]);
+    let now = Moment::default();
+    assert!(!health.resume(channel, &key, now), "it is not suspended");
+    assert!(health.adopt(channel, &key, State::Dead, 0, now));
+    let plan = health.plan(&[candidate.clone()], &Wish::default(), &[], now.after(Duration::from_secs(1_000_000)));
+    assert!(plan.order.is_empty(), "time alone revives no key");
+    assert!(health.resume(channel, &key, now));
+    assert!(!health.plan(&[candidate], &Wish::default(), &[], now).order.is_empty());
+    let told: Vec<_> = health.changes().into_iter().map(|change| (change.to, change.was_told())).collect();
+    assert_eq!(told, [(State::Dead, true), (State::Closed, false)]);
 }

@@ -19,6 +19,7 @@ fn candidate(channel: u128) -> Candidate {
     Candidate {
         channel: ChannelId::new(Uuid::from_u128(channel)),
         name: channel.to_string().into(),
+        told: "channel".into(),
         model: "m".into(),
         priority: 0,
         weight: 1,

@@ -41,6 +41,7 @@ impl Channel {
         let candidate = Candidate {
             channel: id,
             name: format!("channel {number}").into(),
+            told: format!("place {number}").into(),
             model: "mock-1".into(),
             priority: -i32::try_from(number).unwrap(),
             weight: 1,

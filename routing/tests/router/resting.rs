@@ -32,7 +32,7 @@ async fn where_nobody_is_well_the_answer_says_why_and_when_to_come_again() {
     let RelayError::NoHealthyChannel { reasons, retry_after } = house.ask().await.unwrap_err() else {
         panic!("nobody can be asked")
     };
-    assert_eq!(reasons, "channel 0: its key was refused or limited; channel 1: its key was refused or limited");
+    assert_eq!(reasons, "place 0: its key was refused or limited; place 1: its key was refused or limited");
     let retry_after = retry_after.unwrap();
     assert!(retry_after > Duration::from_secs(10) && retry_after <= Duration::from_secs(23), "{retry_after:?}");
     assert_eq!(house.received(), [1, 1], "nobody was disturbed");
@@ -100,7 +100,11 @@ impl Probe for ByList {
         let (_, base_url) = self.0.iter().find(|(id, _)| *id == channel)?;
         let address = base_url.trim_start_matches("http://").trim_end_matches("/v1");
         let reached = tokio::net::TcpStream::connect(address).await;
-        Some(reached.map(drop).map_err(|_| RelayError::UpstreamUnavailable { reason: "it is away".into(), retry_after: None }))
+        Some(
+            reached
+                .map(drop)
+                .map_err(|_| RelayError::UpstreamUnavailable { reason: "it is away".into(), retry_after: None }),
+        )
     }
 }
 

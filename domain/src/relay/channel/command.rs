@@ -11,7 +11,7 @@ use super::{
     models::{ModelSpec, NewPrice},
     overrides::{HeaderOverride, ParameterOverride, Proxy, SealedKey},
     provider::ProviderKind,
-    routing::{Drain, Limits},
+    routing::{Drain, Limits, ProbeBy},
 };
 use crate::{ChannelId, billing::Rates};
 
@@ -63,6 +63,20 @@ pub enum ChannelCommand {
         settings: Box<Settings>,
         at: DateTime<Utc>,
     },
+    /// The provider says that a key is void. What is no key of the channel any more, or is suspended, changes nothing.
+    SuspendKey {
+        /// The channel itself: a key is named within it.
+        channel: ChannelId,
+        /// As [`SealedKey::name`] tells it.
+        key: Uuid,
+        code: String,
+        at: DateTime<Utc>,
+    },
+    /// A key works again, or shall be tried again. One that is not suspended changes nothing.
+    ResumeKey {
+        key: Uuid,
+        at: DateTime<Utc>,
+    },
     RemoveChannel {
         at: DateTime<Utc>,
     },
@@ -77,6 +91,8 @@ pub struct MoreSettings {
     pub groups: Option<BTreeSet<String>>,
     pub limits: Option<Limits>,
     pub drain: Option<Change<Drain>>,
+    pub public_name: Option<Change<String>>,
+    pub probe: Option<ProbeBy>,
     pub parameters: Option<Vec<ParameterOverride>>,
     pub headers: Option<Vec<HeaderInput>>,
     pub proxy: Option<Change<Proxy>>,

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{
     models::{ModelPrices, OfferedModel},
@@ -77,6 +78,20 @@ pub enum ChannelEvent {
         note: String,
         at: DateTime<Utc>,
     },
+    /// The provider says that a key is void: it is not used until it works again, or an operator says so.
+    KeySuspended {
+        /// The name of the key within its channel; nothing of the key itself.
+        key: Uuid,
+        /// Why, in a word for programs: `invalid_api_key`.
+        code: String,
+        at: DateTime<Utc>,
+    },
+    /// A key that was suspended is used again.
+    KeyResumed {
+        /// The name of the key within its channel.
+        key: Uuid,
+        at: DateTime<Utc>,
+    },
     /// The channel's models can be asked.
     Enabled { at: DateTime<Utc> },
     /// The channel's models cannot be asked until it is enabled again.
@@ -97,6 +112,8 @@ impl cqrs_es::DomainEvent for ChannelEvent {
             Self::RoutingChanged { .. } => "channel.routing_changed",
             Self::OverridesChanged { .. } => "channel.overrides_changed",
             Self::Annotated { .. } => "channel.annotated",
+            Self::KeySuspended { .. } => "channel.key_suspended",
+            Self::KeyResumed { .. } => "channel.key_resumed",
             Self::Enabled { .. } => "channel.enabled",
             Self::Disabled { .. } => "channel.disabled",
             Self::Removed { .. } => "channel.removed",

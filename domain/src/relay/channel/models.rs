@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChannelRefusal,
-    routing::{MAX_FALLBACKS, ModelTraits},
+    routing::{MAX_FALLBACKS, MAX_HEDGE_MS, ModelTraits},
 };
 use crate::billing::Rates;
 
@@ -250,7 +250,8 @@ fn is_well_formed(spec: &ModelSpec) -> bool {
     let others_only = fallbacks
         .iter()
         .all(|list| list.len() <= MAX_FALLBACKS && list.iter().all(|name| is_model_name(name) && *name != spec.name));
-    others_only && is_model_name(&spec.name) && is_model_name(&spec.upstream)
+    let hedge = spec.traits.hedge_after_ms.is_none_or(|after| (1..=MAX_HEDGE_MS).contains(&after));
+    others_only && hedge && is_model_name(&spec.name) && is_model_name(&spec.upstream)
 }
 
 fn is_model_name(name: &str) -> bool {

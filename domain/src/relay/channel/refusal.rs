@@ -7,7 +7,9 @@ use super::{
     MAX_KEYS, MAX_NAME_CHARS, MAX_NOTE_CHARS, MAX_TAG_CHARS, MAX_TAGS,
     models::{MAX_MODEL_CHARS, MAX_MODELS, MAX_UPCOMING},
     overrides::MAX_OVERRIDES,
-    routing::{MAX_DRAIN_SECONDS, MAX_FALLBACKS, MAX_GROUPS, MAX_PRIORITY, MAX_WEIGHT},
+    routing::{
+        MAX_DRAIN_SECONDS, MAX_FALLBACKS, MAX_GROUPS, MAX_HEDGE_MS, MAX_PRIORITY, MAX_PUBLIC_NAME_CHARS, MAX_WEIGHT,
+    },
 };
 use crate::{billing::rates::MAX_LONG, decider::Refusal};
 
@@ -29,7 +31,8 @@ pub enum ChannelRefusal {
     NoModels,
     #[error(
         "`{model}` is no name of a model of this channel: 1 to {MAX_MODEL_CHARS} characters without spaces, each once, \
-         and with at most {MAX_FALLBACKS} other models to fall back to"
+         with at most {MAX_FALLBACKS} other models to fall back to, and a second channel asked after 1 to {MAX_HEDGE_MS} ms \
+         or never"
     )]
     InvalidModel { model: String },
     #[error("`{model}` has no price; nothing is offered without one, write 0 for what is free")]
@@ -41,7 +44,8 @@ pub enum ChannelRefusal {
     InvalidPrice { model: String },
     #[error(
         "a channel has a priority within {MAX_PRIORITY} of 0, a weight up to {MAX_WEIGHT}, up to {MAX_GROUPS} groups by \
-         their names, limits above 0, and drains for at most {MAX_DRAIN_SECONDS} s"
+         their names, limits above 0, a public name of 1 to {MAX_PUBLIC_NAME_CHARS} characters or none, and drains for at \
+         most {MAX_DRAIN_SECONDS} s"
     )]
     InvalidRouting,
     #[error(

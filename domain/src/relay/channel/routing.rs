@@ -15,6 +15,10 @@ pub const MAX_PRIORITY: i32 = 1_000;
 pub const MAX_DRAIN_SECONDS: u32 = 3_600;
 /// Groups of one channel, at most.
 pub const MAX_GROUPS: usize = 100;
+/// Characters of a channel's public name, at most.
+pub const MAX_PUBLIC_NAME_CHARS: usize = 80;
+/// Milliseconds after which a second channel may be asked beside a silent one, at most.
+pub const MAX_HEDGE_MS: u32 = 600_000;
 /// Models that one model may fall back to, at most, for each reason.
 pub const MAX_FALLBACKS: usize = 10;
 
@@ -34,11 +38,42 @@ pub struct Routing {
     /// How long an answer is read on after its client has gone; as the installation's policy where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drain: Option<Drain>,
+    /// What clients are told of who answered; the channel's id where absent, never what operators call it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_name: Option<String>,
+    /// How it is found out whether it works again.
+    #[serde(default, skip_serializing_if = "ProbeBy::is_usual")]
+    pub probe: ProbeBy,
+}
+
+/// How a channel that rests is asked after.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProbeBy {
+    /// By its list of models, which costs nothing.
+    #[default]
+    List,
+    /// By a conversation of one token, for servers whose list says nothing; what it costs is the house's own.
+    Chat,
+}
+
+impl ProbeBy {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Default for Routing {
     fn default() -> Self {
-        Self { priority: 0, weight: 1, groups: BTreeSet::new(), limits: Limits::default(), drain: None }
+        Self {
+            priority: 0,
+            weight: 1,
+            groups: BTreeSet::new(),
+            limits: Limits::default(),
+            drain: None,
+            public_name: None,
+            probe: ProbeBy::default(),
+        }
     }
 }
 
@@ -58,7 +93,12 @@ impl Routing {
             && self.weight <= MAX_WEIGHT
             && self.groups.len() <= MAX_GROUPS
             && self.drain.is_none_or(|drain| drain.seconds <= MAX_DRAIN_SECONDS)
+            && self.public_name.as_deref().is_none_or(is_public_name)
     }
+}
+
+fn is_public_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().count() <= MAX_PUBLIC_NAME_CHARS && !name.contains(char::is_control)
 }
 
 /// What a channel takes, over all nodes; no limit where absent.
@@ -192,6 +232,10 @@ pub struct ModelTraits {
     /// As the installation's where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strategy: Option<Strategy>,
+    /// A second channel is asked beside one that said nothing for so many milliseconds, and the first output counts; what
+    /// the other one costs is ours. Nobody is asked beside where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hedge_after_ms: Option<u32>,
     #[serde(default, skip_serializing_if = "Fallbacks::are_none")]
     pub fallbacks: Fallbacks,
     /// What it reads.

@@ -52,7 +52,8 @@ impl Settings {
 
     /// The same with what `more` says.
     pub(super) fn with(mut self, more: MoreSettings) -> Result<Self, ChannelRefusal> {
-        let MoreSettings { priority, weight, groups, limits, drain, parameters, headers, proxy, tags, note } = more;
+        let MoreSettings { priority, weight, groups, limits, drain, public_name, probe, .. } = more;
+        let MoreSettings { parameters, headers, proxy, tags, note, .. } = more;
         let routing = &mut self.routing;
         routing.priority = priority.unwrap_or(routing.priority);
         routing.weight = weight.unwrap_or(routing.weight);
@@ -63,6 +64,10 @@ impl Settings {
         if let Some(drain) = drain {
             routing.drain = drain.into_value();
         }
+        if let Some(public_name) = public_name {
+            routing.public_name = public_name.into_value().map(|name| name.trim().to_owned());
+        }
+        routing.probe = probe.unwrap_or(routing.probe);
         if let Some(parameters) = parameters {
             self.overrides.parameters = parameters;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::{
-    routing::{Drain, Fallbacks, Limits, Routing, Strategy as Spread},
+    routing::{Drain, Fallbacks, Limits, ProbeBy, Routing, Strategy as Spread},
     *,
 };
 
@@ -31,6 +31,8 @@ fn how_calls_find_it_is_one_fact() {
         groups: Some(words(&["default", "staff"])),
         limits: Some(LIMITS),
         drain: Some(Change::To(Drain { seconds: 30, tokens: 2000 })),
+        public_name: Some(Change::To(" europe ".to_owned())),
+        probe: Some(ProbeBy::Chat),
         ..MoreSettings::default()
     };
     let routing = Routing {
@@ -39,6 +41,8 @@ fn how_calls_find_it_is_one_fact() {
         groups: words(&["default", "staff"]),
         limits: LIMITS,
         drain: Some(Drain { seconds: 30, tokens: 2000 }),
+        public_name: Some("europe".to_owned()),
+        probe: ProbeBy::Chat,
     };
     let changed = ChannelEvent::RoutingChanged { routing: routing.clone(), at: AT };
     given(added()).when(say(more.clone())).then_expect_events(vec![changed.clone()]);
@@ -62,6 +66,8 @@ fn what_cannot_be_routed_is_refused() {
         MoreSettings { groups: Some(words(&["Our People"])), ..none() },
         MoreSettings { limits: Some(Limits { parallel: Some(0), ..LIMITS }), ..none() },
         MoreSettings { drain: Some(Change::To(Drain { seconds: 3601, tokens: 1 })), ..none() },
+        MoreSettings { public_name: Some(Change::To(" ".to_owned())), ..none() },
+        MoreSettings { public_name: Some(Change::To("a\nb".to_owned())), ..none() },
     ];
     for more in bad {
         given(added()).when(say(more)).then_expect_error(ChannelRefusal::InvalidRouting);
@@ -86,6 +92,14 @@ fn a_model_says_how_its_calls_are_spread_and_what_it_falls_back_to() {
         .when(change(Changes { models: Some(vec![described.clone(), spec("b")]), ..Changes::default() }))
         .then_expect_events(vec![models_offered(models)]);
     let itself = Fallbacks { general: vec!["a".to_owned()], ..Fallbacks::default() };
+    for hedge_after_ms in [Some(0), Some(600_001)] {
+        let traits = ModelTraits { hedge_after_ms, ..described.traits.clone() };
+        let impatient = ModelSpec { traits, ..described.clone() };
+        let name = impatient.name.clone();
+        given(added())
+            .when(change(Changes { models: Some(vec![impatient]), ..Changes::default() }))
+            .then_expect_error(ChannelRefusal::InvalidModel { model: name });
+    }
     let circular = ModelSpec { traits: ModelTraits { fallbacks: itself, ..described.traits.clone() }, ..described };
     given(added())
         .when(change(Changes { models: Some(vec![circular, spec("b")]), ..Changes::default() }))
@@ -224,4 +238,38 @@ fn what_was_removed_or_is_somebody_elses_cannot_be_returned_to() {
     given(removed()).when(revert(&before)).then_expect_error(ChannelRefusal::ChannelNotFound);
     let other = after(Channel::default().decide(add(New { provider: ProviderKind::Mistral, ..new() })).unwrap());
     given(added()).when(revert(&other)).then_expect_error(ChannelRefusal::OtherProvider);
+}
+
+#[test]
+fn a_key_that_is_void_is_suspended_once_until_it_is_resumed() {
+    let channel = crate::ChannelId::new(uuid::Uuid::from_u128(7));
+    let of = |sealed: &str| SealedKey { hint: "1111".to_owned(), sealed: sealed.to_owned() };
+    let keys = vec![of("b25l"), of("dHdv")];
+    let name = of("b25l").name(channel);
+    let used = || [added(), vec![ChannelEvent::KeysReplaced { keys: keys.clone(), at: AT }]].concat();
+    let suspend = |key| ChannelCommand::SuspendKey { channel, key, code: "invalid_api_key".to_owned(), at: AT };
+    let suspended = || ChannelEvent::KeySuspended { key: name, code: "invalid_api_key".to_owned(), at: AT };
+    let resumed = || ChannelEvent::KeyResumed { key: name, at: AT };
+    let resume = || ChannelCommand::ResumeKey { key: name, at: AT };
+    given(used()).when(suspend(name)).then_expect_events(vec![suspended()]);
+    given([used(), vec![suspended()]].concat()).when(suspend(name)).then_expect_events(vec![]);
+    given(used()).when(suspend(uuid::Uuid::from_u128(9))).then_expect_events(vec![]);
+    given(used()).when(resume()).then_expect_events(vec![]);
+    given([used(), vec![suspended()]].concat()).when(resume()).then_expect_events(vec![resumed()]);
+    given([used(), vec![suspended(), resumed()]].concat()).when(suspend(name)).then_expect_events(vec![suspended()]);
+    given(vec![]).when(suspend(name)).then_expect_error(ChannelRefusal::ChannelNotFound);
+}
+
+#[test]
+fn a_key_that_was_replaced_is_not_suspended_any_more_and_one_that_returns_is_as_void_as_before() {
+    let channel = crate::ChannelId::new(uuid::Uuid::from_u128(7));
+    let of = |sealed: &str| SealedKey { hint: "1111".to_owned(), sealed: sealed.to_owned() };
+    let replaced = |sealed: &str| ChannelEvent::KeysReplaced { keys: vec![of(sealed)], at: AT };
+    let name = of("b25l").name(channel);
+    let suspended = ChannelEvent::KeySuspended { key: name, code: "invalid_api_key".to_owned(), at: AT };
+    let suspend = || ChannelCommand::SuspendKey { channel, key: name, code: "invalid_api_key".to_owned(), at: AT };
+    // Somebody saw it die after it was replaced.
+    given([added(), vec![replaced("dHdv")]].concat()).when(suspend()).then_expect_events(vec![]);
+    let returned = [added(), vec![replaced("b25l"), suspended, replaced("dHdv"), replaced("b25l")]].concat();
+    given(returned).when(suspend()).then_expect_events(vec![]);
 }
