@@ -4,7 +4,10 @@
 //! signed out is refused within seconds on every node; where that cannot be looked up, the token's own life of 15
 //! minutes bounds the harm.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     extract::{FromRef, FromRequestParts},
@@ -48,13 +51,14 @@ pub(crate) struct Admin {
 /// Checks and makes access tokens.
 #[derive(Clone)]
 pub(crate) struct Auth {
-    tokens: AccessTokens,
-    devices: Devices,
+    tokens: Arc<AccessTokens>,
+    devices: Arc<Devices>,
 }
 
 impl Auth {
     pub(crate) fn new(vault: &Vault, pool: PgPool) -> Self {
-        Self { tokens: AccessTokens::new(&vault.access_token_key()), devices: Devices::new(pool) }
+        let tokens = Arc::new(AccessTokens::new(&vault.access_token_key()));
+        Self { tokens, devices: Arc::new(Devices::new(pool)) }
     }
 
     /// A token for `user` on `device`, valid from `at` for [`ACCESS_TOKEN_LIFE`].
@@ -129,7 +133,6 @@ where
     }
 }
 
-#[derive(Clone)]
 struct AccessTokens {
     encoding: EncodingKey,
     decoding: DecodingKey,
@@ -201,7 +204,6 @@ impl AccessTokens {
 }
 
 /// Which devices were signed out; remembered briefly.
-#[derive(Clone)]
 struct Devices {
     pool: PgPool,
     standing: Cache<Uuid, Standing>,

@@ -81,14 +81,36 @@ pub enum ServedAnswer {
         /// What it consumed: the upstream's numbers if they can be believed, else ours.
         usage: Usage,
     },
+    /// The same, as the upstream wrote it but for the name.
+    Passed {
+        /// A JSON object.
+        body: String,
+        /// What the upstream says that it consumed, as it stands in the body.
+        usage: Usage,
+    },
     /// The answer to a call with `stream`.
     Stream(ServedStream),
+}
+
+impl ServedAnswer {
+    /// The same with a body that is taken apart.
+    #[must_use]
+    pub fn read(self) -> Self {
+        match self {
+            // It was read once before it was passed on.
+            Self::Passed { body, usage } => {
+                Self::Whole { body: serde_json::from_str(&body).unwrap_or_default(), usage }
+            }
+            other => other,
+        }
+    }
 }
 
 impl fmt::Debug for ServedAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole { usage, .. } => f.debug_struct("Whole").field("usage", usage).finish_non_exhaustive(),
+            Self::Passed { usage, .. } => f.debug_struct("Passed").field("usage", usage).finish_non_exhaustive(),
             Self::Stream(_) => f.write_str("Stream"),
         }
     }

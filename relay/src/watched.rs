@@ -75,7 +75,7 @@ impl Provider for Watched {
     async fn call(&self, asked: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
         let mut call = Call::begin(&self.channel);
         match call.check(self.provider.call(asked, cancel).await)? {
-            whole @ ServedAnswer::Whole { .. } => {
+            whole @ (ServedAnswer::Whole { .. } | ServedAnswer::Passed { .. }) => {
                 call.first_output();
                 call.outcome = Some(OK);
                 Ok(whole)

@@ -71,7 +71,7 @@ fn network_of(address: IpAddr) -> IpAddr {
 pub(crate) struct Buckets<K> {
     quota: Quota,
     /// For each key the instant at which its bucket would be full again.
-    full_at: Cache<K, Arc<Mutex<Instant>>>,
+    full_at: Arc<Cache<K, Arc<Mutex<Instant>>>>,
 }
 
 impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Buckets<K> {
@@ -79,7 +79,7 @@ impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Buckets<K> {
 
     pub(crate) fn new(quota: Quota) -> Self {
         let full_at = Cache::builder().max_capacity(Self::MAX_KEYS).time_to_idle(quota.per * 2).build();
-        Self { quota, full_at }
+        Self { quota, full_at: Arc::new(full_at) }
     }
 
     fn admit(&self, key: K) -> Result<(), Duration> {

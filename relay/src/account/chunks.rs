@@ -320,9 +320,7 @@ mod tests {
             chunk(r#""choices":[{"delta":{"content":"w"},"finish_reason":null}]"#),
             chunk(r#""choices":[{"index":1,"delta":{"content":"of nobody"},"finish_reason":null}]"#),
             chunk(r#""choices":[],"prompt_filter_results":[]"#),
-            format!(
-                r#"{{"id":"c-2","created":8,"object":"chat.completion.chunk","choices":[{{"index":0,"delta":{{"content":"z"}},"finish_reason":null}}],"model":"a \" b"}}"#
-            ),
+            r#"{"id":"c-2","created":8,"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"z"},"finish_reason":null}],"model":"a \" b"}"#.to_owned(),
             said(r#"{"content":"again"}"#),
             call(r#"{"index":1,"id":"t-1","type":"function","function":{"name":"f","arguments":""}}"#),
             call(r#"{"index":1,"function":{"arguments":"{\"a\":"}}"#),

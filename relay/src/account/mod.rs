@@ -130,13 +130,17 @@ impl Account {
         self.hidden.clean(refusal.with_key_judged(&body))
     }
 
-    /// The one document that a response is.
-    async fn document(&self, response: Response, dialect: Dialect) -> Result<Document, RelayError> {
+    /// The text of a response that is one document.
+    async fn text(&self, response: Response) -> Result<String, RelayError> {
         let limits = self.http.limits();
-        let body = tokio::time::timeout(limits.total, read_body(response))
+        tokio::time::timeout(limits.total, read_body(response))
             .await
-            .map_err(|_| limits.too_slow("the whole answer", limits.total))??;
-        Document::read(&body, self.vendor.spoken(dialect)).map_err(|error| self.hidden.clean(error))
+            .map_err(|_| limits.too_slow("the whole answer", limits.total))?
+    }
+
+    /// What that text says.
+    fn document(&self, text: &str, dialect: Dialect) -> Result<Document, RelayError> {
+        Document::read(text, self.vendor.spoken(dialect)).map_err(|error| self.hidden.clean(error))
     }
 
     async fn whole(&self, call: ServedCall) -> Result<ServedAnswer, RelayError> {
@@ -150,7 +154,14 @@ impl Account {
 
     /// The answer that is one document, as the client gets it.
     async fn answered(&self, call: ServedCall, asked: Asked, response: Response) -> Result<ServedAnswer, RelayError> {
-        let Document { body, mut answer, generated } = self.document(response, asked.dialect).await?;
+        let text = self.text(response).await?;
+        if call.dialect == Dialect::ChatCompletions
+            && asked.dialect == call.dialect
+            && let Some((body, usage)) = plain::whole(&text, &call.envelope.model, asked.question.most())
+        {
+            return Ok(ServedAnswer::Passed { body, usage });
+        }
+        let Document { body, mut answer, generated } = self.document(&text, asked.dialect)?;
         if asked.dialect != call.dialect {
             call.memory.hear(&answer);
         }
@@ -200,7 +211,7 @@ impl Account {
         let writer = custom::restoring(writer, std::mem::take(&mut asked.custom));
         if is_json(response.headers()) {
             // A server that does not stream. Its document is told as a stream.
-            let document = self.document(response, asked.dialect).await?;
+            let document = self.document(&self.text(response).await?, asked.dialect)?;
             memory.hear(&document.answer);
             return Ok(served::told(document, writer, asked.question).await);
         }
@@ -240,7 +251,7 @@ impl Account {
         http::apply(&self.parameters, &mut asked.body);
         let response = self.send(&asked, &[], self.secret(key.as_ref())).await?;
         if is_json(response.headers()) {
-            let document = self.document(response, asked.dialect).await?;
+            let document = self.document(&self.text(response).await?, asked.dialect)?;
             return Ok(reply::told(document, asked.question).await);
         }
         let steps = reply::Steps::new(self.vendor.spoken(asked.dialect).reader());

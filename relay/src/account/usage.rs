@@ -18,7 +18,7 @@ pub(super) async fn final_usage(
     question: Question,
     generated: Generated,
 ) -> Usage {
-    let reported = reported.filter(|usage| is_believable(usage, &generated, question.most()));
+    let reported = reported.filter(|usage| is_believable(usage, generated.bytes(), question.most()));
     if let Some(usage) = reported.filter(|_| is_whole) {
         return usage;
     }
@@ -53,12 +53,12 @@ async fn count(question: Question, generated: Generated) -> Usage {
     counted.unwrap_or_else(|_| Usage::new(0, bytes.div_ceil(4), Basis::Estimated))
 }
 
-/// Whether those numbers can be those of an answer with that text that was bounded to `most` tokens.
-fn is_believable(usage: &Usage, generated: &Generated, most: Option<u64>) -> bool {
+/// Whether those numbers can be those of an answer with so many bytes of text that was bounded to `most` tokens.
+pub(super) fn is_believable(usage: &Usage, bytes: usize, most: Option<u64>) -> bool {
     // A server that ignores the bound has at least as many bytes to show.
-    let most = most.map(|most| most.saturating_mul(MAX_TIMES_THE_BOUND).max(generated.bytes() as u64));
+    let most = most.map(|most| most.saturating_mul(MAX_TIMES_THE_BOUND).max(bytes as u64));
     let is_possible = usage.input_tokens <= MAX_TOKENS && usage.output_tokens <= most.unwrap_or(MAX_TOKENS);
-    is_possible && usage.input_tokens > 0 && (usage.output_tokens > 0 || generated.is_empty())
+    is_possible && usage.input_tokens > 0 && (usage.output_tokens > 0 || bytes == 0)
 }
 
 #[cfg(test)]
@@ -81,8 +81,9 @@ mod tests {
     #[test]
     fn a_report_without_input_or_of_nothing_for_a_text_or_beyond_reason_is_not_believed() {
         let text = said("x");
-        let believed =
-            |input, output, text: &Generated| is_believable(&Usage::new(input, output, Basis::Reported), text, None);
+        let believed = |input, output, text: &Generated| {
+            is_believable(&Usage::new(input, output, Basis::Reported), text.bytes(), None)
+        };
         assert!(believed(1, 1, &text) && believed(1, 0, &Generated::default()));
         assert!(!believed(0, 1, &text) && !believed(1, 0, &text));
         assert!(!believed(MAX_TOKENS + 1, 1, &text) && !believed(1, u64::MAX, &text));
@@ -91,7 +92,7 @@ mod tests {
     #[test]
     fn a_report_of_many_times_what_was_allowed_is_not_believed_unless_the_text_is_that_long() {
         let believed =
-            |output, text: &str| is_believable(&Usage::new(5, output, Basis::Reported), &said(text), Some(100));
+            |output, text: &str| is_believable(&Usage::new(5, output, Basis::Reported), text.len(), Some(100));
         assert!(believed(100, "x") && believed(400, "x") && !believed(401, "x"));
         assert!(believed(401, &"x".repeat(500)), "a server that knows no bound");
     }

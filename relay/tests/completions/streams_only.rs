@@ -27,9 +27,9 @@ fn of(model: &str) -> ServedCall {
 }
 
 async fn whole(upstream: &Upstream, call: ServedCall) -> Result<(Value, Usage), RelayError> {
-    match qwen(upstream).call(call, CancellationToken::new()).await? {
+    match qwen(upstream).call(call, CancellationToken::new()).await?.read() {
         ServedAnswer::Whole { body, usage } => Ok((body, usage)),
-        ServedAnswer::Stream(_) => panic!("a stream where none was asked for"),
+        _ => panic!("a stream where none was asked for"),
     }
 }
 

@@ -43,9 +43,9 @@ async fn a_report_that_cannot_be_believed_is_replaced_and_the_client_is_told_wha
                 let provider = account(&upstream, spoken, Limits::default());
                 let answer = provider.call(call(served, stream), CancellationToken::new()).await;
                 let case = format!("{served:?} of {spoken:?}, stream: {stream}");
-                let (bodies, usage) = match answer.unwrap() {
+                let (bodies, usage) = match answer.unwrap().read() {
                     ServedAnswer::Whole { body, usage } => (vec![body], usage),
-                    answer @ ServedAnswer::Stream(_) => {
+                    answer => {
                         let (events, end) = read(Ok(answer)).await;
                         let End::Done(usage) = end else { panic!("{case}: {end:?}") };
                         (events.into_iter().map(|event| event.data).collect(), usage)

@@ -104,7 +104,7 @@ enum End {
 async fn read(answer: Result<ServedAnswer, RelayError>) -> (Vec<ServedEvent>, End) {
     let mut stream = match answer.unwrap() {
         ServedAnswer::Stream(stream) => stream,
-        whole @ ServedAnswer::Whole { .. } => panic!("{whole:?} where a stream was asked for"),
+        whole => panic!("{whole:?} where a stream was asked for"),
     };
     let mut events = vec![];
     loop {
@@ -139,9 +139,9 @@ async fn answered(served: Dialect, spoken: Dialect, scene: Scene, stream: bool) 
         let End::Done(usage) = end else { panic!("{served:?} of {spoken:?}: {end:?}") };
         return (told(served, &told::assembled(served, &events)), usage);
     }
-    match answer.unwrap() {
+    match answer.unwrap().read() {
         ServedAnswer::Whole { body, usage } => (told(served, &body), usage),
-        ServedAnswer::Stream(_) => panic!("a stream where none was asked for"),
+        _ => panic!("a stream where none was asked for"),
     }
 }
 

@@ -14,7 +14,9 @@ const CACHE_WRITES: [&str; 3] = [
 
 /// The numbers of a report, if it holds any.
 pub(crate) fn read(report: &Value) -> Option<Usage> {
-    let number = |pointer: &str| report.pointer(pointer).and_then(Value::as_u64);
+    // As `Value::pointer` for names without `~`; that one makes a copy of each name.
+    let at = |pointer: &str| pointer.split('/').skip(1).try_fold(report, |value, name| value.get(name));
+    let number = |pointer: &str| at(pointer).and_then(Value::as_u64);
     let (input, output) = (number("/prompt_tokens"), number("/completion_tokens"));
     if input.is_none() && output.is_none() {
         return None;
