@@ -18,5 +18,6 @@ mod reconcile;
 mod relay;
 mod responses;
 mod runner;
+mod statistics;
 mod support;
 mod users;

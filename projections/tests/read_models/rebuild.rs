@@ -14,10 +14,11 @@ use crate::{
     purse::{Purse, hold_id, reply, tokens},
     relay::Upstream,
     responses::keep_a_little,
+    statistics::{call, record},
     support::{Talk, World, at, user, world},
 };
 
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 17] = [
     "chat_v1.sessions",
     "chat_v1.messages",
     "billing_v1.wallets",
@@ -30,6 +31,11 @@ const TABLES: [&str; 12] = [
     "users_v1.names",
     "users_v1.devices",
     "users_v1.api_keys",
+    "statistics_v1.hours",
+    "statistics_v1.errors",
+    "statistics_v1.latencies",
+    "statistics_v1.wallets",
+    "statistics_v1.calls",
 ];
 
 pub(crate) async fn dump(world: &World) -> Vec<Vec<Value>> {
@@ -61,6 +67,7 @@ async fn spend_a_little(world: &World, owner: UserId) {
     world.append::<ApiKey>(key, created_key(owner, "laptop", 1)).await;
     world.append::<ApiKey>(key, ApiKeyEvent::Revoked { at: at(9) }).await;
     keep_a_little(world, owner).await;
+    record(world, vec![call(owner), call(owner)]).await;
     for removed in [false, true] {
         let mut channel = Upstream::add(world, "main", 1).await;
         channel.change(json!({"name": "renamed", "enabled": false})).await;

@@ -18,7 +18,6 @@ use crate::{
     QueryError,
     columns::column,
     page::{Page, bounded, decode},
-    projector::storable,
 };
 
 /// One call of a model, as it went.
@@ -194,9 +193,7 @@ pub async fn call(pool: &PgPool, id: Uuid) -> sqlx::Result<Option<RecordedCall>>
 /// Writes calls down and answers which of them are new.
 // tidy: long because it lists every column of a call, in the statement and for it
 pub(super) async fn insert(tx: &mut PgConnection, rows: &[Recorded]) -> sqlx::Result<HashSet<Uuid>> {
-    let text = |of: fn(&Call) -> Option<&str>| {
-        rows.iter().map(|row| of(&row.call).map(|text| storable(text).into_owned())).collect::<Vec<_>>()
-    };
+    let text = |of: fn(&Call) -> Option<&str>| rows.iter().map(|row| of(&row.call)).collect::<Vec<_>>();
     let reply = |of: fn(&Purpose) -> Option<Uuid>| rows.iter().map(|row| of(&row.call.purpose)).collect::<Vec<_>>();
     let new: Vec<Uuid> = sqlx::query_scalar(
         "INSERT INTO calls (id, position, recorded_at, user_id, session_id, run_id, api_key_id, hold_id, surface, model, \
@@ -234,8 +231,8 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[Recorded]) -> sqlx::Re
     .bind(rows.iter().map(|row| row.call.first_output_ms.map(number)).collect::<Vec<_>>())
     .bind(column!(rows, call.outcome.as_str()))
     .bind(text(|call| call.outcome.code()))
-    .bind(rows.iter().map(|row| as_json(&row.call.tries)).collect::<Vec<_>>())
-    .bind(rows.iter().map(|row| as_json(&row.call.left_out)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| Json(&row.call.tries)).collect::<Vec<_>>())
+    .bind(rows.iter().map(|row| Json(&row.call.left_out)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.call.tokens.map(Json)).collect::<Vec<_>>())
     .bind(column!(rows, call.basis.map(|basis| basis.as_str())))
     .fetch_all(tx)
@@ -256,17 +253,4 @@ pub(super) async fn forget(tx: &mut PgConnection, days: u32) -> sqlx::Result<()>
 
 fn number(milliseconds: u64) -> i64 {
     i64::try_from(milliseconds).unwrap_or(i64::MAX)
-}
-
-/// A list as Postgres can store it.
-fn as_json<T: Serialize>(list: &[T]) -> Json<serde_json::Value> {
-    let mut list = serde_json::to_value(list).unwrap_or_default();
-    if let Some(items) = list.as_array_mut() {
-        for text in items.iter_mut().filter_map(|item| item.as_object_mut()).flat_map(|item| item.values_mut()) {
-            if let serde_json::Value::String(text) = text {
-                *text = storable(text).into_owned();
-            }
-        }
-    }
-    Json(list)
 }

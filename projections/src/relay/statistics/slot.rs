@@ -10,7 +10,6 @@ use domain::{
 use uuid::Uuid;
 
 use super::histogram::bucket_of;
-use crate::projector::storable;
 
 /// More of anything in one event is nobody's honest report, and sums must stay numbers.
 const MOST: u64 = 1_000_000_000_000;
@@ -72,7 +71,7 @@ impl Slots {
         let slot = |channel_id: Option<Uuid>, model: Option<&str>| Slot {
             hour: hour_of(call.ended_at()),
             channel_id,
-            model: model.map(|model| storable(model).into_owned()),
+            model: model.map(str::to_owned),
             user_id: call.user.uuid(),
             api_key_id: key_of(&call.purpose),
         };
@@ -85,7 +84,7 @@ impl Slots {
             CallOutcome::Refused { .. } => sums.refused += 1,
         }
         if let Some(code) = call.outcome.code() {
-            *sums.errors.entry(("request", storable(code).into_owned())).or_default() += 1;
+            *sums.errors.entry(("request", code.to_owned())).or_default() += 1;
         }
         if call.outcome == CallOutcome::Completed {
             *sums.latencies.entry(("duration", bucket_of(call.duration_ms))).or_default() += 1;
@@ -99,7 +98,7 @@ impl Slots {
             sums.unknown_cost_tries += i64::from(one.spent == Spent::Unknown);
             if !["ok", "pending", "cancelled"].contains(&one.outcome.as_str()) {
                 sums.failed_tries += 1;
-                *sums.errors.entry(("try", storable(&one.outcome).into_owned())).or_default() += 1;
+                *sums.errors.entry(("try", one.outcome.clone())).or_default() += 1;
             }
         }
     }
@@ -109,7 +108,7 @@ impl Slots {
         let slot = |at: &DateTime<Utc>, channel_id, model: &str, purpose| Slot {
             hour: hour_of(*at),
             channel_id,
-            model: Some(storable(model).into_owned()),
+            model: Some(model.to_owned()),
             user_id: owner,
             api_key_id: key_of(purpose),
         };
