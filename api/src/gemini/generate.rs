@@ -5,7 +5,6 @@
 
 use axum::{
     Json,
-    extract::Path,
     http::Uri,
     response::{IntoResponse as _, Response},
 };
@@ -14,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::models::public_name;
 use crate::{
+    extract::Name,
     observe,
     problem::Problem,
     served::{Ask, Fields, Incoming, Wire},
@@ -23,7 +23,7 @@ use crate::{
 const MAX_CANDIDATES: u64 = 8;
 
 /// What `model:verb` asks for.
-pub(super) async fn call(Path(call): Path<String>, uri: Uri, incoming: Incoming) -> Result<Response, Problem> {
+pub(super) async fn call(Name(call): Name, uri: Uri, incoming: Incoming) -> Result<Response, Problem> {
     // Names of models contain colons and slashes.
     let Some((model, verb)) = call.trim_end_matches('/').rsplit_once(':') else {
         return Err(observe::not_found().await);

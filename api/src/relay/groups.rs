@@ -92,7 +92,7 @@ pub(super) async fn add(
     security(("bearer" = [])))]
 pub(super) async fn change(
     writer: Writer,
-    axum::extract::Path(name): axum::extract::Path<String>,
+    extract::Name(name): extract::Name,
     extract::Json(GroupPatch { title, factor }): extract::Json<GroupPatch>,
 ) -> Result<Written<Json<Group>>, Problem> {
     let command = GroupCommand::ChangeGroup { title, factor, at: Utc::now().trunc_subsecs(6) };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State},
+    extract::{Query, State},
     http::{StatusCode, Uri},
 };
 use domain::users::Scope;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{Manner, invalid, refusals::of_meter, unknown_model};
-use crate::{anthropic, gemini, holder::Holder, openai, problem::Problem};
+use crate::{anthropic, extract::Name, gemini, holder::Holder, openai, problem::Problem};
 
 /// The models that somebody may use, in the order of the channels.
 pub(crate) struct Models(Vec<Arc<Offer>>);
@@ -79,7 +79,7 @@ pub(crate) async fn get(
     Extension(holder): Extension<Holder>,
     Extension(manner): Extension<Manner>,
     State(catalogue): State<Catalogue>,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<Value>, Problem> {
     holder.require(Scope::Models)?;
     let id = id.trim_end_matches('/');
