@@ -5,7 +5,9 @@
 //!
 //! `make bench` runs all of them. One alone: `oblivious with-services --durable -- bench write-path`.
 
+mod instructions;
 mod rebuild;
+mod relay;
 mod results;
 mod write_path;
 
@@ -31,6 +33,29 @@ enum Benchmark {
     WritePath(write_path::Options),
     /// Events per second at which the ledger and the messages are made again from a million events.
     Rebuild(rebuild::Arguments),
+    /// Calls of a compatible API beside nginx, LiteLLM, Portkey and a bare pass-through of our own.
+    Relay(relay::Options),
+    /// Instructions of the api role for each request and event, under callgrind; fails where they are too many.
+    Instructions(instructions::Options),
+    /// A part of `relay`: the model provider that everybody asks.
+    #[command(hide = true)]
+    Upstream,
+    /// A part of `relay`: the least that can be called a relay.
+    #[command(hide = true)]
+    PassThrough(relay::pass_through::Arguments),
+    /// A part of `relay`: asks as it is told and prints what it saw.
+    #[command(hide = true)]
+    Load {
+        /// What to do, in JSON.
+        job: String,
+    },
+}
+
+impl Benchmark {
+    /// What takes part in a measurement has one thread, so that what it does is what it costs.
+    const fn is_part(&self) -> bool {
+        matches!(self, Self::Upstream | Self::PassThrough(_) | Self::Load { .. })
+    }
 }
 
 /// What every benchmark can be told.
@@ -46,7 +71,10 @@ struct Common {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = match cli.benchmark.is_part() {
+        true => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+        false => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+    };
     let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(cli.benchmark)));
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -61,5 +89,10 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
     match benchmark {
         Benchmark::WritePath(options) => write_path::run(&options).await,
         Benchmark::Rebuild(arguments) => rebuild::run(arguments).await,
+        Benchmark::Relay(options) => relay::run(&options).await,
+        Benchmark::Instructions(options) => instructions::run(&options).await,
+        Benchmark::Upstream => relay::upstream().await,
+        Benchmark::PassThrough(arguments) => relay::pass_through::run(arguments).await,
+        Benchmark::Load { job } => relay::load(&job).await,
     }
 }

@@ -8,7 +8,7 @@
 mod contestant;
 mod house;
 mod lag;
-mod measure;
+pub(crate) mod measure;
 mod report;
 mod wallets;
 
