@@ -70,6 +70,7 @@ const BESIDE_CHAT = {
   channels: [...OPERATIONS, RELAY, "src/features/relay/channels/ChannelsSection.tsx"],
   models: [...OPERATIONS, RELAY, "src/features/relay/models/ModelsSection.tsx"],
   groups: [...OPERATIONS, RELAY, "src/features/relay/groups/GroupsSection.tsx"],
+  statistics: [...OPERATIONS, RELAY, "src/features/relay/statistics/StatisticsSection.tsx", "src/i18n/locales/en/billing.json"],
 } as const;
 
 export function sizes(): Size[] {

@@ -35,7 +35,8 @@ export function PeriodPicker({ period, now, onChoose }: Props): ReactNode {
   );
 }
 
-function CustomPeriod({ period, onChoose }: { period: Period; onChoose: (period: Period) => void }): ReactNode {
+/** Two days and a button; what would be refused is told at the first. */
+export function CustomPeriod({ period, onChoose }: { period: Period; onChoose: (period: Period) => void }): ReactNode {
   const { t } = useTranslation("billing");
   const [problem, setProblem] = useState<PeriodProblem | null>(null);
   const send = (event: FormEvent<HTMLFormElement>): void => {

@@ -2,6 +2,7 @@
 import { ApiError } from "@/api/problem";
 import type { Charge } from "@/api/types";
 import { decimalOf } from "@/lib/money";
+import { saveFile } from "@/lib/save-file";
 import type { Period } from "./period";
 import { chargesPage } from "./queries";
 
@@ -56,13 +57,5 @@ export async function chargesOf({ from, to }: Period): Promise<Charge[]> {
 }
 
 export function download(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  document.body.append(link);
-  link.click();
-  link.remove();
-  // The browser has taken the file by the next turn; Safari needs the address a little longer.
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  saveFile(name, new Blob([text], { type: "text/csv;charset=utf-8" }));
 }

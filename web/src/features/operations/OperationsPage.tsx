@@ -1,7 +1,7 @@
 /** The operator's pages: one section each. Those of the relay are chunks of their own. */
 import { lazy, Suspense, useEffect, useRef, type ComponentType, type ReactNode } from "react";
 import { Link, useParams } from "@tanstack/react-router";
-import { Activity, Boxes, Cable, ScrollText, Users, UsersRound, type LucideIcon } from "lucide-react";
+import { Activity, Boxes, Cable, ChartColumn, ScrollText, Users, UsersRound, type LucideIcon } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 import { credentials } from "@/api/credentials";
@@ -17,11 +17,18 @@ import "./operations.css";
 const ChannelsSection = lazy(() => withTexts("relay", async () => ({ default: (await import("@/features/relay/channels/ChannelsSection")).ChannelsSection })));
 const ModelsSection = lazy(() => withTexts("relay", async () => ({ default: (await import("@/features/relay/models/ModelsSection")).ModelsSection })));
 const GroupsSection = lazy(() => withTexts("relay", async () => ({ default: (await import("@/features/relay/groups/GroupsSection")).GroupsSection })));
+const StatisticsSection = lazy(() =>
+  // The choice of a period is the balance page's.
+  withTexts("billing", () =>
+    withTexts("relay", async () => ({ default: (await import("@/features/relay/statistics/StatisticsSection")).StatisticsSection })),
+  ),
+);
 
 const PAGES: Readonly<Record<Section, { icon: LucideIcon; page: ComponentType }>> = {
   channels: { icon: Cable, page: ChannelsSection },
   models: { icon: Boxes, page: ModelsSection },
   groups: { icon: UsersRound, page: GroupsSection },
+  statistics: { icon: ChartColumn, page: StatisticsSection },
   users: { icon: Users, page: UsersSection },
   events: { icon: ScrollText, page: EventsSection },
   projections: { icon: Activity, page: ProjectionsSection },

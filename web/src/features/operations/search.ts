@@ -8,13 +8,23 @@ export interface OperationsSearch {
   query?: string;
   /** The user that is open. */
   user?: string;
+  /** Days of the statistics, both included (YYYY-MM-DD, UTC); absent: the last 24 hours. */
+  from?: string;
+  to?: string;
+  /** What the rows of the statistics have in common. */
+  by?: string;
+  /** Filters of the statistics and of calls, beside `channel` and `user`. */
+  model?: string;
+  key?: string;
+  outcome?: string;
+  code?: string;
   /** Filters of the event log: aggregate type, aggregate id, event type. */
   type?: string;
   id?: string;
   event?: string;
 }
 
-const NAMES = ["channel", "view", "query", "user", "type", "id", "event"] as const;
+const NAMES = ["channel", "view", "query", "user", "from", "to", "by", "model", "key", "outcome", "code", "type", "id", "event"] as const;
 
 export function operationsSearch(search: Record<string, unknown>): OperationsSearch {
   const found: OperationsSearch = {};

@@ -1,4 +1,4 @@
-export const SECTIONS = ["channels", "models", "groups", "users", "events", "projections"] as const;
+export const SECTIONS = ["channels", "models", "groups", "statistics", "users", "events", "projections"] as const;
 export type Section = (typeof SECTIONS)[number];
 
 export function isSection(value: string): value is Section {
