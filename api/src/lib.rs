@@ -61,7 +61,7 @@ pub fn router(deps: ApiDeps) -> Router {
     let (routes, document) = api().split_for_parts();
     routes
         .merge(openapi::route(document))
-        .merge(served::routes(app.clone(), options.limits.max_completion_body_bytes))
+        .merge(served::routes(app.clone(), options.limits.max_completion_body_bytes, options.limits.max_upload_bytes))
         .method_not_allowed_fallback(observe::method_not_allowed)
         .fallback_service(page::fallback())
         // From the inside out.

@@ -89,6 +89,8 @@ pub struct ApiLimits {
     pub max_body_bytes: usize,
     /// Of a call of the compatible API, which carries whole conversations and pictures; beyond it 413.
     pub max_completion_body_bytes: usize,
+    /// Of a call with files, such as recordings; beyond it 413.
+    pub max_upload_bytes: usize,
     /// Of all such calls under way on this node; beyond it 503. In memory they take several times as much.
     pub completion_bytes_under_way: usize,
     /// How long a body may take to arrive.
@@ -123,6 +125,7 @@ impl Default for ApiLimits {
         Self {
             max_body_bytes: 1024 * 1024,
             max_completion_body_bytes: 16 * 1024 * 1024,
+            max_upload_bytes: 32 * 1024 * 1024,
             completion_bytes_under_way: 128 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             concurrency: 1024,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::{SubsecRound as _, Utc};
 use domain::{
     CallId, HoldId, UserId,
-    billing::Purpose,
+    billing::{Basis, Purpose, Tokens},
     relay::{Answering, Call, CallOutcome, CallTry, LeftOut, Spent, Surface},
 };
 use relay::{Dialect, RelayError, Usage};
@@ -97,7 +97,11 @@ impl Following {
 
     /// What it consumed.
     pub fn consumed(&mut self, usage: &Usage) {
-        let (tokens, basis) = tokens_of(usage);
+        self.consumed_all(tokens_of(usage));
+    }
+
+    /// The same with what is sold by the piece.
+    pub fn consumed_all(&mut self, (tokens, basis): (Tokens, Basis)) {
         (self.call.tokens, self.call.basis) = (Some(tokens), Some(basis));
     }
 

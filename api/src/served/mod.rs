@@ -7,6 +7,7 @@
 //! `gemini/`.
 
 mod ask;
+mod beside;
 mod call;
 mod entrance;
 mod fields;
@@ -20,6 +21,7 @@ mod story;
 
 pub(crate) use ask::{Ask, Incoming};
 use axum::{Router, extract::DefaultBodyLimit, middleware};
+pub(crate) use beside::{Beside, FormRequest, Sent, Upload, Worth, written_tokens};
 pub(crate) use call::Calls;
 use entrance::Allowance;
 pub(crate) use entrance::ApiRate;
@@ -36,9 +38,9 @@ use crate::{anthropic, gemini, openai, state::App};
 /// Where the APIs begin whose version is 1; some clients add it to a base URL that has it.
 pub(crate) const ROOTS: [&str; 2] = ["/v1", "/v1/v1"];
 
-/// The routes; bodies of up to `max_body_bytes` are taken.
-pub(crate) fn routes(app: App, max_body_bytes: usize) -> Router<App> {
-    openai::routes()
+/// The routes; bodies of up to `max_body_bytes` are taken, forms with files of up to `max_upload_bytes`.
+pub(crate) fn routes(app: App, max_body_bytes: usize, max_upload_bytes: usize) -> Router<App> {
+    openai::routes(max_upload_bytes)
         .merge(anthropic::routes())
         .merge(gemini::routes())
         .layer(DefaultBodyLimit::max(max_body_bytes))

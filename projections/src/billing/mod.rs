@@ -19,5 +19,5 @@ pub use projector::BillingProjector;
 pub use queries::{Lines, charges, ledger_entries, newest_event, wallet};
 pub(crate) use rows::WALLET_COLUMNS;
 pub use rows::{Charge, ChargedTokens, LedgerEntry, Wallet};
-pub use schema::{LongRatesSchema, RatesSchema, TiersSchema};
+pub use schema::{LongRatesSchema, PiecesSchema, RatesSchema, TiersSchema};
 pub use statement::{Statement, StatementApiKey, StatementDay, StatementModel, statement};
