@@ -104,7 +104,6 @@ CREATE TABLE statistics_v1.calls (
 CREATE INDEX calls_by_time ON statistics_v1.calls (ended_at DESC, id DESC);
 CREATE INDEX calls_of_user ON statistics_v1.calls (user_id, ended_at DESC, id DESC);
 CREATE INDEX calls_of_channel ON statistics_v1.calls (channel_id, ended_at DESC, id DESC);
-CREATE INDEX calls_that_failed ON statistics_v1.calls (ended_at DESC, id DESC) WHERE outcome IN ('failed', 'refused');
 -- What is to be forgotten.
 CREATE INDEX calls_by_record ON statistics_v1.calls (recorded_at);
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use chrono::{DateTime, SubsecRound as _, Utc};
 use domain::{billing::Purpose, relay::Call};
 use serde::{Deserialize, Serialize};
-use sqlx::{FromRow, PgConnection, PgPool, types::Json};
+use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -133,6 +133,29 @@ pub struct CallFilter {
     pub code: Option<String>,
 }
 
+impl CallFilter {
+    fn push(&self, query: &mut QueryBuilder<'_, Postgres>) {
+        if let Some(from) = self.from {
+            query.push(" AND c.ended_at >= ").push_bind(from);
+        }
+        if let Some(to) = self.to {
+            query.push(" AND c.ended_at < ").push_bind(to);
+        }
+        if let Some(model) = &self.model {
+            query.push(" AND (c.model = ").push_bind(model.clone());
+            query.push(" OR c.answered_model = ").push_bind(model.clone()).push(")");
+        }
+        let ids = [("channel_id", self.channel_id), ("user_id", self.user_id), ("api_key_id", self.api_key_id)];
+        for (column, id) in ids.into_iter().filter_map(|(column, id)| Some((column, id?))) {
+            query.push(format!(" AND c.{column} = ")).push_bind(id);
+        }
+        let words = [("outcome", &self.outcome), ("code", &self.code)];
+        for (column, word) in words.into_iter().filter_map(|(column, word)| Some((column, word.clone()?))) {
+            query.push(format!(" AND c.{column} = ")).push_bind(word);
+        }
+    }
+}
+
 const COLUMNS: &str = "c.id, c.user_id, coalesce(u.username, '') AS username, c.session_id, c.run_id, c.api_key_id, \
     c.surface, c.model, c.answered_model, c.upstream_model, c.channel_id, ch.name AS channel, c.stream, c.started_at, \
     c.ended_at, c.duration_ms, c.first_output_ms, c.outcome, c.code, c.tries, c.left_out, c.tokens, c.basis, \
@@ -153,31 +176,15 @@ pub async fn calls(
 ) -> Result<Page<RecordedCall>, QueryError> {
     let limit = bounded(limit);
     let last: Option<(DateTime<Utc>, Uuid)> = cursor.map(decode).transpose()?;
-    let (before, id) = last.unzip();
-    let sql = format!(
-        "SELECT {COLUMNS} FROM (SELECT * FROM statistics_v1.calls c \
-             WHERE ($1::timestamptz IS NULL OR c.ended_at >= $1) AND ($2::timestamptz IS NULL OR c.ended_at < $2) \
-             AND ($3::uuid IS NULL OR c.channel_id = $3) \
-             AND ($4::text IS NULL OR c.model = $4 OR c.answered_model = $4) \
-             AND ($5::uuid IS NULL OR c.user_id = $5) AND ($6::uuid IS NULL OR c.api_key_id = $6) \
-             AND ($7::text IS NULL OR c.outcome = $7) AND ($8::text IS NULL OR c.code = $8) \
-             AND ($9::timestamptz IS NULL OR (c.ended_at, c.id) < ($9, $10)) \
-             ORDER BY c.ended_at DESC, c.id DESC LIMIT $11) c {JOINS} ORDER BY c.ended_at DESC, c.id DESC"
-    );
-    let rows = sqlx::query_as(&sql)
-        .bind(filter.from)
-        .bind(filter.to)
-        .bind(filter.channel_id)
-        .bind(&filter.model)
-        .bind(filter.user_id)
-        .bind(filter.api_key_id)
-        .bind(&filter.outcome)
-        .bind(&filter.code)
-        .bind(before)
-        .bind(id)
-        .bind(i64::from(limit) + 1)
-        .fetch_all(pool)
-        .await?;
+    // Only what is asked for stands in the query, so that an index can serve it.
+    let mut query = QueryBuilder::new(format!("SELECT {COLUMNS} FROM (SELECT * FROM statistics_v1.calls c WHERE true"));
+    filter.push(&mut query);
+    if let Some((ended_at, id)) = last {
+        query.push(" AND (c.ended_at, c.id) < (").push_bind(ended_at).push(", ").push_bind(id).push(")");
+    }
+    query.push(" ORDER BY c.ended_at DESC, c.id DESC LIMIT ").push_bind(i64::from(limit) + 1);
+    query.push(format!(") c {JOINS} ORDER BY c.ended_at DESC, c.id DESC"));
+    let rows = query.build_query_as().fetch_all(pool).await?;
     Ok(Page::cut(rows, limit, |call: &RecordedCall| (call.ended_at, call.id)))
 }
 
