@@ -25,7 +25,7 @@ test: kit page tools-cargo-nextest ## Everything that CI runs, on private servic
 	python3 tests/compat/run.py
 	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run e2e
 
-compat: kit page ## The official OpenAI SDKs for Python and Node against a server of their own
+compat: kit page ## The SDKs of OpenAI, Anthropic and Google, LangChain and LiteLLM against a server of their own
 	cargo build --locked --workspace --bins
 	python3 tests/compat/run.py
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Runs the official SDKs of OpenAI, Anthropic and Google for Python and Node against a house of its own.
+"""Runs the official SDKs of OpenAI, Anthropic and Google for Python and Node, LangChain and LiteLLM against a house.
 
-Promise: exit code 0 means that both suites ran at least one test each and that all of them passed. The house is the
-real executable with an empty data directory and the scriptable mock provider as its upstream; both are stopped and
+Promise: exit code 0 means that every suite ran at least one test and that all of them passed. The house is the real
+executable with an empty data directory and the scriptable mock provider as its upstream in four dialects; both are stopped and
 deleted at the end, also after Ctrl-C. What the tests need is installed from the lock files, once. Needs Python 3.10+
 (the SDKs do) with pip, Node.js 20.19+, and `cargo build --workspace --bins`.
 """
@@ -52,7 +52,7 @@ def fail(message):
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["python", "node"], help="one of the two suites")
+    parser.add_argument("--only", choices=["python", "frameworks", "node"], help="one of the suites")
     parser.add_argument("--match", metavar="TEXT", help="only tests whose name contains this word")
     parser.add_argument("--serve", action="store_true",
                         help="run no tests; print the environment for them and wait for Ctrl-C")
@@ -71,15 +71,15 @@ def stamped(stamp, *files):
     return stamp.is_file() and stamp.read_text() == mark, mark
 
 
-def install_python():
+def install_python(name):
     if sys.version_info < (3, 10):
         fail(f"the SDKs need Python 3.10 or newer, this is {sys.version.split()[0]}; run me with a newer one")
-    lock, target = HERE / "python/requirements.lock", PACKAGES / "python"
-    stamp = PACKAGES / "python.stamp"
+    lock, target = HERE / name / "requirements.lock", PACKAGES / name
+    stamp = PACKAGES / f"{name}.stamp"
     current, mark = stamped(stamp, lock)
     if current and target.is_dir():
         return
-    say("installing the Python SDKs")
+    say(f"installing what the {name} suite needs")
     shutil.rmtree(target, ignore_errors=True)
     PACKAGES.mkdir(exist_ok=True)
     # PIP_USER in somebody's configuration would contradict --target; root is told nothing about virtual environments.
@@ -90,8 +90,8 @@ def install_python():
     stamp.write_text(mark)
 
 
-def install_node():
-    folder = HERE / "node"
+def install_node(name):
+    folder = HERE / name
     stamp = folder / "node_modules/.stamp"
     current, mark = stamped(stamp, folder / "package-lock.json")
     if current:
@@ -176,7 +176,7 @@ def environment_of_the_house(base, data, provider):
 
 @contextlib.contextmanager
 def house(folder, binaries):
-    """A house with the channel of channel.json; yields what the tests are told, and how its books are compared."""
+    """A house with the channels of channels.json; yields what the tests are told, and how its books are compared."""
     oblivious, mock = binaries / "oblivious", binaries / "mock-provider"
     for program in (oblivious, mock):
         if not program.is_file():
@@ -189,10 +189,13 @@ def house(folder, binaries):
             ready(base, process)
             # The administrator's account is made while the house already answers.
             token = call("POST", f"{base}/api/v1/auth/login", ADMIN, again_on=401)["access_token"]
-            channel = json.loads((HERE / "channel.json").read_text())
-            upstream_at = {"base_url": provider, "keys": [CHANNEL_KEY]}
-            call("POST", f"{base}/api/v1/admin/channels", {**channel, **upstream_at}, token)
-            facts = {"house": base, "provider": provider.removesuffix("/v1"), "admin": ADMIN, "prices": channel["prices"],
+            provider, prices = provider.removesuffix("/v1"), {}
+            for channel in json.loads((HERE / "channels.json").read_text()):
+                version = "/v1beta" if channel["provider"] == "gemini" else "/v1"
+                upstream_at = {"base_url": provider + version, "keys": [CHANNEL_KEY]}
+                call("POST", f"{base}/api/v1/admin/channels", {**channel, **upstream_at}, token)
+                prices.update(channel["prices"])
+            facts = {"house": base, "provider": provider, "admin": ADMIN, "prices": prices,
                      "channel_key_end": CHANNEL_KEY[-4:], "drain_seconds": DRAIN_SECONDS, "max_body_bytes": MAX_BODY_BYTES}
             yield facts, lambda: reconcile(oblivious, folder, environment)
 
@@ -220,13 +223,20 @@ def node_suite(match):
     return ["node", "--test", "--test-reporter=spec", f"--test-timeout={TEST_SECONDS * 1000}", *pattern, *files]
 
 
-SUITES = {"python": python_suite, "node": node_suite}
+# How each suite is installed and run.
+SUITES = {"python": (install_python, python_suite), "frameworks": (install_python, python_suite),
+          "node": (install_node, node_suite)}
+
+
+def python_path(suite):
+    return os.pathsep.join([str(PACKAGES / suite), str(HERE / "shared")])
 
 
 def run_suites(facts, names, match, folder):
     """All suites at the same time; the names of those that failed. Their output is printed at the end."""
-    environment = {**os.environ, "OBLIVIOUS_COMPAT": json.dumps(facts), "PYTHONPATH": str(PACKAGES / "python"),
-                   "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1"}
+    environment = {**os.environ, "OBLIVIOUS_COMPAT": json.dumps(facts), "PYTHONDONTWRITEBYTECODE": "1", "NO_COLOR": "1",
+                   # LiteLLM would fetch its prices, LangSmith would report.
+                   "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LANGSMITH_TRACING": "false"}
     # The SDKs read these, and a test must not depend on the machine it runs on.
     read = ("OPENAI_", "ANTHROPIC_", "GOOGLE_", "GEMINI_")
     for name in [name for name in environment if name.startswith(read) or name.lower().endswith("_proxy")]:
@@ -236,8 +246,9 @@ def run_suites(facts, names, match, folder):
             started = {}
             for name in names:
                 output = open(folder / f"{name}.log", "wb")
-                options = {"cwd": HERE / name, "env": environment, "stdout": output, "stderr": subprocess.STDOUT}
-                started[name] = stack.enter_context(running(SUITES[name](match), **options))
+                own = {**environment, "PYTHONPATH": python_path(name)}
+                options = {"cwd": HERE / name, "env": own, "stdout": output, "stderr": subprocess.STDOUT}
+                started[name] = stack.enter_context(running(SUITES[name][1](match), **options))
             until = time.monotonic() + SUITE_SECONDS
             return [name for name, process in started.items() if not passed(name, process, until)]
     finally:
@@ -255,7 +266,7 @@ def passed(name, process, until):
 
 
 def wait_for_interrupt(facts):
-    print(f"export OBLIVIOUS_COMPAT='{json.dumps(facts)}' PYTHONPATH='{PACKAGES / 'python'}'", flush=True)
+    print(f"export OBLIVIOUS_COMPAT='{json.dumps(facts)}' PYTHONPATH='{python_path('python')}'", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         signal.pause()
 
@@ -264,7 +275,7 @@ def main():
     chosen = arguments()
     names = [chosen.only] if chosen.only else list(SUITES)
     for name in names:
-        {"python": install_python, "node": install_node}[name]()
+        SUITES[name][0](name)
     if chosen.install:
         return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("compat: stopped"))

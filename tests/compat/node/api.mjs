@@ -3,12 +3,19 @@
  * Each user is new and nobody else's, so tests share no money and no keys and run at the same time.
  */
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import OpenAI from "openai";
 
 export const FACTS = JSON.parse(process.env.OBLIVIOUS_COMPAT);
 export const MODEL = "compat-1";
+/** How a channel reaches the provider in each of its dialects: kind, path, and the model that speaks it, here and there. */
+export const UPSTREAMS = {
+  chat: ["openai", "/v1", MODEL, "upstream-1"],
+  responses: ["azure_openai", "/v1", "compat-codex", "gpt-6-codex"],
+  messages: ["anthropic", "/v1", "compat-claude", "claude-opus-5"],
+  gemini: ["gemini", "/v1beta", "compat-gemini", "gemini-3-pro"],
+};
 /** Nanos. */
 export const USD = 1_000_000_000n;
 const PATIENCE_MS = 30_000;
@@ -76,11 +83,12 @@ export function sdk(options) {
 }
 
 /** The name of a model that a new channel offers, for failures: a channel that failed rests. */
-export async function ownModel() {
+export async function ownModel(of = "chat") {
   const name = `own-${randomUUID().slice(0, 13)}`;
-  const models = [{ name, upstream: "upstream-1", context_tokens: 128000, max_output_tokens: 4096 }];
+  const [provider, path, , upstream] = UPSTREAMS[of];
+  const models = [{ name, upstream, context_tokens: 128000, max_output_tokens: 4096 }];
   const body = {
-    name, provider: "openai", base_url: `${FACTS.provider}/v1`, keys: ["sk-mock-own-0000"], models, prices: { [name]: FACTS.prices[MODEL] },
+    name, provider, base_url: `${FACTS.provider}${path}`, keys: ["sk-mock-own-0000"], models, prices: { [name]: FACTS.prices[MODEL] },
   };
   const token = await adminToken();
   await ownApi("POST", "admin/channels", { body, token });
@@ -108,6 +116,13 @@ export async function eventually(look, accept) {
     await pause(100);
   }
 }
+
+/** A picture of one pixel, and what the provider says of it when it is told to `[[look]]`. */
+export const PIXEL = Buffer.from(
+  "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63000100000500010d0a2db40000000049454e44ae426082",
+  "hex",
+);
+export const SEEN = `I see image/png of ${PIXEL.length} bytes, ${createHash("sha256").update(PIXEL).digest("hex").slice(0, 16)}`;
 
 /** What `model` costs its user in nanos where prices have at most three decimal places, so that nothing is rounded. */
 export function cost(model, { input, output, cached = 0, reasoning = 0 }) {

@@ -2,7 +2,9 @@
 
 import pytest
 
-import api
+pytest.register_assert_rewrite("api", "scenarios")
+
+import api  # noqa: E402 after its assertions are made to speak
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +16,12 @@ def rich():
 def client(rich):
     with rich.client() as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def rich_key(rich):
+    """An account has 100 keys at most."""
+    return rich.key()["key"]
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@
 mod database;
 pub mod mutation;
 mod nats;
+mod nats_production;
 mod postgres;
 pub mod provider;
 
@@ -38,6 +39,7 @@ mod stale;
 
 pub use database::{TestDatabase, database, empty_database};
 pub use nats::{TestNats, nats, nats_server_program};
+pub use nats_production::{ProductionNats, production_nats};
 pub use postgres::{TestPostgres, postgres};
 
 /// How to run tests, for the message of whoever started them without services.

@@ -12,6 +12,7 @@ mod asking;
 mod connection;
 mod dialects;
 mod directives;
+mod modalities;
 mod routes;
 mod script;
 mod signature;
@@ -73,7 +74,7 @@ impl MockProvider {
             recorded: Mutex::default(),
             received: watch::Sender::new(0),
         });
-        let router = Router::new().merge(routes::routes()).layer(DefaultBodyLimit::disable());
+        let router = Router::new().merge(routes::routes()).merge(modalities::routes()).layer(DefaultBodyLimit::disable());
         let router = router.with_state(Arc::clone(&shared));
         // Without it small frames wait for the client's acknowledgement, and every test measures that.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));

@@ -4,6 +4,8 @@
 //! token a chunk for the answer, a word for the question, times the answers asked for), unless it was told to report
 //! something else.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -50,6 +52,8 @@ pub(super) struct Telling<'a> {
     pub(super) request: &'a Value,
     pub(super) asked: &'a Asked,
     pub(super) script: &'a Script,
+    /// Makes the ids of this answer its own, where the provider's are.
+    pub(super) serial: u64,
 }
 
 /// What is reported; `output` contains `reasoning`, and `input` contains `cached`.
@@ -140,6 +144,8 @@ impl Telling<'_> {
     }
 }
 
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// Answers one request as its script says.
 pub(super) async fn answer(
     mut script: Script,
@@ -159,7 +165,7 @@ pub(super) async fn answer(
         let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         (status, [(header::CONTENT_TYPE, "application/json")], wire.refusal(refusal)).into_response()
     } else {
-        let telling = Telling { request, asked, script: &script };
+        let telling = Telling { request, asked, script: &script, serial: SERIAL.fetch_add(1, Ordering::Relaxed) };
         if asked.stream {
             let kind = [(header::CONTENT_TYPE, wire.content_type()), (header::CACHE_CONTROL, "no-cache")];
             (kind, telling.stream(wire).into_body(watch)).into_response()

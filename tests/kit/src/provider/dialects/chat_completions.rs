@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::asking::{Asked, forced, list};
 use super::super::script::{Refusal, Step, UsagePlace};
 use super::super::telling::{Teller, Telling, Usage, Wire, unnamed};
-use super::{call_id, openai_refusal};
+use super::openai_refusal;
 
 /// More choices than this are not made, whatever a client asks for.
 const MAX_CHOICES: u64 = 8;
@@ -163,6 +163,10 @@ fn delta_of(step: &Step) -> Option<Value> {
         Step::Arguments { index, fragment } => call(json!({"index": index, "function": {"arguments": fragment}})),
         Step::Raw(_) | Step::Wait(_) | Step::Stall | Step::Cut | Step::Fail => return None,
     })
+}
+
+fn call_id(index: usize) -> String {
+    format!("call_{}", index + 1)
 }
 
 fn usage(told: Usage) -> Value {

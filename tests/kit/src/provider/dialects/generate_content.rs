@@ -266,7 +266,7 @@ impl GenerateContent {
         json!({
             "candidates": (0..telling.asked.choices).map(candidate).collect::<Vec<_>>(),
             "modelVersion": self.model,
-            "responseId": "mock-response",
+            "responseId": format!("mock-{}", telling.serial),
         })
     }
 }

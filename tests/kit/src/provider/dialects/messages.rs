@@ -79,7 +79,7 @@ impl Wire for Messages {
 
     fn document(&self, telling: &Telling<'_>) -> Value {
         let mut message = message(telling, telling.usage());
-        message["content"] = content(&telling.said());
+        message["content"] = content(telling.serial, &telling.said());
         message["stop_reason"] = json!(telling.script.finish.as_deref().map(stop_reason));
         message
     }
@@ -225,8 +225,8 @@ fn stop_reason(finish: &str) -> &str {
     }
 }
 
-fn call_id(index: usize, has_thought: bool) -> String {
-    format!("toolu_mock_{}{}", if has_thought { AFTER_THOUGHTS } else { "" }, index + 1)
+fn call_id(serial: u64, index: usize, has_thought: bool) -> String {
+    format!("toolu_mock{serial}_{}{}", if has_thought { AFTER_THOUGHTS } else { "" }, index + 1)
 }
 
 /// Everything but the content.
@@ -250,7 +250,7 @@ fn usage(told: Usage) -> Value {
     })
 }
 
-fn content(said: &Said) -> Value {
+fn content(serial: u64, said: &Said) -> Value {
     let mut blocks = Vec::new();
     let has_thought = !said.thoughts.is_empty();
     if has_thought {
@@ -263,7 +263,8 @@ fn content(said: &Said) -> Value {
     }
     for (index, (name, arguments)) in said.calls.iter().enumerate() {
         let input: Value = serde_json::from_str(arguments).unwrap_or_else(|_| json!({}));
-        blocks.push(json!({"type": "tool_use", "id": call_id(index, has_thought), "name": name, "input": input}));
+        blocks
+            .push(json!({"type": "tool_use", "id": call_id(serial, index, has_thought), "name": name, "input": input}));
     }
     blocks.into()
 }
@@ -333,7 +334,7 @@ impl Teller for Events<'_> {
                 start + &self.delta(&json!({"type": "thinking_delta", "thinking": text}))
             }
             Step::Call { index, name } => {
-                let id = call_id(*index, self.has_thought);
+                let id = call_id(self.telling.serial, *index, self.has_thought);
                 self.start("tool_use", &json!({"type": "tool_use", "id": id, "name": name, "input": {}}))
             }
             Step::Arguments { fragment, .. } => {

@@ -22,8 +22,3 @@ fn openai_refusal(refusal: &super::script::Refusal) -> String {
     serde_json::json!({"error": {"message": told.message, "type": kind, "param": told.param, "code": told.code}})
         .to_string()
 }
-
-/// The id of a call.
-fn call_id(index: usize) -> String {
-    format!("call_{}", index + 1)
-}

@@ -11,7 +11,7 @@ use super::super::asking::{Asked, forced, list};
 use super::super::script::{Refusal, Step, Told, Words};
 use super::super::signature;
 use super::super::telling::{Teller, Telling, Usage, Wire, named};
-use super::{call_id, openai_refusal};
+use super::openai_refusal;
 
 /// The dialect.
 pub(in super::super) struct Responses;
@@ -62,7 +62,8 @@ impl Wire for Responses {
             output.push(message(&said.text, "completed"));
         }
         let calls = said.calls.iter().enumerate();
-        output.extend(calls.map(|(index, (name, arguments))| call(index, name, arguments, "completed")));
+        output
+            .extend(calls.map(|(index, (name, arguments))| call(telling.serial, index, name, arguments, "completed")));
         response(telling, status(telling), &output)
     }
 
@@ -151,9 +152,9 @@ fn part(text: &str) -> Value {
     json!({"type": "output_text", "text": text, "annotations": []})
 }
 
-fn call(index: usize, name: &str, arguments: &str, status: &str) -> Value {
+fn call(serial: u64, index: usize, name: &str, arguments: &str, status: &str) -> Value {
     json!({
-        "id": format!("fc_mock_{index}"), "type": "function_call", "call_id": call_id(index), "name": name,
+        "id": format!("fc_mock_{index}"), "type": "function_call", "call_id": format!("call_{serial}_{}", index + 1), "name": name,
         "arguments": arguments, "status": status,
     })
 }
@@ -216,7 +217,7 @@ impl Events<'_> {
             Some(Open::Call(index, name, arguments)) => {
                 let done = json!({"item_id": format!("fc_mock_{index}"), "arguments": arguments, "name": name});
                 let events = self.of_item("response.function_call_arguments.done", done);
-                (events, call(index, &name, &arguments, "completed"))
+                (events, call(self.telling.serial, index, &name, &arguments, "completed"))
             }
         };
         events += &self.of_item("response.output_item.done", json!({"item": item}));
@@ -276,7 +277,7 @@ impl Teller for Events<'_> {
             Step::Call { index, name } => {
                 let events = self.close();
                 self.open = Some(Open::Call(*index, name.clone(), String::new()));
-                let item = call(*index, name, "", "in_progress");
+                let item = call(self.telling.serial, *index, name, "", "in_progress");
                 events + &self.of_item("response.output_item.added", json!({"item": item}))
             }
             Step::Arguments { index, fragment } => {

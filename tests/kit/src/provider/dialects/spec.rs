@@ -19,12 +19,12 @@ fn gemini() -> GenerateContent {
 
 fn whole(wire: &dyn Wire, request: &Value, prompt: &str) -> Value {
     let (asked, script) = (wire.read(request), Script::from_prompt(prompt));
-    wire.document(&Telling { request, asked: &asked, script: &script })
+    wire.document(&Telling { request, asked: &asked, script: &script, serial: 7 })
 }
 
 fn streamed(wire: &dyn Wire, request: &Value, prompt: &str) -> Vec<Value> {
     let (asked, script) = (wire.read(request), Script::from_prompt(prompt));
-    let telling = Telling { request, asked: &asked, script: &script };
+    let telling = Telling { request, asked: &asked, script: &script, serial: 7 };
     let mut teller = wire.teller(&telling);
     let mut told = teller.begin();
     told.extend(script.steps.iter().map(|step| teller.step(step)));
@@ -46,7 +46,7 @@ fn claude(messages: &Value) -> Value {
 
 fn claude_goes_on(content: &Value) -> Value {
     let result = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": "rain"});
-    let results = json!([result("toolu_mock_thought1"), result("toolu_mock_thought2")]);
+    let results = json!([result("toolu_mock7_thought1"), result("toolu_mock7_thought2")]);
     claude(&json!([
         {"role": "user", "content": "Hi"}, {"role": "assistant", "content": content}, {"role": "user", "content": results},
     ]))
@@ -128,9 +128,9 @@ fn encrypted_thoughts_of_responses_come_back_unchanged_or_are_refused() {
     let mut items = vec![json!({"role": "user", "content": "Hi"})];
     items.extend(answer["output"].as_array().into_iter().flatten().cloned());
     let orphans = fault(&Responses.read(&json!({"input": items}))).unwrap();
-    assert_eq!(orphans, "No tool output found for function call call_1.");
+    assert_eq!(orphans, "No tool output found for function call call_7_1.");
     let output = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": "rain"});
-    items.extend([output("call_1"), output("call_2")]);
+    items.extend([output("call_7_1"), output("call_7_2")]);
     let goes_on = Responses.read(&json!({"input": items}));
     assert_eq!((fault(&goes_on), goes_on.results.len()), (None, 2));
     items[1]["encrypted_content"] = "gAAAA".into();

@@ -113,18 +113,28 @@ def sdk(**options):
     return openai.OpenAI(**{"base_url": f"{FACTS['house']}/v1", "max_retries": 0, "timeout": 60, **options})
 
 
-def model_for(prompt):
+# How a channel reaches the provider in each of its dialects: kind, path, and a model that speaks it.
+UPSTREAMS = {
+    "chat": ("openai", "/v1", MODEL, "upstream-1"), "responses": ("azure_openai", "/v1", "compat-codex", "gpt-6-codex"),
+    "messages": ("anthropic", "/v1", "compat-claude", "claude-opus-5"),
+    "gemini": ("gemini", "/v1beta", "compat-gemini", "gemini-3-pro"),
+}
+
+
+def model_for(prompt, upstream="chat"):
     """The model to ask: one of a channel of its own where the provider is told to fail, because the channel then rests."""
     mishaps = ("[[error 4", "[[error 5", "[[cut", "[[garbage", "[[error-frame", "[[no-end")
     harmless = ("[[error 400",)
-    return own_model() if any(word in prompt for word in mishaps) and not any(word in prompt for word in harmless) else MODEL
+    needed = any(word in prompt for word in mishaps) and not any(word in prompt for word in harmless)
+    return own_model(upstream) if needed else UPSTREAMS[upstream][2]
 
 
-def own_model():
+def own_model(upstream="chat"):
     """The name of a model that a new channel offers, at the price of the usual one."""
+    provider, path, _, model = UPSTREAMS[upstream]
     name = f"own-{uuid.uuid4().hex[:12]}"
-    channel = {"name": name, "provider": "openai", "base_url": f"{FACTS['provider']}/v1", "keys": ["sk-mock-own-0000"],
-               "models": [{"name": name, "upstream": "upstream-1", "context_tokens": 128000, "max_output_tokens": 4096}],
+    channel = {"name": name, "provider": provider, "base_url": FACTS["provider"] + path, "keys": ["sk-mock-own-0000"],
+               "models": [{"name": name, "upstream": model, "context_tokens": 128000, "max_output_tokens": 4096}],
                "prices": {name: PRICES[MODEL]}}
     own_api("POST", "admin/channels", channel, admin_token())
     eventually(lambda: send("GET", f"/v1/models/{name}", token=admin_token()).status, lambda status: status == 200)
