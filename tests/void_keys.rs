@@ -1,5 +1,5 @@
 //! Keys that a provider calls void, over the death of every process.
-#![expect(clippy::unwrap_used, reason = "in tests a panic is the failure report")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "in tests a panic is the failure report")]
 
 mod house;
 

@@ -136,12 +136,6 @@ impl Catalogue {
         Arc::clone(&self.offers.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Every offer that people of `group` may use, the preferred channel first.
-    #[must_use]
-    pub fn offers_for(&self, group: &PayerGroup) -> Vec<Arc<Offer>> {
-        self.all().iter().filter(|offer| offer.routing.admits(&group.name)).cloned().collect()
-    }
-
     /// Every model that people of `group` may use once, as the preferred channel offers it.
     #[must_use]
     pub fn models_for(&self, group: &PayerGroup) -> Vec<Arc<Offer>> {
@@ -179,7 +173,8 @@ impl Catalogue {
     /// [`RelayError::UnknownModel`] if no enabled channel offers it to them.
     pub async fn choices(&self, model: Option<&str>, group: &PayerGroup) -> Result<Choices, RelayError> {
         let first = self.resolve(model, group).await?;
-        let choices = Choices::of(&first.model, &self.offers_for(group), &self.router);
+        let admits = |offer: &Offer| offer.routing.admits(&group.name);
+        let choices = Choices::of(&first.model, &self.all(), &admits, &self.router);
         choices.ok_or_else(|| RelayError::UnknownModel(first.model.clone()))
     }
 
@@ -194,9 +189,8 @@ impl Catalogue {
         able: impl Fn(&Offer) -> bool,
     ) -> Result<Option<Choices>, RelayError> {
         self.resolve(Some(model), group).await?;
-        let mut offers = self.offers_for(group);
-        offers.retain(|offer| able(offer));
-        Ok(Choices::of(model, &offers, &self.router))
+        let admits = |offer: &Offer| offer.routing.admits(&group.name) && able(offer);
+        Ok(Choices::of(model, &self.all(), &admits, &self.router))
     }
 
     /// The group of whoever pays, as it is now or was within the last second.
@@ -257,13 +251,14 @@ mod tests {
     use async_trait::async_trait;
     use domain::{
         billing::Rates,
-        relay::{ProviderKind, Routing},
+        relay::{ModelTraits, ProviderKind, Routing},
     };
     use relay::{ChatRequest, ReplyStream, ServedAnswer, ServedCall};
     use tokio_util::sync::CancellationToken;
     use uuid::Uuid;
 
     use super::*;
+    use crate::Known;
 
     struct Nobody;
 
@@ -360,6 +355,27 @@ mod tests {
         assert_eq!(empty.resolve(None, &everybody()).await.err().map(|error| error.code()), Some("unknown_model"));
     }
 
+    #[tokio::test]
+    async fn the_most_preferred_channel_that_says_it_decides_when_another_one_is_asked_beside() {
+        let of = |channel, priority, hedge_after_ms| {
+            let traits = Arc::new(ModelTraits { hedge_after_ms, ..ModelTraits::default() });
+            let routing = Arc::new(Routing { priority, ..Routing::default() });
+            Arc::new(Offer { routing, traits, ..Arc::unwrap_or_clone(offer(channel, "m")) })
+        };
+        let hedge = async |offers: Vec<Arc<Offer>>| {
+            let choices = Catalogue::of(offers.into()).choices(Some("m"), &everybody()).await.unwrap();
+            let known = Known { affinity: None, tokens: 1, exactly: false };
+            choices.demand(&known, routing::Tries::default()).hedge_after
+        };
+        assert_eq!(
+            hedge(vec![of(1, 5, None), of(2, 0, None)]).await,
+            None,
+            "nobody is asked beside where nobody says so"
+        );
+        let said = hedge(vec![of(1, 5, None), of(2, 1, Some(700)), of(3, 0, Some(10))]).await;
+        assert_eq!(said, Some(Duration::from_millis(700)));
+    }
+
     /// Everybody is in the group `staff`.
     struct Staff;
 
@@ -389,8 +405,9 @@ mod tests {
         catalogue.reload().await.unwrap();
         let staff = catalogue.group_of(UserId::new(Uuid::nil())).await.unwrap();
         let places = |group: &PayerGroup| {
-            let offers = catalogue.offers_for(group);
-            offers.iter().map(|offer| format!("{} {}", offer.model, offer.channel)).collect::<Vec<_>>()
+            let offers = catalogue.all();
+            let admitted = offers.iter().filter(|offer| offer.routing.admits(&group.name));
+            admitted.map(|offer| format!("{} {}", offer.model, offer.channel)).collect::<Vec<_>>()
         };
         assert_eq!(places(&staff), ["a 1", "a 2", "c 3"]);
         assert_eq!(places(&everybody()), ["a 2"]);

@@ -130,12 +130,6 @@ pub trait DeltaWriter: Send {
 
     /// The last events of an answer that ended well, with what is billed. `[DONE]` is not among them.
     fn end(&mut self, usage: &Usage) -> Vec<ServedEvent>;
-
-    /// The last events of an answer that broke off, where the dialect has some that continue the stream: what went
-    /// wrong in a code and a sentence. Empty where it only has a frame of its own shape, which the API layer writes.
-    fn fail(&mut self, _code: &str, _message: &str) -> Vec<ServedEvent> {
-        vec![]
-    }
 }
 
 /// A dialect as we speak it with upstreams.

@@ -1,5 +1,7 @@
 //! `/api/v1/admin/channels/{id}/{prices,history,revert}`, `/api/v1/admin/prices…` and `/api/v1/admin/groups…`
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{Method, StatusCode},
@@ -7,7 +9,7 @@ use axum::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::app::{App, Reply, User};
+use crate::app::{App, Reply, User, command_options};
 
 /// A channel with the models `gpt` at 2.5 and 10, and `gpt-4o` at nothing.
 async fn channel(app: &App, operator: &User<'_>, more: Value) -> Reply {
@@ -29,6 +31,57 @@ async fn assign(operator: &User<'_>, user: Uuid, group: &str) -> Reply {
     let client = operator.client().header("content-type", "application/json");
     let body = Body::from(json!({ "group": group }).to_string());
     client.send(Method::PUT, &format!("/api/v1/admin/users/{user}/group"), body).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_suspended_is_shown_and_resumed_by_an_operator() {
+    let app = App::start().await;
+    let operator = app.admin("olga").await;
+    let added = channel(&app, &operator, json!({ "keys": ["sk-a-key-of-some-length"] })).await;
+    let (id, key) = (added.text("id"), added.body["keys"][0]["name"].clone());
+    assert_eq!(added.body["keys"][0]["suspended"], Value::Null);
+    let suspend = json!({ "suspend_key": {
+        "channel": id, "key": key, "code": "invalid_api_key", "at": "2026-11-22T10:00:00Z",
+    }});
+    let message = nats::CommandMessage::new(("relay", "channel", "suspend_key"), &id, "router", suspend);
+    let commands = nats::CommandClient::new(app.nats.client.clone(), app.database.pool.clone(), command_options());
+    let sent = commands.send(message, Duration::from_secs(10)).await.unwrap();
+    let nats::Sent::Outcome(nats::Outcome::Done { events, .. }) = sent else { panic!("{sent:?}") };
+    assert_eq!(events, ["channel.key_suspended"]);
+
+    let resume = format!("/keys/{}/resume", key.as_str().unwrap());
+    let history = operator.get(&path(&added, "/history")).await;
+    let newest = &history.body["items"][0];
+    assert_eq!((&newest["kind"], &newest["actor"]), (&json!("key_suspended"), &json!("router")), "{newest}");
+    let after = format!("channel:{id}:{}", newest["version"]);
+    let shown = operator.client().header("x-after", &after).get(&path(&added, "")).await;
+    assert_eq!(shown.body["keys"][0]["suspended"]["code"], "invalid_api_key", "{:?}", shown.body);
+    let resumed = operator.post(&path(&added, &resume), json!({})).await;
+    assert_eq!((resumed.status, &resumed.body["keys"][0]["suspended"]), (StatusCode::OK, &Value::Null));
+    let nobodys = operator.post(&path(&added, "/keys/no-id/resume"), json!({})).await;
+    assert_eq!(nobodys.status, StatusCode::NOT_FOUND, "{:?}", nobodys.body);
+    let stranger = app.user("ann").await.post(&path(&added, &resume), json!({})).await;
+    assert_eq!(stranger.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_are_told_of_a_channel_what_its_operator_wants_them_to_know() {
+    let app = App::start().await;
+    let operator = app.admin("olga").await;
+    let added = channel(&app, &operator, json!({ "name": "Cheap reseller" })).await;
+    let ann = app.user("ann").await;
+    let body = json!({ "model": "gpt", "messages": [{ "role": "user", "content": "[[say hi]]" }], "max_tokens": 10 });
+    let told = async || {
+        let answer = ann.post("/v1/chat/completions", body.clone()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+        answer.headers["x-oblivious-channel"].to_str().unwrap().to_owned()
+    };
+    assert_eq!(told().await, added.text("id"));
+    let named = operator.client().patch(&path(&added, ""), json!({ "public_name": "europe", "probe": "chat" })).await;
+    assert_eq!((&named.body["public_name"], &named.body["probe"]), (&json!("europe"), &json!("chat")));
+    assert_eq!(told().await, "europe");
+    let unnamed = operator.client().patch(&path(&added, ""), json!({ "public_name": null })).await;
+    assert_eq!((&unnamed.body["public_name"], &unnamed.body["probe"]), (&Value::Null, &json!("chat")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

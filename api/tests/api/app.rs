@@ -224,7 +224,7 @@ impl App {
     }
 }
 
-fn command_options() -> CommandOptions {
+pub(crate) fn command_options() -> CommandOptions {
     CommandOptions { partitions: PARTITIONS, ..CommandOptions::default() }
 }
 

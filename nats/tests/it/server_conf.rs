@@ -1,13 +1,9 @@
 //! The production configuration, as a server reads it.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use async_nats::{
-    Client, ConnectError, ConnectOptions,
+    Client,
     jetstream::{self, consumer::pull},
 };
 use futures::StreamExt;
@@ -15,70 +11,16 @@ use nats::{
     CommandClient, CommandOptions, EventFeed, Handled, LiveReader, LiveWriter, Sent, StreamOptions,
     streams::{self, EVENTS},
 };
+use testkit::ProductionNats;
 use uuid::Uuid;
 
 use crate::support::{Log, Recorder, append, command, done, eventually, quick};
 
-struct Server {
-    child: Child,
-    url: String,
-    _directory: tempfile::TempDir,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// The file itself, on free ports and in a temporary directory.
-async fn start() -> Server {
-    let directory = tempfile::tempdir().unwrap();
-    let [port, http] = [0, 0].map(|_| TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port());
-    let mut text = include_str!("../../server.conf").to_owned();
-    let store = directory.path().join("store").display().to_string();
-    for (ours, theirs) in [
-        ("0.0.0.0:4222", format!("127.0.0.1:{port}")),
-        ("127.0.0.1:8222", format!("127.0.0.1:{http}")),
-        ("/data/jetstream", store),
-    ] {
-        assert!(text.contains(ours), "{ours}");
-        text = text.replace(ours, &theirs);
-    }
-    let file = directory.path().join("server.conf");
-    std::fs::write(&file, text).unwrap();
-    let child = Command::new(testkit::nats_server_program())
-        .arg("-c")
-        .arg(&file)
-        .env("NATS_SERVER_NAME", "test")
-        .envs([("NATS_PUBLISHER_PASSWORD", "p-1"), ("NATS_APP_PASSWORD", "a-2"), ("NATS_SYS_PASSWORD", "s-3")])
-        .env("NATS_SUBSCRIBER_PASSWORD", "r-4")
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let server = Server { child, url: format!("127.0.0.1:{port}"), _directory: directory };
-    eventually("the server listens", async || try_connect(&server, "app", "a-2").await.is_ok()).await;
-    server
-}
-
-async fn try_connect(server: &Server, name: &str, password: &str) -> Result<Client, ConnectError> {
-    ConnectOptions::with_user_and_password(name.into(), password.into())
-        .custom_inbox_prefix(if name == "subscriber" { "_INBOX_subscriber" } else { "_INBOX" })
-        .request_timeout(Some(Duration::from_millis(500)))
-        .connect(format!("nats://{}", server.url))
-        .await
-}
-
-async fn connect(server: &Server, name: &str, password: &str) -> Client {
-    try_connect(server, name, password).await.unwrap()
-}
-
 #[tokio::test]
 async fn the_two_users_can_do_their_work() {
-    let (database, server) = tokio::join!(testkit::database(), start());
-    let app = connect(&server, "app", "a-2").await;
-    let publisher = connect(&server, "publisher", "p-1").await;
+    let (database, server) = tokio::join!(testkit::database(), testkit::production_nats());
+    let app = server.connect("app").await;
+    let publisher = server.connect("publisher").await;
 
     streams::ensure(&app, &StreamOptions::default()).await.unwrap();
     let (cancel, handler) = (tokio_util::sync::CancellationToken::new(), Recorder::new(|_, _| Handled::Reply(done())));
@@ -112,14 +54,14 @@ async fn the_two_users_can_do_their_work() {
 
 #[tokio::test]
 async fn nobody_but_the_publisher_writes_events() {
-    let (database, server) = tokio::join!(testkit::database(), start());
-    let publisher = connect(&server, "publisher", "p-1").await;
+    let (database, server) = tokio::join!(testkit::database(), testkit::production_nats());
+    let publisher = server.connect("publisher").await;
     let log = Log::start(&database.pool, &publisher);
     append(&database.pool, "session", "a", 1).await;
     log.published(1).await;
     log.stop().await;
 
-    let app = connect(&server, "app", "a-2").await;
+    let app = server.connect("app").await;
     app.publish("evt.chat.session.renamed", "forged".into()).await.unwrap();
     let context = jetstream::new(app.clone());
     assert!(context.delete_stream(EVENTS).await.is_err());
@@ -127,12 +69,12 @@ async fn nobody_but_the_publisher_writes_events() {
     let stream = context.get_stream(EVENTS).await.unwrap();
     assert!(stream.purge().await.is_err());
     assert_eq!(stream.get_info().await.unwrap().state.messages, 1);
-    assert!(try_connect(&server, "app", "wrong").await.is_err());
+    assert!(server.try_connect("app", "wrong").await.is_err());
 }
 
 /// Three events of the conversation, two of the wallet, and what the publisher made of them.
-async fn events(database: &testkit::TestDatabase, server: &Server) {
-    let publisher = connect(server, "publisher", "p-1").await;
+async fn events(database: &testkit::TestDatabase, server: &ProductionNats) {
+    let publisher = server.connect("publisher").await;
     let log = Log::start(&database.pool, &publisher);
     append(&database.pool, "session", "a", 3).await;
     append(&database.pool, "wallet", "w", 2).await;
@@ -161,9 +103,9 @@ async fn may(client: &Client, config: pull::Config) -> bool {
 
 #[tokio::test]
 async fn a_subscriber_reads_what_it_is_granted_and_acknowledges_it() {
-    let (database, server) = tokio::join!(testkit::database(), start());
+    let (database, server) = tokio::join!(testkit::database(), testkit::production_nats());
     events(&database, &server).await;
-    let subscriber = connect(&server, "subscriber", "r-4").await;
+    let subscriber = server.connect("subscriber").await;
     let consumer = granted(&subscriber).create_consumer_on_stream(durable("evt.billing.>"), EVENTS).await.unwrap();
     let mut messages = consumer.messages().await.unwrap();
     for (position, prev) in [("4", "0"), ("5", "4")] {
@@ -183,9 +125,9 @@ async fn a_subscriber_reads_what_it_is_granted_and_acknowledges_it() {
 
 #[tokio::test]
 async fn a_subscriber_gets_no_consumer_beyond_its_grant() {
-    let (database, server) = tokio::join!(testkit::database(), start());
+    let (database, server) = tokio::join!(testkit::database(), testkit::production_nats());
     events(&database, &server).await;
-    let subscriber = connect(&server, "subscriber", "r-4").await;
+    let subscriber = server.connect("subscriber").await;
     assert!(may(&subscriber, durable("evt.billing.>")).await);
     assert!(may(&subscriber, durable("evt.billing.wallet.charged")).await, "a part of it");
     for wider in ["evt.>", "evt.chat.>", "evt.*.wallet.charged", ">", ""] {
@@ -216,11 +158,11 @@ async fn a_subscriber_gets_no_consumer_beyond_its_grant() {
 
 #[tokio::test]
 async fn a_subscriber_can_do_nothing_else() {
-    let (database, server) = tokio::join!(testkit::database(), start());
+    let (database, server) = tokio::join!(testkit::database(), testkit::production_nats());
     events(&database, &server).await;
-    let app = connect(&server, "app", "a-2").await;
+    let app = server.connect("app").await;
     streams::ensure(&app, &StreamOptions::default()).await.unwrap();
-    let subscriber = connect(&server, "subscriber", "r-4").await;
+    let subscriber = server.connect("subscriber").await;
     let calls = [
         "INFO",
         "STREAM.INFO.EVENTS",

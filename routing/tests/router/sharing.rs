@@ -93,3 +93,28 @@ async fn nodes_that_are_there_share_a_limit() {
     }
     assert_eq!(asked, 2, "half of four");
 }
+
+#[tokio::test]
+async fn nodes_of_an_installation_share_what_they_know_under_the_permissions_of_production() {
+    let nats = testkit::production_nats().await;
+    let (here, there) = (nats.connect("app").await, nats.connect("app").await);
+    let house = House::start(1, &["k"]).await;
+    let other = Router::new(quick());
+    let _guards = [sharing(&house.router, &here), sharing(&other, &there)];
+    house.upstream(0).enqueue(refuses(401, "invalid_api_key"));
+    assert!(house.ask().await.is_err());
+    let key = Part::Key { name: "k".into() };
+    until("the other node hears of the key", || other.state(house.channels[0].id, &key) == State::Dead).await;
+    until("both know of each other", || house.router.nodes() == 2 && other.nodes() == 2).await;
+    house.router.resume(house.channels[0].id, "k");
+    until("and that it works again", || other.state(house.channels[0].id, &key) == State::Closed).await;
+
+    // Whoever only reads events has no business there.
+    let stranger = async_nats::jetstream::new(nats.connect("subscriber").await);
+    assert!(stranger.get_key_value("routing").await.is_err());
+    let publisher = nats.connect("publisher").await;
+    publisher.publish("$KV.routing.node.1", "forged".into()).await.unwrap();
+    publisher.flush().await.unwrap();
+    let bucket = async_nats::jetstream::new(here).get_key_value("routing").await.unwrap();
+    assert!(bucket.get("node.1").await.unwrap().is_none(), "the publisher publishes events");
+}

@@ -84,13 +84,6 @@ impl OpenMessage {
         }
     }
 
-    /// The item as it is now.
-    pub(super) fn item(&self, status: Status) -> Value {
-        let mut content = self.done.clone();
-        content.extend(self.open.as_ref().map(Piece::value));
-        object::message(&self.id, &content, status)
-    }
-
     /// The last events, and the item.
     pub(super) fn end(mut self, status: Status, events: &mut Events) -> Value {
         self.close_piece(events);

@@ -52,7 +52,7 @@ impl Served for Responses {
         };
         let mut output = object::items(&envelope.id, 0, &parts, status);
         object::put_logprobs(&mut output, logprobs);
-        object::response(envelope, Told { status, incomplete, error: None, output, usage: Some(usage) })
+        object::response(envelope, Told { status, incomplete, output, usage: Some(usage) })
     }
 
     fn writer(&self, envelope: Envelope) -> Box<dyn DeltaWriter> {

@@ -44,7 +44,6 @@ pub(super) enum Status {
     InProgress,
     Completed,
     Incomplete,
-    Failed,
 }
 
 impl Status {
@@ -54,7 +53,6 @@ impl Status {
             Self::InProgress => "in_progress",
             Self::Completed => "completed",
             Self::Incomplete => "incomplete",
-            Self::Failed => "failed",
         }
     }
 }
@@ -78,8 +76,6 @@ pub(super) struct Told<'a> {
     pub(super) status: Status,
     /// Why it is not complete.
     pub(super) incomplete: Option<&'a str>,
-    /// Why it failed: a code and a sentence.
-    pub(super) error: Option<(&'a str, &'a str)>,
     pub(super) output: Vec<Value>,
     pub(super) usage: Option<&'a Usage>,
 }
@@ -91,10 +87,8 @@ pub(super) fn response(envelope: &Envelope, told: Told<'_>) -> Value {
         ("object".to_owned(), json!("response")),
         ("created_at".to_owned(), json!(envelope.created)),
         ("status".to_owned(), json!(told.status.word())),
-        (
-            "error".to_owned(),
-            told.error.map_or(Value::Null, |(code, message)| json!({"code": code, "message": message})),
-        ),
+        // Whoever tells of a failure puts it here.
+        ("error".to_owned(), Value::Null),
         ("incomplete_details".to_owned(), told.incomplete.map_or(Value::Null, |reason| json!({"reason": reason}))),
         ("model".to_owned(), json!(envelope.model)),
         ("output".to_owned(), Value::Array(told.output)),

@@ -97,24 +97,7 @@ impl DeltaWriter for Writer {
         self.close_all(status);
         let name = if status == Status::Incomplete { "response.incomplete" } else { "response.completed" };
         let output = std::mem::take(&mut self.output);
-        self.tell(name, Told { status, incomplete, error: None, output, usage: Some(usage) });
-        std::mem::take(&mut self.events.list)
-    }
-
-    fn fail(&mut self, code: &str, message: &str) -> Vec<ServedEvent> {
-        self.begin();
-        self.say_held();
-        let mut output = std::mem::take(&mut self.output);
-        for call in self.calls.iter().filter(|call| !call.is_done) {
-            put(&mut output, call.place, call.item(Status::Incomplete));
-        }
-        match &self.open {
-            Open::Nothing => {}
-            Open::Message(message) => put(&mut output, message.place(), message.item(Status::Incomplete)),
-            Open::Thoughts(thoughts) => put(&mut output, thoughts.place(), thoughts.item(Status::Incomplete)),
-        }
-        let error = Some((code, message));
-        self.tell("response.failed", Told { status: Status::Failed, incomplete: None, error, output, usage: None });
+        self.tell(name, Told { status, incomplete, output, usage: Some(usage) });
         std::mem::take(&mut self.events.list)
     }
 }
@@ -146,7 +129,7 @@ impl Writer {
             self.has_begun = true;
             for name in ["response.created", "response.in_progress"] {
                 let status = Status::InProgress;
-                self.tell(name, Told { status, incomplete: None, error: None, output: vec![], usage: None });
+                self.tell(name, Told { status, incomplete: None, output: vec![], usage: None });
             }
         }
     }

@@ -156,23 +156,6 @@ fn an_answer_that_reached_its_bound_is_incomplete_and_so_is_its_last_item() {
 }
 
 #[test]
-fn an_answer_that_broke_off_ends_with_failed_and_what_came() {
-    let mut writer = Responses.writer(envelope(json!({})));
-    let deltas = [begin(), think("hm"), text("Once upon")];
-    let mut events: Vec<ServedEvent> = deltas.into_iter().flat_map(|delta| writer.write(delta)).collect();
-    events.extend(writer.fail("server_error", "The provider broke off."));
-    let events = checked(events);
-    let last = events.last().unwrap();
-    assert_eq!(last["type"], "response.failed");
-    let response = &last["response"];
-    assert_eq!(response["error"], json!({"code": "server_error", "message": "The provider broke off."}));
-    assert_eq!((&response["status"], &response["usage"]), (&json!("failed"), &Value::Null));
-    assert_eq!(response["output"][0]["status"], "completed");
-    assert_eq!(response["output"][1]["status"], "incomplete");
-    assert_eq!(response["output"][1]["content"][0]["text"], "Once upon");
-}
-
-#[test]
 fn refusals_and_citations_are_content_of_the_message() {
     let citation = Opaque { dialect: Dialect::Messages, value: json!({"url": "https://a.example", "title": "A"}) };
     let events = stream(
