@@ -21,7 +21,7 @@ use handlers::relay::{UnfinishedReactor, UnfinishedWorker};
 use handlers::store::PgEventStore;
 use handlers::{Bus, Dispatcher};
 use metering::Catalogue;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +33,8 @@ use crate::node::Node;
 
 /// Memory for hot aggregates, in bytes.
 const AGGREGATE_CACHE_BYTES: u64 = 64 * 1024 * 1024;
+/// Connections that wait to be taken, at most, as far as the system allows.
+const BACKLOG: u32 = 4096;
 /// How long open streams may go on after the process was asked to end.
 const HTTP_DRAIN: Duration = Duration::from_secs(3);
 /// How long calls may take to settle after that.
@@ -244,8 +246,7 @@ impl Running {
     }
 
     async fn api(&mut self, config: &Config, node: &Node, catalogue: &Catalogue) -> anyhow::Result<()> {
-        let listener = TcpListener::bind(config.http_addr)
-            .await
+        let listener = listen(config.http_addr)
             .with_context(|| format!("cannot listen on {} (OBLIVIOUS_HTTP_ADDR)", config.http_addr))?;
         self.http_addr = Some(listener.local_addr()?);
         // Small frames must not wait for each other.
@@ -288,6 +289,15 @@ impl Running {
         });
         Ok(())
     }
+}
+
+/// A port with room for a burst of connections: those that find none are tried again by their system a second later.
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // What an earlier process left behind keeps nobody from starting again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn api_options(config: &Config) -> api::ApiOptions {

@@ -46,11 +46,13 @@ pub struct Known {
 }
 
 impl Choices {
-    /// Those among `offers` that answer `model`, and those that may answer instead of it. `None` where nobody offers it.
+    /// Those among `offers` whom `admits` lets pass that answer `model`, and those that may answer instead of it. `None`
+    /// where nobody offers it.
     #[must_use]
-    pub fn of(model: &str, offers: &[Arc<Offer>], router: &Router) -> Option<Self> {
-        let of_model =
-            |model: &str| -> Vec<Arc<Offer>> { offers.iter().filter(|offer| offer.model == model).cloned().collect() };
+    pub fn of(model: &str, offers: &[Arc<Offer>], admits: &dyn Fn(&Offer) -> bool, router: &Router) -> Option<Self> {
+        let of_model = |model: &str| -> Vec<Arc<Offer>> {
+            offers.iter().filter(|offer| offer.model == model && admits(offer)).cloned().collect()
+        };
         let own = of_model(model);
         let preferred = preferred(&own)?;
         let none = Fallbacks::default();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use domain::billing::{Answerer, Basis, Nanos, ReleaseReason, Terms, Tokens, WalletCommand};
+use domain::billing::{Answerer, Basis, ReleaseReason, Terms, Tokens, WalletCommand};
 use nats::{Outcome, Sent};
 use relay::Usage;
 use tokio::sync::oneshot;
@@ -22,7 +22,6 @@ pub struct Held {
     meter: Meter,
     call: Call,
     max_output_tokens: u32,
-    amount: Nanos,
     /// Who may answer instead, as it was held.
     alternatives: Vec<Terms>,
     _extending: AbortOnDropHandle<()>,
@@ -32,23 +31,17 @@ impl Held {
     pub(crate) fn keep(
         meter: Meter,
         call: Call,
-        (max_output_tokens, amount, alternatives): (u32, Nanos, Vec<Terms>),
+        (max_output_tokens, alternatives): (u32, Vec<Terms>),
         expires_at: DateTime<Utc>,
     ) -> Self {
         let extending = tokio::spawn(extend(meter.clone(), call.clone(), expires_at));
-        Self { meter, call, max_output_tokens, amount, alternatives, _extending: AbortOnDropHandle::new(extending) }
+        Self { meter, call, max_output_tokens, alternatives, _extending: AbortOnDropHandle::new(extending) }
     }
 
     /// The most output tokens that the call may be answered with.
     #[must_use]
     pub const fn max_output_tokens(&self) -> u32 {
         self.max_output_tokens
-    }
-
-    /// What is set apart.
-    #[must_use]
-    pub const fn amount(&self) -> Nanos {
-        self.amount
     }
 
     /// How a settlement names who answered: not at all where it is the one that was quoted, or one that the hold does not

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use domain::{
     Decider as _, HoldId, UserId,
     billing::{Nanos, Purpose, Quote, Wallet, WalletCommand, WalletEvent},
@@ -101,7 +101,13 @@ impl Meter {
     /// # Errors
     /// See [`MeterError`].
     pub async fn hold(&self, call: Call, quote: Quote) -> Result<Held, MeterError> {
-        self.hold_as("hold", call, quote).await
+        let (event, _) = self.hold_as("hold", &call, quote).await?;
+        match self.held_event(&event).await? {
+            WalletEvent::Held { max_output_tokens, alternatives, expires_at, .. } => {
+                Ok(Held::keep(self.clone(), call, (max_output_tokens, alternatives), expires_at))
+            }
+            _ => Err(MeterError::Unavailable("the hold is no hold".to_owned())),
+        }
     }
 
     /// The same, all of it or nothing: where credit does not cover it the call may be quoted more exactly and held by
@@ -110,34 +116,26 @@ impl Meter {
     /// # Errors
     /// As [`Self::hold`].
     pub async fn hold_whole(&self, call: Call, quote: Quote) -> Result<Held, MeterError> {
+        // All of it was held: what stands in the event need not be looked up.
+        let held = (quote.max_output_tokens, quote.alternatives.clone());
         let whole = Quote { min_output_tokens: quote.max_output_tokens, ..quote };
-        self.hold_as("hold:whole", call, whole).await
+        let (_, expires_at) = self.hold_as("hold:whole", &call, whole).await?;
+        Ok(Held::keep(self.clone(), call, held, expires_at))
     }
 
-    async fn hold_as(&self, step: &str, call: Call, quote: Quote) -> Result<Held, MeterError> {
+    /// The event of the hold, and when it expires.
+    async fn hold_as(&self, step: &str, call: &Call, quote: Quote) -> Result<(EventRef, DateTime<Utc>), MeterError> {
         let now = Utc::now();
-        let command = WalletCommand::Hold {
-            hold_id: call.hold_id,
-            purpose: call.purpose,
-            quote,
-            expires_at: now + self.hold_life(),
-            at: now,
-        };
-        let message = self.message(&call, step, &command)?;
-        let event = match self.commands.send(message, self.options.patience).await {
-            Ok(Sent::Outcome(Outcome::Done { event: Some(event), .. })) => event,
-            Ok(Sent::Outcome(Outcome::Refused { code, message, details })) => {
-                return Err(refused(code, message, details));
-            }
-            Ok(Sent::Outcome(other)) => return Err(MeterError::Unavailable(format!("the hold came to {other:?}"))),
-            Ok(Sent::Pending) => return Err(MeterError::Unavailable("the command queue is slow".to_owned())),
-            Err(error) => return Err(MeterError::Unavailable(error.to_string())),
-        };
-        match self.held_event(&event).await? {
-            WalletEvent::Held { max_output_tokens, amount_nanos, alternatives, expires_at, .. } => {
-                Ok(Held::keep(self.clone(), call, (max_output_tokens, amount_nanos, alternatives), expires_at))
-            }
-            _ => Err(MeterError::Unavailable("the hold is no hold".to_owned())),
+        let expires_at = now + self.hold_life();
+        let (hold_id, purpose) = (call.hold_id, call.purpose);
+        let command = WalletCommand::Hold { hold_id, purpose, quote, expires_at, at: now };
+        let message = self.message(call, step, &command)?;
+        match self.commands.send(message, self.options.patience).await {
+            Ok(Sent::Outcome(Outcome::Done { event: Some(event), .. })) => Ok((event, expires_at)),
+            Ok(Sent::Outcome(Outcome::Refused { code, message, details })) => Err(refused(code, message, details)),
+            Ok(Sent::Outcome(other)) => Err(MeterError::Unavailable(format!("the hold came to {other:?}"))),
+            Ok(Sent::Pending) => Err(MeterError::Unavailable("the command queue is slow".to_owned())),
+            Err(error) => Err(MeterError::Unavailable(error.to_string())),
         }
     }
 
