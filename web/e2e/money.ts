@@ -169,7 +169,7 @@ export const MONEY_SCREENS: readonly Screen[] = [
     open: async (page, base) => {
       await page.goto(`${base}/keys`);
       await page.getByRole("list", { name: /Keys in use|使用中的密钥/ }).waitFor();
-      if ((await page.locator("summary").count()) > 0) await page.locator("summary").click();
+      for (const summary of await page.locator("summary").all()) await summary.click();
     },
   },
   {

@@ -6,7 +6,9 @@ import assert from "node:assert/strict";
 import type { Browser, Locator, Page } from "playwright-core";
 import { ENGLISH, watchErrors } from "./browser";
 import { composer, openAccountMenu, signIn } from "./journey";
-import { signedInContext, sweep, type Screen } from "./screens";
+import { operatorScreens } from "./operator-screens";
+import { card, CHANNEL, MODEL, openUser, RELAY_STEPS, type Place, type Step } from "./relay";
+import { signedInContext, sweep } from "./screens";
 import type { Server } from "./server";
 
 export interface Operation {
@@ -16,20 +18,6 @@ export interface Operation {
   email: string;
 }
 
-interface Place {
-  page: Page;
-  base: string;
-  providerUrl: string;
-  /** Whose wallet is looked at. */
-  email: string;
-}
-
-type Step = readonly [name: string, run: (place: Place) => Promise<void>];
-
-const CHANNEL = "Journey";
-const MODEL = "journey-1";
-
-const card = (page: Page): Locator => page.getByRole("listitem").filter({ has: page.getByRole("heading", { name: CHANNEL, exact: true }) });
 const rates = (page: Page, of: "Costs" | "Prices"): Locator => page.getByRole("group", { name: `${of} per million tokens` });
 
 async function to(page: Page, section: string): Promise<void> {
@@ -50,15 +38,6 @@ async function available(page: Page): Promise<bigint> {
 async function becomes(page: Page, wanted: bigint): Promise<void> {
   for (let look = 0; look < 50 && (await available(page)) !== wanted; look += 1) await page.waitForTimeout(100);
   assert.equal(await available(page), wanted, "to the nano");
-}
-
-async function openUser({ page, base, email }: Place): Promise<void> {
-  await page.goto(`${base}/operations/users`);
-  await page.getByRole("searchbox", { name: /begins with/ }).fill(email);
-  const row = page.getByRole("row").filter({ hasText: email });
-  await page.waitForFunction(() => document.querySelectorAll("tbody tr").length === 1);
-  await row.getByRole("link").click();
-  await page.getByRole("heading", { name: "Ledger" }).waitFor();
 }
 
 async function aChannelIsAdded({ page, providerUrl }: Place): Promise<void> {
@@ -174,6 +153,7 @@ const STEPS: readonly Step[] = [
   ["a test call says how long it took and what came back", aTestCallAnswers],
   ["the channel is enabled and its model is offered", itIsEnabledAndOffered],
   ["a price is changed in place and makes a new version", aPriceIsChangedInPlace],
+  ...RELAY_STEPS,
   ["credit is granted once, to the nano, however often one clicks", creditIsGrantedOnce],
   ["the log tells of it, and sealed fields stay closed", theLogTellsIt],
   ["the projections catch up, seen without a click", projectionsCatchUp],
@@ -189,56 +169,6 @@ async function othersFindNothing({ browser, server, email }: Operation): Promise
   await openAccountMenu(page);
   assert.equal(await page.getByRole("menuitem", { name: "Operations" }).count(), 0);
   await context.close();
-}
-
-function at(name: string, path: string, ready: string, more: (page: Page) => Promise<void> = async () => undefined): Screen {
-  const open = async (page: Page, base: string): Promise<void> => {
-    await page.goto(`${base}/operations/${path}`);
-    await page.locator(ready).first().waitFor();
-    await more(page);
-  };
-  return { name: `operations-${name}`, signedIn: true, open };
-}
-
-async function openFirstUser(page: Page): Promise<void> {
-  await page.locator("tbody tr").getByRole("link").first().click();
-  await page.locator("dl").first().waitFor();
-  await page.locator("tbody").first().waitFor();
-}
-
-function screens(email: string): Screen[] {
-  const search = `users?query=${encodeURIComponent(email)}`;
-  return [
-    at("channels", "channels", "main li h2", async (page) => {
-      await page.getByRole("button", { name: /Test call|测试调用/ }).first().click();
-      await page.locator("main blockquote").first().waitFor();
-    }),
-    at("channel-refused", "channels?channel=new", "form", async (page) => {
-      await page.locator("form button[type=submit]").click();
-      await page.getByRole("alert").first().waitFor();
-    }),
-    at("channel-delete", "channels", "main li h2", async (page) => {
-      await page.getByRole("button", { name: /^(Delete|删除)/ }).first().click();
-      await page.getByRole("alertdialog").waitFor();
-    }),
-    at("models", "models", "tbody tr", async (page) => {
-      await page.locator("tbody button").first().click();
-      await page.locator("tbody form").waitFor();
-    }),
-    at("users", "users", "tbody tr"),
-    at("user", search, "tbody tr", openFirstUser),
-    at("grant", search, "tbody tr", async (page) => {
-      await openFirstUser(page);
-      await page.getByRole("button", { name: /Grant credit|赠送额度/ }).click();
-      await page.getByRole("dialog").waitFor();
-    }),
-    at("events", "events?type=user", "details", async (page) => {
-      await page.locator("summary").first().click();
-      await page.locator(".payload").waitFor();
-    }),
-    at("events-empty", "events?type=nothing", "main section"),
-    at("projections", "projections", "tbody tr"),
-  ];
 }
 
 /** Skipped where the server is not ours: then nobody told us its operator's password. */
@@ -270,5 +200,5 @@ export async function operate(operation: Operation): Promise<void> {
   }
   await context.close();
   await othersFindNothing(operation);
-  await sweep(browser, server.baseUrl, server.operator.email, screens(email));
+  await sweep(browser, server.baseUrl, server.operator.email, operatorScreens(email));
 }

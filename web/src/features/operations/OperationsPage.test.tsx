@@ -23,7 +23,7 @@ const channel: Channel = {
   provider: "openai",
   base_url: "https://api.example.org/v1",
   key_hints: ["a1B2"],
-  keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null,
+  keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null, public_name: null, probe: "list",
   parameters: [], headers: [], proxy: null, tags: [], note: "", version: 4,
   models: [
     {

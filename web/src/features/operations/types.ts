@@ -15,6 +15,7 @@ export type ChannelKeyInput = Schemas["ChannelKeyInput"];
 export type ChannelSettings = Schemas["ChannelSettings"];
 export type ChannelChange = Schemas["ChannelChange"];
 export type NewHeader = Schemas["NewChannelHeader"];
+export type ProbeBy = Channel["probe"];
 export type ParameterOverride = Schemas["ParameterOverride"];
 export type ModelStrategy = Schemas["ModelStrategy"];
 export type ModelModality = Schemas["ModelModality"];

@@ -22,6 +22,12 @@ export async function revertChannel(client: QueryClient, id: string, version: nu
   await offersChanged(client);
 }
 
+/** Uses a key again that the provider called void. */
+export async function resumeKey(client: QueryClient, id: string, key: string): Promise<void> {
+  await once<Channel>(() => api.POST("/api/v1/admin/channels/{id}/keys/{key}/resume", { params: { path: { id, key } } }));
+  await offersChanged(client);
+}
+
 /** Changes what models of a channel cost, at once or from an instant on. */
 export async function setPrices(client: QueryClient, id: string, prices: NewModelPrice[]): Promise<void> {
   await once<Channel>(() => api.POST("/api/v1/admin/channels/{id}/prices", { params: { path: { id } }, body: { prices } }));

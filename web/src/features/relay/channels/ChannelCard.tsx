@@ -22,6 +22,7 @@ const SHOWN_MODELS = 12;
 export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
   const { t } = useTranslation("relay");
   const { name } = channel;
+  const suspended = channel.keys.filter((key) => key.suspended != null).length;
   return (
     <li className="panel flex flex-col gap-4 p-4 md:p-5" data-enabled={channel.enabled}>
       <div className="flex items-start gap-4">
@@ -30,6 +31,7 @@ export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
             <h2 className="min-w-0 text-lg font-medium wrap-anywhere">{name}</h2>
             <Badge>{t(`provider.${channel.provider}`)}</Badge>
             <Badge tone={channel.enabled ? "good" : "plain"}>{channel.enabled ? t("channels.on") : t("channels.off")}</Badge>
+            {suspended > 0 && <Badge tone="bad">{t("channels.suspended", { count: suspended })}</Badge>}
             {channel.tags.map((tag) => (
               <Badge key={tag}>{tag}</Badge>
             ))}

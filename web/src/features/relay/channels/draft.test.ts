@@ -12,7 +12,7 @@ const channel: Channel = {
   provider: "openai",
   base_url: "https://api.example.org/v1",
   key_hints: ["abcd"],
-  keys: [{ name: "k1", hint: "abcd" }, { name: "k2", hint: "wxyz" }], priority: 0, weight: 1, groups: [], limits: {}, drain: null,
+  keys: [{ name: "k1", hint: "abcd", suspended: null }, { name: "k2", hint: "wxyz", suspended: null }], priority: 0, weight: 1, groups: [], limits: {}, drain: null, public_name: null, probe: "list",
   parameters: [], headers: [], proxy: null, tags: [], note: "", version: 4,
   models: [
     {

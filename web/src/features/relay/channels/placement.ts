@@ -22,7 +22,7 @@ export interface Complaint {
 }
 
 const FIELDS = new Set([
-  "name", "base_url", "keys", "provider", "models", "priority", "weight", "groups", "limits", "drain", "parameters", "headers", "proxy", "tags", "note",
+  "name", "base_url", "keys", "provider", "models", "priority", "weight", "groups", "limits", "drain", "public_name", "probe", "parameters", "headers", "proxy", "tags", "note",
 ]);
 const MODEL_FIELDS = ["upstream", "context_tokens", "max_output_tokens", "name"];
 /** `cached_input` ends with another tier's name: the longest first. */

@@ -1,5 +1,5 @@
 /** What is said about a channel besides what it offers, as it is typed: preference, access, limits, changed requests. */
-import type { Channel, ChannelSettings, NewHeader, ParameterOverride } from "@/features/operations/types";
+import type { Channel, ChannelSettings, NewHeader, ParameterOverride, ProbeBy } from "@/features/operations/types";
 import type { DraftProblem } from "../problems";
 import { wholeOf, wholeProblem } from "../wholes";
 
@@ -7,6 +7,10 @@ export const LIMITS = ["requests_per_minute", "tokens_per_minute", "parallel"] a
 export type Limit = (typeof LIMITS)[number];
 export const ACTIONS = ["set", "default", "remove", "rename"] as const satisfies readonly ParameterOverride["action"][];
 export type Action = (typeof ACTIONS)[number];
+
+/** How it is found out whether a channel works again. */
+export const PROBES = ["list", "chat"] as const satisfies readonly ProbeBy[];
+export type Probe = (typeof PROBES)[number];
 
 export interface ParameterDraft {
   /** Tells rows apart while they are edited; never sent. */
@@ -36,6 +40,9 @@ export interface SettingsDraft {
   readonly limits: Readonly<Record<Limit, string>>;
   /** Null: as the installation's. */
   readonly drain: { readonly seconds: string; readonly tokens: string } | null;
+  /** What clients are told of who answered; empty: the channel's id. */
+  readonly public_name: string;
+  readonly probe: Probe;
   readonly parameters: readonly ParameterDraft[];
   readonly headers: readonly HeaderDraft[];
   /** As the server shows it (without its credentials) until it is typed anew. */
@@ -47,6 +54,7 @@ export interface SettingsDraft {
 
 const MAX_PRIORITY = 1000;
 const MAX_WEIGHT = 10_000;
+export const MAX_PUBLIC_NAME_CHARS = 80;
 export const MAX_DRAIN_SECONDS = 3600;
 const MAX_OVERRIDES = 50;
 const MAX_TAGS = 20;
@@ -60,7 +68,7 @@ const MANY = 2_000_000_000;
 export const NO_SETTINGS: SettingsDraft = {
   priority: FIRST_PRIORITY, weight: FIRST_WEIGHT, groups: [],
   limits: { requests_per_minute: "", tokens_per_minute: "", parallel: "" },
-  drain: null, parameters: [], headers: [], proxy: "", tags: "", note: "",
+  drain: null, public_name: "", probe: "list", parameters: [], headers: [], proxy: "", tags: "", note: "",
 };
 
 let rows = 0;
@@ -90,6 +98,8 @@ export function settingsDraft(channel: Channel): SettingsDraft {
     groups: channel.groups,
     limits: { requests_per_minute: limit("requests_per_minute"), tokens_per_minute: limit("tokens_per_minute"), parallel: limit("parallel") },
     drain: drain == null ? null : { seconds: drain.seconds.toString(), tokens: drain.tokens.toString() },
+    public_name: channel.public_name ?? "",
+    probe: channel.probe,
     parameters: channel.parameters.map(parameterDraft),
     headers: channel.headers.map(({ name, value, secret }) => ({ ...emptyHeader(), name, value: value ?? "", secret, stored: secret ? name : null })),
     proxy: channel.proxy ?? "",
@@ -190,6 +200,8 @@ export function settingsWrite(draft: SettingsDraft): Required<Omit<ChannelSettin
     groups: [...draft.groups].sort(),
     limits,
     drain: drain === null ? null : { seconds: wholeOf(drain.seconds) ?? 0, tokens: wholeOf(drain.tokens) ?? 0 },
+    public_name: draft.public_name.trim() === "" ? null : draft.public_name.trim(),
+    probe: draft.probe,
     parameters: draft.parameters.map(parameterWrite),
     headers: draft.headers.map(headerWrite),
     tags: tagsOf(draft.tags),

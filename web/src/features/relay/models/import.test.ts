@@ -13,7 +13,7 @@ function channel(id: string, ...names: string[]): Channel {
   }));
   return {
     id, name: id, provider: "openai", base_url: null, key_hints: [], models, enabled: true, created_at: at, updated_at: at,
-    keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null,
+    keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null, public_name: null, probe: "list",
     parameters: [], headers: [], proxy: null, tags: [], note: "", version: 4,
   };
 }

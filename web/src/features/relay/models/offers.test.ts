@@ -17,7 +17,7 @@ function channel(id: string, enabled: boolean, ...names: string[]): Channel {
   const at = "2026-11-01T00:00:00Z";
   return {
     id, name: id, provider: "openai", base_url: null, key_hints: [], models, enabled, created_at: at, updated_at: at,
-    keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null,
+    keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null, public_name: null, probe: "list",
     parameters: [], headers: [], proxy: null, tags: [], note: "", version: 4,
   };
 }

@@ -3,11 +3,11 @@ import type { Figures, Statistics, StatisticsRow } from "@/features/operations/t
 
 type Tokens = Figures["tokens"];
 
-export function inputTokens({ input = 0, cached_input = 0, cache_write = 0, audio_input = 0, image_input = 0 }: Tokens): number {
+export function inputTokens({ input, cached_input, cache_write, audio_input, image_input }: Tokens): number {
   return input + cached_input + cache_write + audio_input + image_input;
 }
 
-export function outputTokens({ output = 0, reasoning = 0, audio_output = 0, image_output = 0 }: Tokens): number {
+export function outputTokens({ output, reasoning, audio_output, image_output }: Tokens): number {
   return output + reasoning + audio_output + image_output;
 }
 

@@ -3,12 +3,13 @@ import type { StatisticsRow } from "@/features/operations/types";
 import { columnsOf, durationParts, inputTokens, outputTokens } from "./figures";
 import { canBeHourly, filterOf, periodOf, presetOf, searchOf, stepOf } from "./filter";
 
+const noTokens = { input: 0, cached_input: 0, cache_write: 0, audio_input: 0, image_input: 0, output: 0, reasoning: 0, audio_output: 0, image_output: 0 };
 const none = { p50_ms: null, p95_ms: null, p99_ms: null };
 
 function row(group: string, requests: number, errors: number): StatisticsRow {
   return {
     group, name: null, requests, completed: requests - errors, cancelled: 0, errors, error_rate: errors / requests, errors_by_code: [],
-    tries: requests, failed_tries: 0, failed_tries_by_code: [], tokens: {}, charged_nanos: "5", duration: none, first_output: none,
+    tries: requests, failed_tries: 0, failed_tries_by_code: [], tokens: noTokens, charged_nanos: "5", duration: none, first_output: none,
   };
 }
 
@@ -37,7 +38,7 @@ test("every hour that has begun is a column, also those without a call", () => {
 
 test("all tiers of tokens are counted once, and durations are told in their own unit", () => {
   const tokens = { input: 1, cached_input: 2, cache_write: 3, audio_input: 4, image_input: 5, output: 6, reasoning: 7, audio_output: 8, image_output: 9 };
-  expect([inputTokens(tokens), outputTokens(tokens), inputTokens({})]).toEqual([15, 30, 0]);
+  expect([inputTokens(tokens), outputTokens(tokens), inputTokens(noTokens)]).toEqual([15, 30, 0]);
   expect([durationParts(999).unit, durationParts(1_500), durationParts(90_000)]).toEqual([
     "millisecond",
     { value: 1.5, unit: "second", digits: 2 },

@@ -5,8 +5,8 @@ import { KeyRound } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import type { ApiKey } from "@/api/types";
 import { SidePage } from "@/app/SidePage";
-import { CopyButton } from "@/components/ui/CopyButton";
 import { Empty, Loaded } from "@/components/ui/Loaded";
+import { Connect } from "./Connect";
 import { KeyRow } from "./KeyRow";
 import { NewKeyDialog } from "./NewKeyDialog";
 import { apiKeysQuery, stateOf } from "./queries";
@@ -26,7 +26,7 @@ export function KeysPage(): ReactNode {
         <p className="text-muted max-w-xl text-sm text-pretty">{t("text")}</p>
         <NewKeyDialog />
       </div>
-      <BaseUrl />
+      <Connect />
       <Loaded query={query} texts="keys" height="12rem">
         {usable.length === 0 && <Empty icon={KeyRound} title={t("empty")} text={t("emptyText")} />}
         {usable.length > 0 && <KeyList label={t("usable")} keys={usable} now={now} />}
@@ -50,17 +50,5 @@ function KeyList({ label, keys, now }: { label: string; keys: readonly ApiKey[];
         <KeyRow key={key.id} apiKey={key} state={stateOf(key, now)} />
       ))}
     </ul>
-  );
-}
-
-function BaseUrl(): ReactNode {
-  const { t } = useTranslation("keys");
-  const url = `${location.origin}/v1`;
-  return (
-    <div className="card flex flex-wrap items-center gap-x-4 gap-y-1 text-sm">
-      <span className="font-medium">{t("baseUrl")}</span>
-      <code className="min-w-0 flex-1 font-mono text-[0.8125rem] wrap-anywhere">{url}</code>
-      <CopyButton text={url} label={t("copyBaseUrl")} />
-    </div>
   );
 }

@@ -10,9 +10,11 @@ import { Ticks } from "@/features/operations/parts/Ticks";
 import { withDefault } from "../../groups/groups";
 import { troubled } from "../../problems";
 import { groupsQuery } from "../../queries";
-import { FIRST_PRIORITY, FIRST_WEIGHT, LIMITS, MAX_DRAIN_SECONDS, type SettingsDraft } from "../settings-draft";
+import { FIRST_PRIORITY, FIRST_WEIGHT, LIMITS, MAX_DRAIN_SECONDS, MAX_PUBLIC_NAME_CHARS, PROBES, type SettingsDraft } from "../settings-draft";
 import type { ChannelForm } from "../use-channel-form";
 
+/** Complaints about these stand at their fields. */
+const OF_A_FIELD: ReadonlySet<string> = new Set(["priority", "weight", "public_name"]);
 /** What a drain of one's own begins with. */
 const FIRST_DRAIN = { seconds: "30", tokens: "1000" };
 
@@ -20,10 +22,10 @@ export function RoutingPart({ form }: { form: ChannelForm }): ReactNode {
   const { t } = useTranslation("relay");
   const { draft, editSettings, errors, refusals } = form;
   const { settings } = draft;
-  const own = ["priority", "weight", "groups", "limits", "drain"] as const;
+  const own = ["priority", "weight", "groups", "limits", "drain", "public_name", "probe"] as const;
   return (
     <Fold title={t("routing.title")} digest={digest(settings)} troubled={troubled(errors, ...own)} refusals={refusals}>
-      {own.map((at) => errors[at] !== undefined && at !== "priority" && at !== "weight" && <Notice key={at} text={errors[at]} />)}
+      {own.map((at) => errors[at] !== undefined && !OF_A_FIELD.has(at) && <Notice key={at} text={errors[at]} />)}
       <div className="grid items-start gap-3 md:grid-cols-2">
         <Field
           label={t("routing.priority")}
@@ -64,6 +66,21 @@ export function RoutingPart({ form }: { form: ChannelForm }): ReactNode {
         ))}
       </fieldset>
       <DrainFields form={form} />
+      <Choices
+        legend={t("probe.legend")}
+        value={settings.probe}
+        choices={PROBES.map((value) => ({ value, label: t(`probe.${value}`), note: t(`probe.${value}Note`) }))}
+        onChange={(probe) => editSettings({ probe })}
+      />
+      <Field
+        label={t("routing.publicName")}
+        hint={t("routing.publicNameHint")}
+        autoComplete="off"
+        maxLength={MAX_PUBLIC_NAME_CHARS}
+        value={settings.public_name}
+        error={errors["public_name"]}
+        onChange={(event) => editSettings({ public_name: event.target.value })}
+      />
     </Fold>
   );
 
