@@ -59,6 +59,8 @@ pub(crate) struct Config {
     pub(crate) max_body_bytes: usize,
     /// Of a call of the compatible API, which carries whole conversations and pictures.
     pub(crate) max_completion_body_bytes: usize,
+    /// Of a call of the compatible API with files, such as recordings.
+    pub(crate) max_upload_bytes: usize,
     /// Pages on other hosts that may call the API.
     pub(crate) cors_origins: Vec<String>,
     /// Behind a proxy that sets `X-Forwarded-For`: its last entry is the client's address.
@@ -174,6 +176,7 @@ impl Config {
             partitions: values.within("partitions", 1, 1024)?,
             max_body_bytes: values.within("max_body_bytes", 1024, 64 * 1024 * 1024)?,
             max_completion_body_bytes: values.within("max_completion_body_bytes", 1024, 64 * 1024 * 1024 * 1024)?,
+            max_upload_bytes: values.within("max_upload_bytes", 1024, 64 * 1024 * 1024 * 1024)?,
             cors_origins: values.list("cors_origins"),
             trust_forwarded_for: values.one_of("trust_forwarded_for", &[("yes", true), ("no", false)])?,
             sign_ins_per_minute: values.within("sign_ins_per_minute", 1, 1_000_000)?,

@@ -313,6 +313,7 @@ fn api_options(config: &Config) -> api::ApiOptions {
     options.allow_link_local = config.allow_link_local;
     options.limits.max_body_bytes = config.max_body_bytes;
     options.limits.max_completion_body_bytes = config.max_completion_body_bytes;
+    options.limits.max_upload_bytes = config.max_upload_bytes;
     options.limits.auth_per_ip = api::Quota { burst: config.sign_ins_per_minute, per: Duration::from_secs(60) };
     options.limits.api_requests = api::Quota { burst: config.api_requests_per_minute, per: Duration::from_secs(60) };
     options.limits.api_tokens = api::Quota { burst: config.api_tokens_per_minute, per: Duration::from_secs(60) };

@@ -117,6 +117,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_sold_by_the_piece_has_its_price() {
+        let list = PriceList::public().unwrap();
+        let rates = |provider, name| list.of(provider, name).unwrap().rates.clone();
+        assert_eq!(rates(ProviderKind::Openai, "whisper-1").per_second.unwrap().to_string(), "0.0001");
+        assert_eq!(rates(ProviderKind::Openai, "tts-1").per_character.unwrap().to_string(), "0.000015");
+        assert_eq!(rates(ProviderKind::Gemini, "imagen-3.0-generate-001").per_image.unwrap().to_string(), "0.04");
+        assert_eq!(rates(ProviderKind::OpenaiCompatible, "rerank-v3.5").per_search.unwrap().to_string(), "0.002");
+        assert_eq!(rates(ProviderKind::Openai, "text-embedding-3-small").input.to_string(), "0.02");
+    }
+
+    #[test]
     fn a_model_is_found_by_its_seller_or_by_its_only_one() {
         let list = PriceList::public().unwrap();
         let price = |provider, upstream| list.of(provider, upstream).map(|model| model.rates.input.to_string());

@@ -30,6 +30,7 @@ pub(super) const KEYS: &[Key] = &[
     key("partitions", "OBLIVIOUS_PARTITIONS", Number, Some("32")),
     key("max_body_bytes", "OBLIVIOUS_MAX_BODY_BYTES", Number, Some("1048576")),
     key("max_completion_body_bytes", "OBLIVIOUS_MAX_COMPLETION_BODY_BYTES", Number, Some("16777216")),
+    key("max_upload_bytes", "OBLIVIOUS_MAX_UPLOAD_BYTES", Number, Some("33554432")),
     key("cors_origins", "OBLIVIOUS_CORS_ORIGINS", List, None),
     key("trust_forwarded_for", "OBLIVIOUS_TRUST_FORWARDED_FOR", Text, Some("no")),
     key("sign_ins_per_minute", "OBLIVIOUS_SIGN_INS_PER_MINUTE", Number, Some("300")),
