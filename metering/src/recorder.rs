@@ -16,7 +16,7 @@ use domain::{
         call::{MAX_CALLS, MAX_PARTS_TOGETHER},
     },
 };
-use nats::{CommandClient, CommandMessage, Outcome, Sent};
+use nats::{CommandClient, CommandMessage, Outcome, SendError, Sent};
 use tokio::{
     sync::{
         mpsc::{self, error::TrySendError},
@@ -147,6 +147,8 @@ async fn send(commands: &CommandClient, calls: Vec<Call>) {
         match commands.send(message.clone(), TRY).await {
             Ok(Sent::Outcome(Outcome::Done { .. }) | Sent::Pending) => return,
             Ok(Sent::Outcome(outcome)) => return lost(format!("{outcome:?}")),
+            // It would never be taken.
+            Err(error @ (SendError::TooLarge { .. } | SendError::Invalid(_))) => return lost(error.to_string()),
             Err(error) => tracing::debug!(batch = %id, %error, "calls wait for the bus"),
         }
         sleep(pause).await;
