@@ -1,45 +1,20 @@
 /** The operator's pages as a person meets them, against a scripted server. */
-import type { ReactNode } from "react";
-import { focusManager, QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { createMemoryHistory, createRootRoute, createRoute, createRouter, Outlet, RouterProvider } from "@tanstack/react-router";
-import { render, screen, waitFor, within } from "@testing-library/react";
+import { focusManager } from "@tanstack/react-query";
+import { screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { http, HttpResponse } from "msw";
-import { Tooltip } from "radix-ui";
 import { beforeAll, beforeEach, expect, test, vi } from "vitest";
-import { adopt } from "@/api/credentials";
+import { CHANNEL, OPERATOR_ID, openOperations } from "@/test/operations";
 import { preparePages } from "@/test/page";
 import { server } from "@/test/server";
-import { OperationsPage } from "./OperationsPage";
-import { operationsSearch } from "./search";
 import type { Channel, LoggedEvent, Account } from "./types";
 
 const at = "2026-11-21T10:20:30Z";
-const USER_ID = "0193a5c0-7e10-7abc-8def-0123456789ab";
+const USER_ID = OPERATOR_ID;
 
-const channel: Channel = {
-  id: "c1",
-  name: "Main",
-  provider: "openai",
-  base_url: "https://api.example.org/v1",
-  key_hints: ["a1B2"],
-  keys: [], priority: 0, weight: 1, groups: [], limits: {}, drain: null, public_name: null, probe: "list",
-  parameters: [], headers: [], proxy: null, tags: [], note: "", version: 4,
-  models: [
-    {
-      name: "fast",
-      upstream: "fast",
-      context_tokens: null,
-      max_output_tokens: null,
-      prices: { input: "2.5", output: "10" },
-      costs: { input: "1", output: "5" },
-      price_version: 1, upcoming: [],
-    },
-  ],
-  enabled: false,
-  created_at: at,
-  updated_at: at,
-};
+const [known] = CHANNEL.models;
+if (known === undefined) throw new Error("a channel has a model");
+const channel: Channel = { ...CHANNEL, enabled: false, models: [{ ...known, upstream: "fast" }] };
 
 const nothing = "0";
 const user: Account = {
@@ -60,31 +35,6 @@ const user: Account = {
   },
 };
 
-function signIn(role: "user" | "admin"): void {
-  adopt({
-    access_token: "t",
-    refresh_token: null,
-    expires_in: 900,
-    user: { id: USER_ID, email: "op@example.org", username: "op", role, created_at: at },
-  });
-}
-
-function open(path: string): void {
-  const root = createRootRoute({ component: Outlet });
-  const page = createRoute({ getParentRoute: () => root, path: "/operations/$section", validateSearch: operationsSearch, component: OperationsPage });
-  const home = createRoute({ getParentRoute: () => root, path: "/" });
-  const router = createRouter({ routeTree: root.addChildren([home, page]), history: createMemoryHistory({ initialEntries: [path] }) });
-  const client = new QueryClient({ defaultOptions: { queries: { retry: false } } });
-  const app: ReactNode = (
-    <QueryClientProvider client={client}>
-      <Tooltip.Provider>
-        <RouterProvider router={router as never} />
-      </Tooltip.Provider>
-    </QueryClientProvider>
-  );
-  render(app);
-}
-
 /** At once: character by character is slow, and nothing here depends on it. */
 async function fill(field: HTMLElement, text: string): Promise<void> {
   await userEvent.click(field);
@@ -100,7 +50,6 @@ vi.setConfig({ testTimeout: 20_000 });
 beforeAll(() => preparePages("operations", "relay"));
 
 beforeEach(() => {
-  signIn("admin");
   server.use(
     http.get("*/api/v1/admin/channels", () => HttpResponse.json({ items: [channel], next_cursor: null })),
     http.get("*/api/v1/admin/groups", () => HttpResponse.json({ items: [], next_cursor: null })),
@@ -108,18 +57,17 @@ beforeEach(() => {
 });
 
 test("whoever is no operator finds nothing here, and nothing is asked of the server", async () => {
-  signIn("user");
-  open("/operations/channels");
+  openOperations("channels", "user");
   expect(await screen.findByRole("heading", { name: "Nothing here" })).toBeTruthy();
 });
 
 test("a section that does not exist is not found", async () => {
-  open("/operations/secrets");
+  openOperations("secrets");
   expect(await screen.findByRole("heading", { name: "Nothing here" })).toBeTruthy();
 });
 
 test("what is missing is told beside its field, and the first one gets the focus", async () => {
-  open("/operations/channels?channel=new");
+  openOperations("channels?channel=new");
   await userEvent.click(await screen.findByRole("button", { name: "Add channel" }));
   const name = screen.getAllByRole("textbox", { name: "Name" })[0];
   expect(name?.getAttribute("aria-invalid")).toBe("true");
@@ -137,7 +85,7 @@ test("what the server refuses stands at its field; the corrected channel is sent
       return refuse(422, "address_not_allowed", { errors: [{ field: "base_url", code: "address_not_allowed", message: "no" }] });
     }),
   );
-  open("/operations/channels?channel=new");
+  openOperations("channels?channel=new");
   await fill((await screen.findAllByRole("textbox", { name: "Name" }))[0] as HTMLElement, "Mine");
   const address = screen.getByRole("textbox", { name: "Base URL" });
   await fill(address, "http://169.254.169.254/v1");
@@ -172,7 +120,7 @@ test("a test call says how long it took and what came back, or why nothing did",
     { ok: false, model: "fast", latency_ms: 30_001, reply: null, error: { code: "timed_out", message: "no answer within 30s" } },
   ];
   server.use(http.post("*/api/v1/admin/channels/c1/test", () => HttpResponse.json(results.shift())));
-  open("/operations/channels");
+  openOperations("channels");
   const button = await screen.findByRole("button", { name: "Test call through Main" });
   await userEvent.click(button);
   expect(await screen.findByText("fast answered in 1,412 ms")).toBeTruthy();
@@ -190,7 +138,7 @@ test("a price is changed in place; what did not change is not sent", async () =>
       return HttpResponse.json(channel);
     }),
   );
-  open("/operations/models");
+  openOperations("models");
   await userEvent.click(await screen.findByRole("button", { name: "Change prices of fast" }));
   const output = within(screen.getByRole("group", { name: "Prices per million tokens" })).getByRole("textbox", { name: "Output" });
   await userEvent.clear(output);
@@ -219,7 +167,7 @@ test("a double click on the button grants once, to the nano", async () => {
       return HttpResponse.json({ id: "m", user_id: USER_ID, amount_nanos: "1", wallet: user.wallet }, { status: 201 });
     }),
   );
-  open(`/operations/users?user=${USER_ID}`);
+  openOperations(`users?user=${USER_ID}`);
   await userEvent.click(await screen.findByRole("button", { name: "Grant credit" }));
   const dialog = within(await screen.findByRole("dialog"));
   await fill(dialog.getByRole("textbox", { name: "Amount in USD" }), "0.000000001");
@@ -232,7 +180,7 @@ test("a double click on the button grants once, to the nano", async () => {
 test("an amount that cannot be booked is told before anything is sent, the server's limit after", async () => {
   serveUser();
   server.use(http.post("*/api/v1/admin/users/:id/grants", () => refuse(422, "amount_too_large")));
-  open(`/operations/users?user=${USER_ID}`);
+  openOperations(`users?user=${USER_ID}`);
   await userEvent.click(await screen.findByRole("button", { name: "Grant credit" }));
   const dialog = within(await screen.findByRole("dialog"));
   const amount = dialog.getByRole("textbox", { name: "Amount in USD" });
@@ -272,7 +220,7 @@ test("sealed fields stay closed, and the log goes on where the server says", asy
       return HttpResponse.json(query.has("cursor") ? { items: [event(3)], next_cursor: null } : { items: [event(9)], next_cursor: "7" });
     }),
   );
-  open("/operations/events?type=session");
+  openOperations("events?type=session");
   await userEvent.click(await screen.findByText("session.message_sent"));
   const payload = await screen.findByRole("group", { name: "Payload" });
   expect(payload.textContent).toBe('{\n  "content": sealed,\n  "count": 2\n}');
@@ -284,7 +232,7 @@ test("sealed fields stay closed, and the log goes on where the server says", asy
 test("leaving a form that was typed in asks first", async () => {
   const asked = vi.fn<(text?: string) => boolean>(() => false);
   vi.stubGlobal("confirm", asked);
-  open("/operations/channels?channel=new");
+  openOperations("channels?channel=new");
   await fill((await screen.findAllByRole("textbox", { name: "Name" }))[0] as HTMLElement, "Mine");
   await userEvent.click(screen.getByRole("link", { name: "Models" }));
   await waitFor(() => expect(asked).toHaveBeenCalledTimes(1));
@@ -305,7 +253,7 @@ test("projections refresh by themselves, but not in a tab that nobody sees", asy
   );
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setInterval", "clearInterval"], shouldAdvanceTime: true });
   try {
-    open("/operations/projections");
+    openOperations("projections");
     expect(await screen.findByText("catching up")).toBeTruthy();
     await vi.advanceTimersByTimeAsync(3_100);
     expect(await screen.findByText("up to date")).toBeTruthy();
