@@ -45,8 +45,8 @@ export function CallItem({ call, channels, currency }: Props): ReactNode {
             </span>
           </span>
           <OutcomeBadge outcome={call.outcome} />
-          <span className="text-muted w-20 text-right text-xs tabular-nums">{duration(call.duration_ms)}</span>
-          {currency !== null && <span className="w-24 text-right text-xs tabular-nums">{money(call.charged_nanos, currency)}</span>}
+          <span className="text-muted text-xs tabular-nums max-md:pl-7 md:w-20 md:text-right">{duration(call.duration_ms)}</span>
+          {currency !== null && <span className="text-xs tabular-nums md:w-24 md:text-right">{money(call.charged_nanos, currency)}</span>}
           <span className="text-muted text-xs">
             <Time at={call.ended_at} seconds />
           </span>

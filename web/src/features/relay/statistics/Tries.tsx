@@ -50,7 +50,7 @@ function Try({ one, number, channel }: { one: RecordedTry; number: number; chann
     <li className="border-line flex flex-wrap items-center gap-x-3 gap-y-1 rounded-xl border px-3 py-2 text-sm">
       <Icon aria-hidden className={`size-4 shrink-0 ${tone}`} />
       <span className="text-muted tabular-nums">{number}</span>
-      <span className="min-w-0 flex-1 wrap-anywhere">
+      <span className="min-w-44 flex-1 wrap-anywhere">
         {channel?.name ?? `…${one.channel_id.slice(-8)}`}
         <span className="text-muted">
           {` · ${one.model}`}
@@ -59,7 +59,7 @@ function Try({ one, number, channel }: { one: RecordedTry; number: number; chann
       </span>
       {one.hedge === true && <Badge>{t("calls.hedge")}</Badge>}
       <span className={`font-mono text-xs ${one.outcome === "ok" ? "text-accent" : tone}`}>{one.outcome}</span>
-      <span className="text-muted w-20 text-right text-xs tabular-nums">{duration(one.duration_ms)}</span>
+      <span className="text-muted text-xs tabular-nums md:w-20 md:text-right">{duration(one.duration_ms)}</span>
       {one.spent === "unknown" && <Badge tone="bad">{t("calls.unknownCost")}</Badge>}
     </li>
   );
