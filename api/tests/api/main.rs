@@ -31,6 +31,7 @@ mod served_requests;
 mod sessions;
 mod settlement;
 mod sse;
+mod uploads;
 mod v1_completions;
 mod v1_dashboard;
 mod v1_messages;

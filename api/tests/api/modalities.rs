@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use axum::{
-    body::{Body, Bytes},
+    body::Body,
     http::{Method, StatusCode},
     response::Response,
 };
@@ -15,12 +15,12 @@ use testkit::provider::{Outcome, Script};
 
 use crate::app::{App, PATIENCE, Reply, Setup, User};
 
-const GIFT: i64 = 1_000_000_000;
+pub(crate) const GIFT: i64 = 1_000_000_000;
 /// Ends the parts of a form.
-const BOUNDARY: &str = "a-boundary";
+pub(crate) const BOUNDARY: &str = "a-boundary";
 
 /// A channel of the mock provider that is sold by the token and by the piece.
-fn channel(app: &App, name: &str, more: Value) -> Value {
+pub(crate) fn channel(app: &App, name: &str, more: Value) -> Value {
     let models = ["embed", "draw", "tts-1", "whisper-1", "rank", "judge"];
     let prices = json!({
         "embed": { "input": "2", "output": 0 },
@@ -38,19 +38,19 @@ fn channel(app: &App, name: &str, more: Value) -> Value {
     body
 }
 
-async fn add(operator: &User<'_>, channel: Value) {
+pub(crate) async fn add(operator: &User<'_>, channel: Value) {
     let added = operator.post("/api/v1/admin/channels", channel).await;
     assert_eq!(added.status, StatusCode::CREATED, "{:?}", added.body);
 }
 
 /// A house with such a channel.
-async fn house() -> App {
+pub(crate) async fn house() -> App {
     let app = App::start().await;
     add(&app.admin("olga").await, channel(&app, "Senses", json!({}))).await;
     app
 }
 
-fn form(parts: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Vec<u8> {
+pub(crate) fn form(parts: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Vec<u8> {
     let mut bytes = vec![];
     if let Some((name, content)) = file {
         let head = format!(
@@ -67,7 +67,7 @@ fn form(parts: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Vec<u8> {
     bytes
 }
 
-async fn send_form(user: &User<'_>, path: &str, body: impl Into<Body>) -> Response {
+pub(crate) async fn send_form(user: &User<'_>, path: &str, body: impl Into<Body>) -> Response {
     let client = user.client().header("content-type", &format!("multipart/form-data; boundary={BOUNDARY}"));
     client.response(Method::POST, path, body.into()).await
 }
@@ -80,12 +80,12 @@ async fn charge(user: &User<'_>) -> Value {
     page.body["items"][0].clone()
 }
 
-fn code(reply: &Reply) -> (u16, &str) {
+pub(crate) fn code(reply: &Reply) -> (u16, &str) {
     (reply.status.as_u16(), reply.body["error"]["code"].as_str().unwrap_or("no code"))
 }
 
 /// A recording of a second and a half.
-fn wave() -> Vec<u8> {
+pub(crate) fn wave() -> Vec<u8> {
     let mut bytes =
         b"RIFF\0\0\0\0WAVEfmt \x10\0\0\0\x01\0\x01\0\x80\x3e\0\0\0\x7d\0\0\x02\0\x10\0data\0\0\0\0".to_vec();
     bytes.resize(48_000, 0);
@@ -338,63 +338,6 @@ async fn sound_that_breaks_off_breaks_the_connection_and_events_say_so() {
     let events = String::from_utf8(events.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
     let last = events.trim_end().rsplit("data: ").next().unwrap();
     assert_eq!(serde_json::from_str::<Value>(last).unwrap()["error"]["code"], "upstream_error", "{events}");
-}
-
-/// A form whose file is `size` bytes of sound, sent in pieces; `then` happens before its last one.
-fn large(size: usize, then: impl Future<Output = bool> + Send + 'static) -> Body {
-    let whole = form(&[], Some(("file", &vec![0; size])));
-    let model = format!("--{BOUNDARY}\r\ncontent-disposition: form-data; name=\"model\"\r\n\r\nwhisper-1\r\n");
-    let whole = [model.as_bytes(), &whole].concat();
-    let cut = whole.len() - 1_000;
-    let (first, last) = (Bytes::copy_from_slice(&whole[..cut]), Bytes::copy_from_slice(&whole[cut..]));
-    let pieces: Vec<_> =
-        (0..first.len()).step_by(64 * 1024).map(|at| first.slice(at..first.len().min(at + 64 * 1024))).collect();
-    let pieces = futures::stream::iter(pieces.into_iter().map(Ok));
-    let end = futures::stream::once(async move {
-        if then.await { Ok(last) } else { Err(std::io::Error::other("the client went away")) }
-    });
-    Body::from_stream(pieces.chain(end))
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_large_upload_passes_through_to_one_channel() {
-    let app = App::start().await;
-    let (ann, operator) = (app.user("ann").await, app.admin("olga").await);
-    add(&operator, channel(&app, "First", json!({ "priority": 9 }))).await;
-    add(&operator, channel(&app, "Second", json!({}))).await;
-    let size = 6 * 1024 * 1024;
-    let response = send_form(&ann, "/v1/audio/transcriptions", large(size, async { true })).await;
-    let answer = Reply::read(response).await;
-    assert_eq!(answer.body["text"], format!("heard {size} bytes"), "{:?}", answer.body);
-    app.provider.enqueue(Script::fails(500, "no"));
-    let failed = Reply::read(send_form(&ann, "/v1/audio/transcriptions", large(size, async { true })).await).await;
-    assert_eq!(failed.status, StatusCode::BAD_GATEWAY, "it cannot be sent again: {:?}", failed.body);
-    assert_eq!(app.provider.received(), 2);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_that_breaks_off_is_no_failure_of_the_channel_and_costs_nothing() {
-    let app = house().await;
-    let ann = app.user("ann").await;
-    let upload = large(6 * 1024 * 1024, async { false });
-    let broken = Reply::read(send_form(&ann, "/v1/audio/transcriptions", upload).await).await;
-    assert_eq!(code(&broken), (400, "unreadable_body"), "{:?}", broken.body);
-    ann.wait_until_settled().await;
-    assert_eq!(ann.nanos("available_nanos").await, GIFT);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_beyond_the_limit_is_refused() {
-    let mut setup = Setup::default();
-    setup.options.limits.max_upload_bytes = 10_000;
-    let app = App::start_with(setup).await;
-    add(&app.admin("olga").await, channel(&app, "Senses", json!({}))).await;
-    let ann = app.user("ann").await;
-    let fields = [("model", "whisper-1")];
-    let refused =
-        Reply::read(send_form(&ann, "/v1/audio/transcriptions", form(&fields, Some(("file", &wave())))).await).await;
-    assert_eq!(code(&refused), (413, "body_too_large"));
-    assert_eq!(app.provider.received(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

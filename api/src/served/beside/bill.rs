@@ -113,3 +113,47 @@ fn is_sold_by_token(by: &Offer) -> bool {
 fn milliseconds(seconds: f64) -> u32 {
     (seconds * 1_000.0).round() as u32
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bill(modality: Modality, output_tokens: u32, pieces: Pieces) -> Bill {
+        let input = Counted { tokens: 10, basis: relay::Basis::Counted };
+        Bill { modality, input, output_tokens, pieces }
+    }
+
+    #[test]
+    fn what_nobody_reports_is_counted_where_that_is_exact_and_else_estimated() {
+        let vectors = bill(Modality::Embeddings, 0, Pieces::NONE).estimate(&Pieces::NONE);
+        assert_eq!(vectors, Usage::new(10, 0, relay::Basis::Counted));
+        let pictures = Pieces { images: 4, ..Pieces::NONE };
+        let drawn = bill(Modality::ImageGeneration, 4_000, pictures).estimate(&Pieces { images: 3, ..Pieces::NONE });
+        assert_eq!((drawn.image_output_tokens, drawn.basis), (3_000, relay::Basis::Estimated), "of those that came");
+        let spoken = bill(Modality::Speech, 600, Pieces { characters: 200, ..Pieces::NONE }).estimate(&Pieces::NONE);
+        assert_eq!((spoken.input_tokens, spoken.audio_output_tokens), (10, 300));
+        let sound = Pieces { sound_ms: 2_000, ..Pieces::NONE };
+        let heard = bill(Modality::Transcription, 8, sound).estimate(&sound);
+        assert_eq!((heard.input_tokens, heard.audio_input_tokens, heard.output_tokens), (30, 20, 8));
+    }
+
+    #[test]
+    fn what_is_held_for_a_recording_covers_what_it_is_charged_for() {
+        let sound = Pieces { sound_ms: 60_001, ..Pieces::NONE };
+        let bill = bill(Modality::Transcription, written_tokens(sound.sound_ms), sound);
+        let estimated = bill.estimate(&sound);
+        assert!(bill.input_at_most() >= estimated.input_tokens);
+        assert!(u64::from(bill.output_tokens) >= estimated.output_tokens);
+    }
+
+    #[test]
+    fn seconds_are_told_by_the_provider_or_by_the_recording() {
+        let bill = bill(Modality::Translation, 0, Pieces { sound_ms: 9_000, ..Pieces::NONE });
+        let sent = Some(SentSound { sound: Sound::of(b"OggS"), bytes: 32_000 });
+        let told = |seconds| Consumed { seconds, ..Consumed::default() };
+        assert_eq!(bill.pieces_of(&told(8.47), sent).sound_ms, 8_470);
+        assert_eq!(bill.pieces_of(&told(0.0), sent).sound_ms, 2_000);
+        assert_eq!(bill.basis(&told(8.47), sent), Basis::Reported);
+        assert_eq!(bill.basis(&told(0.0), sent), Basis::Estimated);
+    }
+}

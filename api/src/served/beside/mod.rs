@@ -132,7 +132,8 @@ impl Caller {
         quote.pieces = bill.pieces;
         let call = self.paid_by_this(hold_id);
         let held = self.calls.meter.hold(call, quote.times(group.factor)).await.map_err(of_meter)?;
-        let known = Known { affinity: None, tokens: input.tokens, exactly: input.basis == Basis::Counted };
+        // Not to be compared with what a model reads at once: each text of many is read by itself.
+        let known = Known { affinity: None, tokens: input.tokens, exactly: false };
         Ok((Work::new(model, (choices, &known), sent, bill), held))
     }
 }
