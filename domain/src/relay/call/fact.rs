@@ -30,6 +30,7 @@ pub struct Call {
     pub answered: Option<Answering>,
     /// Whether the answer was asked for piece by piece.
     pub stream: bool,
+    /// When the question arrived.
     pub started_at: DateTime<Utc>,
     /// From the question to the end, in milliseconds.
     pub duration_ms: u64,
