@@ -292,7 +292,7 @@ mod tests {
                 created: 0,
                 input_tokens: 1,
                 include_usage: false,
-                request: Map::new(),
+                request: Default::default(),
             };
             let request = ServedCall {
                 dialect: Dialect::ChatCompletions,

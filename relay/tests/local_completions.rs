@@ -12,7 +12,7 @@ use relay::local::{Local, LocalConfig, MODEL_ID, prepare};
 use relay::{
     Basis, Dialect, Envelope, Memory, Provider, RelayError, ServedAnswer, ServedCall, ServedFrame, ServedStream, Usage,
 };
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 /// For anything that ends well.
@@ -40,7 +40,7 @@ fn request(body: Value, stream: bool) -> ServedCall {
             created: 1_763_000_000,
             input_tokens: 8,
             include_usage: false,
-            request: Map::new(),
+            request: Default::default(),
         },
         headers: vec![],
         key: None,

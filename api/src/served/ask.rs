@@ -36,8 +36,6 @@ use crate::{
 
 /// Headers of clients that mean something to an upstream of the same dialect.
 const PASSED_ON: &str = "anthropic-";
-/// Where the dialects have the conversation.
-pub(super) const CONVERSATION: [&str; 3] = ["messages", "contents", "input"];
 
 /// What a client asks, as far as it concerns the price and the form of the answer.
 pub(crate) struct Ask {
@@ -157,13 +155,14 @@ impl Caller {
         let (counted, held) = self.hold(&mut ask, &choices, &group, self.paid_by_this(hold_id)).await?;
         let affinity = affinity(&ask.body).map(|name| format!("{}:{name}", self.holder.user));
         let known = Known { affinity, tokens: counted.tokens, exactly: counted.basis == Basis::Counted };
+        let body = Arc::new(ask.body);
         let envelope = Envelope {
             id: kept.as_ref().map_or_else(|| id_of(ask.dialect), Kept::name),
             model: ask.model,
             created: chrono::Utc::now().timestamp(),
             input_tokens: counted.tokens,
             include_usage: ask.include_usage,
-            request: parameters(&ask.body),
+            request: Arc::clone(&body),
         };
         if let Some(kept) = &kept
             && let Err(problem) = kept.begin(&envelope).await
@@ -172,11 +171,11 @@ impl Caller {
             drop(held.release(ReleaseReason::Failed));
             return Err(problem);
         }
-        let memory = self.calls.signatures.of(self.holder.user, &ask.body).await;
+        let memory = self.calls.signatures.of(self.holder.user, &body).await;
         let call = ServedCall {
             dialect: ask.dialect,
             model: choices.first().upstream.clone(),
-            body: Arc::new(ask.body),
+            body,
             // The bound is each choice's own, what is held is all of theirs.
             max_output_tokens: Some((held.max_output_tokens() / ask.choices).max(1)),
             stream: ask.stream,
@@ -264,12 +263,6 @@ fn object(bytes: &Bytes) -> Result<Map<String, Value>, Problem> {
 fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
     let passed = headers.iter().filter(|(name, _)| name.as_str().starts_with(PASSED_ON));
     passed.filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))).collect()
-}
-
-/// What was asked, without the conversation, which no answer repeats and which may be large.
-fn parameters(body: &Map<String, Value>) -> Map<String, Value> {
-    let told = body.iter().filter(|(name, _)| !CONVERSATION.contains(&name.as_str()));
-    told.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// What an upstream's cache knows a conversation by, in the words of any dialect.

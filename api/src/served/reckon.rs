@@ -12,9 +12,11 @@ use metering::{Choices, Offer};
 use relay::{Basis, Counted, Dialect};
 use serde_json::{Map, Value};
 
-use super::ask::{Ask, CONVERSATION};
+use super::ask::Ask;
 use crate::problem::Problem;
 
+/// Where the dialects have the conversation.
+const CONVERSATION: [&str; 3] = ["messages", "contents", "input"];
 /// The running text of most languages has about so many bytes a token.
 const BYTES_PER_TOKEN: u64 = 4;
 /// What opens the answer.

@@ -261,7 +261,7 @@ mod tests {
             created: 5,
             input_tokens: 3,
             include_usage,
-            request: Map::new(),
+            request: Default::default(),
         };
         Chunks::of(1, false, envelope)
     }

@@ -56,7 +56,7 @@ fn request(more: Value, stream: bool) -> ServedCall {
             created: 1_763_000_000,
             input_tokens: 8,
             include_usage: false,
-            request: Map::new(),
+            request: Default::default(),
         },
         headers: vec![],
         key: None,

@@ -43,7 +43,7 @@ fn envelope(request: Value) -> Envelope {
         created: 5,
         input_tokens: 3,
         include_usage: false,
-        request: object(request),
+        request: object(request).into(),
     }
 }
 

@@ -86,7 +86,7 @@ fn call(served: Dialect, stream: bool) -> ServedCall {
             created: 1_763_000_000,
             input_tokens: 21,
             include_usage: true,
-            request: body,
+            request: body.into(),
         },
         headers: vec![],
         key: None,

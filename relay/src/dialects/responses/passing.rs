@@ -107,7 +107,7 @@ mod tests {
             created: 0,
             input_tokens: 0,
             include_usage: false,
-            request: object(json!({"previous_response_id": "resp_0198"})),
+            request: object(json!({"previous_response_id": "resp_0198"})).into(),
         }
     }
 

@@ -36,7 +36,7 @@ fn envelope() -> Envelope {
         created: 1_700_000_000,
         input_tokens: 9,
         include_usage: false,
-        request: Map::new(),
+        request: Default::default(),
     }
 }
 

@@ -334,7 +334,8 @@ fn an_answer_of_nothing_is_a_role_and_an_end() {
 fn a_client_of_functions_gets_function_calls_in_its_stream() {
     let request = object(json!({"functions": [{"name": "f"}]}));
     let steps = [begin()].into_iter().chain(tool(0, "a", None)).chain(tool(1, "b", None));
-    let chunks = written(Envelope { request, ..envelope() }, steps.chain([finish(FinishReason::ToolCalls)]));
+    let chunks =
+        written(Envelope { request: request.into(), ..envelope() }, steps.chain([finish(FinishReason::ToolCalls)]));
     let expected = [
         json!({"role": "assistant", "content": ""}),
         json!({"function_call": {"name": "f", "arguments": ""}}),

@@ -195,7 +195,10 @@ fn every_end_is_a_word_that_openais_clients_know() {
 #[test]
 fn a_client_of_functions_gets_a_function_call() {
     let request = super::object(json!({"functions": [{"name": "f"}]}));
-    let told = told(&Envelope { request, ..envelope() }, answer(vec![call("a", None)], FinishReason::ToolCalls));
+    let told = told(
+        &Envelope { request: request.into(), ..envelope() },
+        answer(vec![call("a", None)], FinishReason::ToolCalls),
+    );
     let choice = &told["choices"][0];
     assert_eq!(choice["message"]["function_call"], json!({"name": "f", "arguments": "{}"}));
     assert!(choice["message"].get("tool_calls").is_none());

@@ -43,7 +43,7 @@ fn envelope() -> Envelope {
         created: 0,
         input_tokens: 31,
         include_usage: false,
-        request: Map::new(),
+        request: Default::default(),
     }
 }
 

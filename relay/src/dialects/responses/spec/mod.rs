@@ -28,7 +28,7 @@ fn envelope(request: Value) -> Envelope {
         created: 1_741_476_542,
         input_tokens: 0,
         include_usage: false,
-        request: object(request),
+        request: object(request).into(),
     }
 }
 
