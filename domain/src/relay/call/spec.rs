@@ -1,3 +1,5 @@
+//! Batches of calls as their rules say.
+
 use chrono::{DateTime, TimeDelta};
 use cqrs_es::test::{AggregateTestExecutor, TestFramework};
 use uuid::Uuid;
