@@ -309,7 +309,10 @@ mod tests {
 
     #[test]
     fn an_unknown_projection_is_refused_with_the_names_of_all() {
-        let error = projection("chat").err().map(|error| error.to_string()).unwrap_or_default();
-        assert_eq!(error, "there is no projection chat; these are: billing_v1, chat_v1, relay_v1, users_v1");
+        let error = projection("chat", Retention::default()).err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(
+            error,
+            "there is no projection chat; these are: billing_v1, chat_v1, relay_v1, statistics_v1, users_v1"
+        );
     }
 }
