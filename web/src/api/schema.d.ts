@@ -95,6 +95,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/channels/{id}/keys/{key}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Uses a key again that was suspended because the provider called it void. If it still does, it is suspended again. */
+        post: operations["resume_channel_key"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/channels/{id}/prices": {
         parameters: {
             query?: never;
@@ -935,9 +952,13 @@ export interface components {
              * @description The highest that can serve is asked first.
              */
             priority: number;
+            /** @description How it is found out whether it works again. */
+            probe: components["schemas"]["ChannelProbe"];
             provider: components["schemas"]["ChannelProvider"];
             /** @description Without its credentials. */
             proxy: string | null;
+            /** @description What clients are told of who answered; the channel's id where absent. */
+            public_name: string | null;
             tags: string[];
             /** Format: date-time */
             updated_at: string;
@@ -997,9 +1018,17 @@ export interface components {
              * @description Under which its health is kept and told.
              */
             name: string;
+            suspended: components["schemas"]["ChannelKeySuspension"] | null;
         };
         /** @description A key of the provider, or one that the channel has. */
         ChannelKeyInput: string | components["schemas"]["KeptChannelKey"];
+        /** @description A key is not used. */
+        ChannelKeySuspension: {
+            /** Format: date-time */
+            at: string;
+            /** @description Why, in a word for programs: `invalid_api_key`. */
+            code: string;
+        };
         /** @description What a channel takes, over all nodes; no limit where absent. */
         ChannelLimits: {
             /**
@@ -1056,6 +1085,11 @@ export interface components {
             };
         };
         /**
+         * @description How a channel that rests is asked after.
+         * @enum {string}
+         */
+        ChannelProbe: "list" | "chat";
+        /**
          * @description How a provider is spoken to.
          * @enum {string}
          */
@@ -1076,8 +1110,11 @@ export interface components {
              * @description The highest that can serve is asked first; 0 where nobody says.
              */
             priority?: number | null;
+            probe?: components["schemas"]["ChannelProbe"] | null;
             /** @description `http`, `https`, `socks5` or `socks5h`, with user and password where it wants them; `null` for none. */
             proxy?: string | null;
+            /** @description What clients are told of who answered (`x-oblivious-channel`); `null` for the channel's id. */
+            public_name?: string | null;
             tags?: string[] | null;
             /**
              * Format: int32
@@ -1482,6 +1519,11 @@ export interface components {
         ModelTraits: {
             capabilities?: components["schemas"]["ModelCapability"][] | null;
             fallbacks?: components["schemas"]["ModelFallbacks"] | null;
+            /**
+             * Format: int32
+             * @description A second channel is asked beside one that said nothing for so many milliseconds.
+             */
+            hedge_after_ms?: number | null;
             /** @description What it reads. */
             input_modalities?: components["schemas"]["ModelModality"][] | null;
             /** @description What it writes. */
@@ -1687,9 +1729,13 @@ export interface components {
                  * @description The highest that can serve is asked first.
                  */
                 priority: number;
+                /** @description How it is found out whether it works again. */
+                probe: components["schemas"]["ChannelProbe"];
                 provider: components["schemas"]["ChannelProvider"];
                 /** @description Without its credentials. */
                 proxy: string | null;
+                /** @description What clients are told of who answered; the channel's id where absent. */
+                public_name: string | null;
                 tags: string[];
                 /** Format: date-time */
                 updated_at: string;
@@ -2938,6 +2984,46 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_ChannelChange"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    resume_channel_key: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+                /** @description The `name` of the key */
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Channel"];
+                };
+            };
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
                 };
             };
             /** @description A problem (RFC 9457) */
