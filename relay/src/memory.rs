@@ -71,11 +71,14 @@ impl Memory {
             }
             before.extend(known.before.iter().cloned());
         }
-        let is_signed = |part: &Part| matches!(part, Part::Reasoning { signature: Some(_), .. });
-        if before.is_empty() || message.parts.iter().any(is_signed) {
+        let is_foreign = |part: &Part| match part {
+            Part::Reasoning { signature: Some(signature), .. } => !before.iter().any(|(_, known)| known.is(signature)),
+            _ => false,
+        };
+        if before.is_empty() || message.parts.iter().any(is_foreign) {
             return;
         }
-        // Thoughts that came back without their signatures are the same thoughts.
+        // What came back without its signature, or the signature without its words, are the same thoughts.
         message.parts.retain(|part| !matches!(part, Part::Reasoning { .. }));
         let before =
             before.into_iter().map(|(text, signed)| Part::Reasoning { text, signature: Some(signed.into_opaque()) });
@@ -146,6 +149,10 @@ impl Listening {
 impl Signed {
     fn of(signature: &Opaque) -> Self {
         Self { dialect: signature.dialect, value: signature.value.clone() }
+    }
+
+    fn is(&self, signature: &Opaque) -> bool {
+        self.dialect == signature.dialect && self.value == signature.value
     }
 
     fn into_opaque(self) -> Opaque {
@@ -234,7 +241,10 @@ mod spec {
         let memory = remembered(&thoughts());
         let whole =
             Part::Reasoning { text: "It rains.".to_owned(), signature: Some(signature(Dialect::Messages, "s1")) };
-        for dropped in [None, Some(Part::Reasoning { text: "It rains.".to_owned(), signature: None })] {
+        let unsigned = Part::Reasoning { text: "It rains.".to_owned(), signature: None };
+        let without_words =
+            Part::Reasoning { text: String::new(), signature: Some(signature(Dialect::Messages, "s1")) };
+        for dropped in [None, Some(unsigned), Some(without_words), Some(whole.clone())] {
             let mut prompt = asked(dropped.into_iter().chain([Part::text("So"), call("a", None)]).collect());
             memory.complete(&mut prompt);
             assert!(prompt == asked(vec![whole.clone(), Part::text("So"), call("a", None)]), "{prompt:?}");

@@ -200,6 +200,39 @@ mod tests {
         assert_eq!((calls.len(), calls.last().map(String::as_str)), (MAX_CALLS, Some("99")));
     }
 
+    #[tokio::test]
+    async fn what_one_process_keeps_another_finds_for_the_same_account_alone_and_sealed() {
+        let (database, nats) = (testkit::database().await, testkit::nats().await);
+        let vault = Vault::open(database.pool.clone(), vault::MasterKey::generate().unwrap()).await.unwrap();
+        let [here, there] = [(); 2].map(|()| Signatures::new(vault.clone(), nats.client.clone()));
+        let [user, stranger] = [1, 2].map(|n| UserId::new(Uuid::from_u128(n)));
+        let signature = json!({"dialect": "generate_content", "value": "sig-of-google"});
+        let written = json!({"name": "weather", "signature": signature, "before": []}).to_string();
+        let thoughts: Thoughts = serde_json::from_str(&written).unwrap();
+
+        here.tell(key(user, "a"), written.into_bytes().into()).await;
+        assert_eq!(there.find(user, "a").await, Some(thoughts.clone()));
+        assert_eq!((there.find(stranger, "a").await, there.find(user, "b").await), (None, None));
+        let stored = there.bucket().await.unwrap().get(key(user, "a")).await.unwrap().unwrap();
+        assert!(!stored.windows(6).any(|part| part == b"google"), "the bucket holds nothing that can be read");
+
+        // What this process keeps itself needs nobody.
+        Keeper { signatures: here.clone(), user }.remember("c", thoughts.clone());
+        assert_eq!(here.find(user, "c").await, Some(thoughts));
+    }
+
+    #[tokio::test]
+    async fn without_nats_a_process_knows_its_own_and_waits_for_nothing_else() {
+        let (database, mut nats) = (testkit::database().await, testkit::nats().await);
+        let vault = Vault::open(database.pool.clone(), vault::MasterKey::generate().unwrap()).await.unwrap();
+        let signatures = Signatures::new(vault, nats.client.clone());
+        nats.stop().await;
+        let user = UserId::new(Uuid::from_u128(1));
+        let body = json!({"messages": [{"role": "tool", "tool_call_id": "a"}]});
+        let memory = signatures.of(user, body.as_object().unwrap()).await;
+        assert_eq!(format!("{memory:?}"), "Memory(0 calls)");
+    }
+
     #[test]
     fn a_call_of_another_account_has_another_key() {
         let [one, other] = [1, 2].map(|n| UserId::new(Uuid::from_u128(n)));
