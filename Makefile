@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/.kit-tools/bin:$(PATH)
 export npm_config_update_notifier := false
 SERVICES := target/debug/oblivious with-services --
 
-.PHONY: help run test compat lint contracts fmt coverage bench bench-% web-bench clean kit page tools-% needs
+.PHONY: help run test compat lint contracts fmt coverage bench bench-% bench-relay instructions web-bench clean kit page tools-% needs valgrind
 
 help: ## Explain the commands (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -53,13 +53,23 @@ coverage: kit page tools-cargo-nextest tools-cargo-llvm-cov ## Which lines the R
 	cargo build --locked --bins --package oblivious
 	$(SERVICES) cargo llvm-cov nextest --workspace --locked --html --output-dir coverage
 
-bench: bench-write-path bench-rebuild ## Measure against named baselines into bench/RESULTS.md; wants a quiet machine
+bench: bench-write-path bench-rebuild bench-relay ## Measure against named baselines into bench/RESULTS.md; wants a quiet machine
 
 bench-%: kit page # one of them
 	@# Only what is measured has to be fast; the tests have built what starts the server.
 	cargo build --locked --bin oblivious
 	cargo build --release --locked --package bench
 	target/debug/oblivious with-services --durable -- target/release/bench $* --write
+
+bench-relay: kit page # Oblivious itself is measured, so it is built alike; rivals are fetched into .kit-bench
+	cargo build --locked --bin oblivious
+	cargo build --release --locked --package oblivious --package bench --bin oblivious --bin bench
+	target/debug/oblivious with-services --durable -- target/release/bench relay --write
+
+instructions: kit page valgrind ## Count what a request and an event take under callgrind; fails above bench/instructions.toml
+	cargo build --locked --bin oblivious --bin bench
+	cargo build --release --locked --package oblivious --bin oblivious
+	$(SERVICES) target/debug/bench instructions
 
 web-bench: kit page ## Bytes, accessibility and streaming cost of the page, measured in Chromium
 	cargo build --release --locked --bins --package oblivious --package testkit
@@ -80,6 +90,9 @@ web/node_modules/.package-lock.json: web/package-lock.json
 
 tools-%:
 	deploy/kit/tools.sh $*
+
+valgrind:
+	@command -v valgrind >/dev/null || deploy/kit/valgrind.sh
 
 needs:
 	@deploy/kit/needs.sh

@@ -162,7 +162,7 @@ struct Row {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<()> {
     let (began, common) = (Instant::now(), options.common);
     let (plan, folder) = (Plan::of(common), folder()?);
-    let server = crate::results::Server::ask(&testkit::database().await.pool, common).await?;
+    let server = crate::results::Server::ask(&testkit::empty_database().await.pool, common).await?;
     note(&format!("{server}; starting everybody"));
     let upstream = Server::start(&["upstream"], Core::Others).await?;
     let executable = executable()?;

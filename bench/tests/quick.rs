@@ -19,8 +19,29 @@ fn the_write_path_is_measured_with_all_who_compete() {
     }
 }
 
+#[test]
+fn the_relay_is_measured_with_all_who_need_not_be_fetched() {
+    let printed = quick_with(&["relay", "--without", "nginx,litellm,portkey"]);
+    for part in [
+        "direct to the upstream",
+        "pass-through (the floor)",
+        "Oblivious, exact billing",
+        "Oblivious, a model that costs nothing",
+        "**Portkey is absent**: left out by --without",
+        "### Streams",
+        "### Targets",
+    ] {
+        assert!(printed.contains(part), "`{part}` is missing in:\n{printed}");
+    }
+    assert!(!printed.contains("answers failed"), "{printed}");
+}
+
 fn quick(benchmark: &str) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_bench")).args([benchmark, "--quick"]).output().unwrap();
+    quick_with(&[benchmark])
+}
+
+fn quick_with(arguments: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_bench")).args(arguments).arg("--quick").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }

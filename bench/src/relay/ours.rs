@@ -66,7 +66,8 @@ impl Ours {
         folder: &Path,
         people: usize,
     ) -> anyhow::Result<Self> {
-        let (database, nats) = tokio::join!(testkit::database(), testkit::nats());
+        // The executable brings its schema along, whichever release it is.
+        let (database, nats) = tokio::join!(testkit::empty_database(), testkit::nats());
         let environment = environment(&database, &nats, upstream, folder);
         let mut others = command(executable, Core::Any);
         others.args(["serve", "--roles", OTHER_ROLES]).envs(&environment);
