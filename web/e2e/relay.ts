@@ -120,8 +120,10 @@ async function callsAreCounted({ page, base }: Place): Promise<void> {
   const file = page.waitForEvent("download");
   await page.getByRole("button", { name: "CSV" }).click();
   assert.match((await file).suggestedFilename(), /^oblivious-statistics-model-24h\.csv$/);
-  await page.getByRole("row").filter({ hasText: "mock-1" }).getByRole("link").first().click();
+  await page.locator(".stat-table tbody").getByRole("link").first().click();
   await page.getByRole("heading", { name: "Single calls" }).waitFor();
+  await page.getByRole("button", { name: "Completed" }).click();
+  await page.waitForURL(/outcome=completed/);
   const call = page.getByRole("list", { name: /^Calls/ }).locator("details").first();
   await call.locator("summary").click();
   await call.getByRole("list", { name: "Who was asked" }).getByRole("listitem").first().waitFor();
