@@ -14,7 +14,7 @@ use sqlx::{Executor as _, PgPool};
 use tokio::time::{interval, timeout};
 
 const ALL_ROLES: &str = "api,handlers,projections,reactions,publisher";
-const PROJECTIONS: [&str; 4] = ["billing_v1", "chat_v1", "relay_v1", "users_v1"];
+const PROJECTIONS: [&str; 5] = ["billing_v1", "chat_v1", "relay_v1", "statistics_v1", "users_v1"];
 /// Commands a second of all writers together, and how many writers there are.
 const COMMANDS_PER_SECOND: u64 = 200;
 const WRITERS: u64 = 8;
@@ -206,6 +206,12 @@ async fn a_planted_change_in_one_row_of_each_projection_is_named_and_exits_with_
             ": the row is missing",
         ),
         (
+            "statistics_v1",
+            "INSERT INTO statistics_v1.wallets (owner, sequence) VALUES ('00000000-0000-0000-0000-000000000007', 1)",
+            "statistics_v1.wallets, owner 00000000-0000-0000-0000-000000000007".to_owned(),
+            ": no event makes this row",
+        ),
+        (
             "users_v1",
             "UPDATE users_v1.users SET role = 'admin', username = 'mallory' WHERE username = 'ann'",
             format!("users_v1.users, id {user}"),
@@ -296,7 +302,7 @@ fn it_explains_itself_and_says_what_is_missing() {
     let (code, _, error) = alone(directory.path(), &["chat"]);
     assert_eq!(code, Some(2));
     assert!(
-        error.contains("there is no projection chat; these are: billing_v1, chat_v1, relay_v1, users_v1"),
+        error.contains("no projection chat; these are: billing_v1, chat_v1, relay_v1, statistics_v1, users_v1"),
         "{error}"
     );
     let (code, _, error) = alone(directory.path(), &["chat_v1", "--verify"]);

@@ -43,7 +43,7 @@ async fn operators_see_how_far_every_read_model_is() {
     let state = operator.get("/api/v1/admin/projections").await;
     let items = state.body["items"].as_array().unwrap();
     let names: Vec<&str> = items.iter().map(|item| item["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["billing_v1", "chat_v1", "relay_v1", "users_v1"]);
+    assert_eq!(names, ["billing_v1", "chat_v1", "relay_v1", "statistics_v1", "users_v1"]);
     assert!(state.body["last_position"].as_i64().unwrap() > 0);
     for item in items {
         assert!(item["position"].is_i64() && item["lag"].is_i64(), "{item}");
