@@ -163,7 +163,7 @@ fn inline_data(mut blob: Fields) -> Result<Part, InvalidRequest> {
 
 /// Bytes in the alphabet of everybody else: Google's SDKs write the one for addresses, and both may lack their padding.
 fn standard(base64: String) -> String {
-    let is_standard = base64.len() % 4 == 0 && !base64.contains(['-', '_']);
+    let is_standard = base64.len().is_multiple_of(4) && !base64.contains(['-', '_']);
     if is_standard {
         return base64;
     }
