@@ -224,7 +224,7 @@ mod tests {
     fn the_command_of_a_batch_has_its_id() {
         let id = CallBatchId::new(Uuid::now_v7());
         let message = message(id, vec![large(1)]).unwrap();
-        assert_eq!((message.command_id, message.aggregate_id), (id.uuid(), id.to_string()));
+        assert_eq!((message.command_id, message.aggregate_id.as_str()), (id.uuid(), id.to_string().as_str()));
         assert_eq!(
             message.subject(32).unwrap().split('.').skip(2).collect::<Vec<_>>(),
             ["relay", "call_batch", "record_calls"]

@@ -82,7 +82,7 @@ mod tests {
 
     use super::*;
 
-    fn asked(more: Value) -> Result<Beside, Problem> {
+    fn asked(more: &Value) -> Result<Beside, Problem> {
         let mut body = json!({ "model": "m", "prompt": "a cat" }).as_object().unwrap().clone();
         body.extend(more.as_object().unwrap().clone());
         read(body)
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_call_is_worth_its_pictures_at_their_quality() {
-        let worth = |more| asked(more).ok().unwrap().worth;
+        let worth = |more| asked(&more).ok().unwrap().worth;
         assert_eq!((worth(json!({})).pieces.images, worth(json!({})).output_tokens), (1, 6_240));
         let low = worth(json!({ "n": 2, "quality": "low", "stream": true }));
         assert_eq!((low.pieces.images, low.output_tokens), (2, 2 * (408 + 300)));
@@ -101,7 +101,7 @@ mod tests {
     fn the_number_of_pictures_is_bounded_and_the_prompt_needed() {
         for (more, param) in [(json!({ "n": 11 }), "n"), (json!({ "n": 0 }), "n"), (json!({ "prompt": "" }), "prompt")]
         {
-            assert_eq!(asked(more).err().unwrap().first_field(), Some(param));
+            assert_eq!(asked(&more).err().unwrap().first_field(), Some(param));
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) const GIFT: i64 = 1_000_000_000;
 pub(crate) const BOUNDARY: &str = "a-boundary";
 
 /// A channel of the mock provider that is sold by the token and by the piece.
-pub(crate) fn channel(app: &App, name: &str, more: Value) -> Value {
+pub(crate) fn channel(app: &App, name: &str, more: &Value) -> Value {
     let models = ["embed", "draw", "tts-1", "whisper-1", "rank", "judge"];
     let prices = json!({
         "embed": { "input": "2", "output": 0 },
@@ -46,7 +46,7 @@ pub(crate) async fn add(operator: &User<'_>, channel: Value) {
 /// A house with such a channel.
 pub(crate) async fn house() -> App {
     let app = App::start().await;
-    add(&app.admin("olga").await, channel(&app, "Senses", json!({}))).await;
+    add(&app.admin("olga").await, channel(&app, "Senses", &json!({}))).await;
     app
 }
 
@@ -246,8 +246,8 @@ async fn rankings_cost_searches_and_judgements_nothing() {
 async fn a_channel_that_fails_is_left_for_another_one_also_with_a_form_that_is_small() {
     let app = App::start().await;
     let (ann, operator) = (app.user("ann").await, app.admin("olga").await);
-    add(&operator, channel(&app, "First", json!({ "priority": 9, "public_name": "first" }))).await;
-    add(&operator, channel(&app, "Second", json!({ "public_name": "second" }))).await;
+    add(&operator, channel(&app, "First", &json!({ "priority": 9, "public_name": "first" }))).await;
+    add(&operator, channel(&app, "Second", &json!({ "public_name": "second" }))).await;
     let fields = [("model", "whisper-1")];
     for failure in [Script::fails(500, "no"), Script::default().garbage()] {
         app.provider.enqueue(failure);
@@ -305,7 +305,7 @@ async fn speech_whose_client_leaves_is_read_on_and_charged() {
     let mut setup = Setup::default();
     setup.options.drain = Duration::from_millis(200);
     let app = App::start_with(setup).await;
-    add(&app.admin("olga").await, channel(&app, "Senses", json!({}))).await;
+    add(&app.admin("olga").await, channel(&app, "Senses", &json!({}))).await;
     let ann = app.user("ann").await;
     let body = json!({ "model": "tts-1", "input": "[[chunks 3]] [[stall 3]]", "voice": "alloy" });
     let client = ann.client().header("content-type", "application/json");

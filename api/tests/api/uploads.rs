@@ -33,8 +33,8 @@ fn large(size: usize, then: impl Future<Output = bool> + Send + 'static) -> Body
 async fn a_large_upload_passes_through_to_one_channel() {
     let app = App::start().await;
     let (ann, operator) = (app.user("ann").await, app.admin("olga").await);
-    add(&operator, channel(&app, "First", json!({ "priority": 9 }))).await;
-    add(&operator, channel(&app, "Second", json!({}))).await;
+    add(&operator, channel(&app, "First", &json!({ "priority": 9 }))).await;
+    add(&operator, channel(&app, "Second", &json!({}))).await;
     let size = 6 * 1024 * 1024;
     let response = send_form(&ann, "/v1/audio/transcriptions", large(size, async { true })).await;
     let answer = Reply::read(response).await;
@@ -61,7 +61,7 @@ async fn an_upload_beyond_the_limit_is_refused() {
     let mut setup = Setup::default();
     setup.options.limits.max_upload_bytes = 10_000;
     let app = App::start_with(setup).await;
-    add(&app.admin("olga").await, channel(&app, "Senses", json!({}))).await;
+    add(&app.admin("olga").await, channel(&app, "Senses", &json!({}))).await;
     let ann = app.user("ann").await;
     let fields = [("model", "whisper-1")];
     let refused =

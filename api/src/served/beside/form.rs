@@ -64,7 +64,7 @@ impl FormRequest {
         let Self { mut caller, mut form, length } = self;
         let mut upload = Upload { fields: vec![], files: vec![], rest: None, bytes_at_most: length };
         let (mut texts, mut kept) = (MAX_TEXT_BYTES, 0);
-        while let Some(part) = form.next_field().await.map_err(unreadable)? {
+        while let Some(part) = form.next_field().await.map_err(|error| unreadable(&error))? {
             if upload.fields.len() + upload.files.len() >= MAX_PARTS {
                 return Err(Problem::new(StatusCode::BAD_REQUEST, "too_many_parts", "the form has too many parts"));
             }
@@ -90,7 +90,7 @@ impl FormRequest {
 async fn text(mut part: Field<'static>, left: &mut usize) -> Result<(String, String), Problem> {
     let name = part.name().unwrap_or_default().to_owned();
     let mut bytes = vec![];
-    while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
+    while let Some(chunk) = part.chunk().await.map_err(|error| unreadable(&error))? {
         *left = left.checked_sub(chunk.len()).ok_or_else(too_large)?;
         bytes.extend_from_slice(&chunk);
     }
@@ -106,7 +106,7 @@ async fn keep(
     may_pass: impl Fn() -> bool,
 ) -> Result<(Vec<Bytes>, Option<Field<'static>>), Problem> {
     let mut bytes = vec![];
-    while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
+    while let Some(chunk) = part.chunk().await.map_err(|error| unreadable(&error))? {
         caller.room.merge(caller.calls.make_room(chunk.len())?);
         *kept += chunk.len();
         bytes.push(chunk);
@@ -123,8 +123,8 @@ fn too_large() -> Problem {
 }
 
 /// Why a form cannot be read.
-fn unreadable(error: multer::Error) -> Problem {
-    let cause: &(dyn std::error::Error + 'static) = &error;
+fn unreadable(error: &multer::Error) -> Problem {
+    let cause: &(dyn std::error::Error + 'static) = error;
     let mut causes = std::iter::successors(Some(cause), |cause| cause.source());
     let is_limit = |cause: &(dyn std::error::Error + 'static)| cause.is::<http_body_util::LengthLimitError>();
     let is_timeout = |cause: &(dyn std::error::Error + 'static)| cause.is::<tower_http::timeout::TimeoutError>();
