@@ -188,7 +188,7 @@ pub(crate) async fn portkey(upstream: SocketAddr, folder: &Path) -> anyhow::Resu
         header("x-portkey-custom-host", format!("http://{upstream}/v1")),
     ];
     let target = Target { address, model: "m".to_owned(), keys: vec![KEY.to_owned()], headers };
-    let version = pinned("package.json", "\"@portkey-ai/gateway\": \"")?;
+    let version = pinned(LOCKS[1], "\"@portkey-ai/gateway\": \"")?;
     let portkey = Contestant::new("Portkey", target, gateway(&[running.pid]));
     Contestant { version, slow: true, ..portkey }.ready(running).await
 }
