@@ -125,7 +125,7 @@ async fn every_route_of_operators_refuses_everybody_else() {
         if !path.starts_with("/api/v1/admin/") {
             continue;
         }
-        let path = path.replace("{id}", &ann.id.to_string());
+        let path = path.replace("{id}", &ann.id.to_string()).replace("{key}", &ann.id.to_string());
         for method in methods.as_object().unwrap().keys().filter(|name| *name != "parameters") {
             count += 1;
             let send = async |client: crate::app::Client<'_>| {
@@ -138,6 +138,6 @@ async fn every_route_of_operators_refuses_everybody_else() {
             assert_eq!(send(app.bearer(&key)).await.problem(), (401, "invalid_token"), "{method} {path}");
         }
     }
-    assert_eq!(count, 23, "every route of operators was tried");
+    assert_eq!(count, 28, "every route of operators was tried");
     assert_eq!(ann.nanos("balance_nanos").await, 1_000_000_000);
 }
