@@ -225,7 +225,8 @@ fn a_key_that_was_suspended_is_used_again_once_somebody_says_so_and_others_hear_
     let now = Moment::default();
     assert!(!health.resume(channel, &key, now), "it is not suspended");
     assert!(health.adopt(channel, &key, State::Dead, 0, now));
-    let plan = health.plan(&[candidate.clone()], &Wish::default(), &[], now.after(Duration::from_secs(1_000_000)));
+    let plan =
+        health.plan(std::slice::from_ref(&candidate), &Wish::default(), &[], now.after(Duration::from_secs(1_000_000)));
     assert!(plan.order.is_empty(), "time alone revives no key");
     assert!(health.resume(channel, &key, now));
     assert!(!health.plan(&[candidate], &Wish::default(), &[], now).order.is_empty());
