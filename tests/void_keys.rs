@@ -51,7 +51,7 @@ async fn a_void_key_is_used_nowhere_also_after_a_restart_until_it_works_again() 
     assert_eq!(call(&patient, &key).await, (502, json!("upstream_error")));
     until(async || !said(&house).await.is_empty()).await;
     let suspended = ("channel.key_suspended".to_owned(), "router".to_owned());
-    assert_eq!(said(&house).await, [suspended.clone()]);
+    assert_eq!(said(&house).await, std::slice::from_ref(&suspended));
     until(async || call(&other, &key).await.0 == 503).await;
 
     // Nobody of those who saw it is left, nor is the bucket in which they told each other.
@@ -63,7 +63,7 @@ async fn a_void_key_is_used_nowhere_also_after_a_restart_until_it_works_again() 
     let restarted = house.serve_with(ALL, &settings);
     until(async || call(&restarted, &key).await.0 == 503).await;
     assert!(house.provider.received() <= asked + 1, "at most a call before the channels were read asks with it");
-    assert_eq!(said(&house).await, [suspended.clone()], "it is suspended once");
+    assert_eq!(said(&house).await, std::slice::from_ref(&suspended), "it is suspended once");
     restarted.kill();
 
     // It is asked after, in vain at first.
@@ -71,7 +71,7 @@ async fn a_void_key_is_used_nowhere_also_after_a_restart_until_it_works_again() 
     let curious = house.serve_with(ALL, &settings);
     let asked = house.provider.received();
     until(async || house.provider.received() > asked).await;
-    assert_eq!(said(&house).await, [suspended.clone()]);
+    assert_eq!(said(&house).await, std::slice::from_ref(&suspended));
     house.provider.answer_with(|_| Script::says("hello"));
     until(async || said(&house).await.len() == 2).await;
     assert_eq!(said(&house).await[1], ("channel.key_resumed".to_owned(), "router".to_owned()));

@@ -174,7 +174,7 @@ mod tests {
 
     use super::*;
 
-    fn calls(body: Value) -> Vec<String> {
+    fn calls(body: &Value) -> Vec<String> {
         answered_calls(body.as_object().unwrap())
     }
 
@@ -188,15 +188,15 @@ mod tests {
         ]});
         let gemini = json!({"contents": [{"parts": [{"functionResponse": {"id": "a"}}, {"functionResponse": {}}]}]});
         for body in [chat, messages, responses, gemini] {
-            assert_eq!(calls(body), ["a"]);
+            assert_eq!(calls(&body), ["a"]);
         }
-        assert_eq!(calls(json!({"input": "Hi", "messages": "odd"})), Vec::<String>::new());
+        assert_eq!(calls(&json!({"input": "Hi", "messages": "odd"})), Vec::<String>::new());
     }
 
     #[test]
     fn of_very_many_results_the_newest_are_looked_up() {
         let messages: Vec<Value> = (0..100).map(|n| json!({"tool_call_id": n.to_string()})).collect();
-        let calls = calls(json!({"messages": messages}));
+        let calls = calls(&json!({"messages": messages}));
         assert_eq!((calls.len(), calls.last().map(String::as_str)), (MAX_CALLS, Some("99")));
     }
 

@@ -33,7 +33,7 @@ fn refusal(path: &str, reply: &Reply) -> String {
     assert_eq!(reply.header("content-type"), "application/json", "{path}");
     let error = &body["error"];
     assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{path}: {body}");
-    let text = |value: &Value| value.as_str().map(str::to_owned).unwrap_or_else(|| panic!("{path}: {body}"));
+    let text = |value: &Value| value.as_str().map_or_else(|| panic!("{path}: {body}"), str::to_owned);
     if path.starts_with("/v1/messages") {
         assert_eq!((&body["type"], body["request_id"].as_str()), (&json!("error"), Some(id)), "{path}");
         assert!(error["type"].is_string(), "{path}: {body}");

@@ -148,7 +148,7 @@ pub(super) async fn apply(tx: &mut PgConnection, event: &ProjectedEvent) -> Resu
         }
         ResponseEvent::Abandoned { at } => {
             let abandoned = "UPDATE responses SET status = 'abandoned', ended_at = $2 WHERE id = $1";
-            return moved(sqlx::query(abandoned).bind(id).bind(at).execute(tx).await?);
+            return moved(&sqlx::query(abandoned).bind(id).bind(at).execute(tx).await?);
         }
         ResponseEvent::Deleted { .. } => {
             sqlx::query("DELETE FROM responses WHERE id = $1").bind(id).execute(tx).await?;
@@ -165,9 +165,9 @@ pub(super) async fn apply(tx: &mut PgConnection, event: &ProjectedEvent) -> Resu
         .bind(at)
         .execute(tx)
         .await?;
-    moved(ended)
+    moved(&ended)
 }
 
-fn moved(result: PgQueryResult) -> Result<(), ProjectionError> {
+fn moved(result: &PgQueryResult) -> Result<(), ProjectionError> {
     if result.rows_affected() == 1 { Ok(()) } else { Err(ProjectionError::MissingRow) }
 }

@@ -134,6 +134,7 @@ fn held(hold: Uuid, purpose: Purpose) -> WalletEvent {
         costs: Rates::default(),
         input_tokens: 10,
         max_output_tokens: 4_096,
+        pieces: domain::billing::Pieces::default(),
         alternatives: vec![],
         expires_at: at(),
         at: at(),

@@ -74,7 +74,8 @@ impl MockProvider {
             recorded: Mutex::default(),
             received: watch::Sender::new(0),
         });
-        let router = Router::new().merge(routes::routes()).merge(modalities::routes()).layer(DefaultBodyLimit::disable());
+        let router =
+            Router::new().merge(routes::routes()).merge(modalities::routes()).layer(DefaultBodyLimit::disable());
         let router = router.with_state(Arc::clone(&shared));
         // Without it small frames wait for the client's acknowledgement, and every test measures that.
         let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));

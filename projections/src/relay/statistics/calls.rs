@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
-use domain::{billing::Purpose, relay::Call};
+use domain::{
+    billing::{Basis, Purpose},
+    relay::Call,
+};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection, PgPool, Postgres, QueryBuilder, types::Json};
 use utoipa::ToSchema;
@@ -241,7 +244,7 @@ pub(super) async fn insert(tx: &mut PgConnection, rows: &[Recorded]) -> sqlx::Re
     .bind(rows.iter().map(|row| Json(&row.call.tries)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| Json(&row.call.left_out)).collect::<Vec<_>>())
     .bind(rows.iter().map(|row| row.call.tokens.map(Json)).collect::<Vec<_>>())
-    .bind(column!(rows, call.basis.map(|basis| basis.as_str())))
+    .bind(column!(rows, call.basis.map(Basis::as_str)))
     .fetch_all(tx)
     .await?;
     Ok(new.into_iter().collect())
