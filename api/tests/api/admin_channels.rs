@@ -137,6 +137,6 @@ async fn one_key_is_added_or_taken_away_without_knowing_the_others() {
     assert_eq!((two.status, &two.body["keys"][0]["name"]), (StatusCode::OK, &first), "{:?}", two.body);
     let second = two.body["keys"][1]["name"].clone();
     let one = change(json!([{ "keep": second }])).await;
-    assert_eq!(one.body["keys"], json!([{ "name": second, "hint": "6789" }]), "{:?}", one.body);
+    assert_eq!(one.body["keys"], json!([{ "name": second, "hint": "6789", "suspended": null }]), "{:?}", one.body);
     assert_eq!(change(json!([{ "keep": first }])).await.problem(), (422, "unknown_key"));
 }
