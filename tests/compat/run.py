@@ -32,7 +32,7 @@ READY_SECONDS = 120
 STOP_SECONDS = 30
 SUITE_SECONDS = 600
 # A single test that takes longer prints where it is.
-TEST_SECONDS = 120
+TEST_SECONDS = 300
 # They mostly wait.
 WORKERS = 4
 # A client that goes away is waited for this long; short, so that both sides of the limit can be tested.

@@ -38,7 +38,12 @@ const CLIENTS = {
     const kept = { model, store: false, include: ["reasoning.encrypted_content"] };
     return {
       tell: async (input) => (await responses.create({ ...kept, input })).output_text,
-      stream: async (input) => (await responses.stream({ ...kept, input }).finalResponse()).output_text,
+      stream: async (input) => {
+        const { status, error, output_text } = await responses.stream({ ...kept, input }).finalResponse();
+        // A response that failed is an answer to this SDK.
+        assert.equal(status, "completed", error?.message);
+        return output_text;
+      },
       turn: async (prompt) => {
         const tools = [{ type: "function", name: "weather", parameters: PARAMETERS, strict: true }];
         const said = { role: "user", content: prompt };

@@ -72,7 +72,9 @@ impl Wire for GenerateContent {
             for part in list(&content["parts"]) {
                 let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
                 if part["inlineData"].is_object() {
-                    asked.see(&text(&part["inlineData"]["mimeType"]), &text(&part["inlineData"]["data"]));
+                    // Bytes may be in either alphabet ("ProtoJSON format", protobuf.dev); Google's SDKs send the safe one.
+                    let data = text(&part["inlineData"]["data"]).replace('-', "+").replace('_', "/");
+                    asked.see(&text(&part["inlineData"]["mimeType"]), &data);
                 } else if part["fileData"].is_object() {
                     asked.see_at(&text(&part["fileData"]["fileUri"]));
                 }
