@@ -67,7 +67,7 @@ bench-relay: kit page # Oblivious itself is measured, so it is built alike; riva
 	target/debug/oblivious with-services --durable -- target/release/bench relay --write
 
 instructions: kit page valgrind ## Count what a request and an event take under callgrind; fails above bench/instructions.toml
-	cargo build --locked --bin oblivious --bin bench
+	cargo build --locked --workspace --bins
 	cargo build --release --locked --package oblivious --bin oblivious
 	$(SERVICES) target/debug/bench instructions
 
