@@ -6,7 +6,10 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -73,11 +76,19 @@ pub struct ChannelProvider {
     pub models: Vec<(String, String)>,
 }
 
+/// The offers, and the reading that found them: one that began later knows at least as much.
+struct Snapshot {
+    reading: u64,
+    offers: Arc<[Arc<Offer>]>,
+}
+
 /// All models that can be asked. Cheap to clone; all clones see the same.
 #[derive(Clone)]
 pub struct Catalogue {
     source: Arc<dyn ChannelSource>,
-    offers: Arc<RwLock<Arc<[Arc<Offer>]>>>,
+    offers: Arc<RwLock<Snapshot>>,
+    /// How many readings have begun.
+    readings: Arc<AtomicU64>,
     groups: Cache<UserId, PayerGroup>,
     looked: Arc<Mutex<Option<Instant>>>,
     router: Arc<Router>,
@@ -100,7 +111,8 @@ impl Catalogue {
         let groups = Cache::builder().max_capacity(MAX_GROUPS).time_to_live(GROUP_LIFE).build();
         Self {
             source,
-            offers: Arc::new(RwLock::new(offers)),
+            offers: Arc::new(RwLock::new(Snapshot { reading: 0, offers })),
+            readings: Arc::default(),
             groups,
             looked: Arc::default(),
             router: Router::new(RouterOptions::default()),
@@ -119,21 +131,26 @@ impl Catalogue {
         &self.router
     }
 
-    /// Takes the channels and groups as they are now.
+    /// Takes the channels and groups as they are now. Of readings that overlap, the one that began last counts: an older
+    /// one that is late would take back what somebody has already seen.
     ///
     /// # Errors
     /// They cannot be read; the old snapshot stays.
     pub async fn reload(&self) -> anyhow::Result<()> {
         self.groups.invalidate_all();
-        let offers = self.source.load().await?;
-        *self.offers.write().unwrap_or_else(PoisonError::into_inner) = offers.into();
+        let reading = 1 + self.readings.fetch_add(1, Ordering::Relaxed);
+        let offers = self.source.load().await?.into();
+        let mut snapshot = self.offers.write().unwrap_or_else(PoisonError::into_inner);
+        if snapshot.reading < reading {
+            *snapshot = Snapshot { reading, offers };
+        }
         Ok(())
     }
 
     /// Every offer of every channel, the preferred channel first, whoever may use it.
     #[must_use]
     pub fn all(&self) -> Arc<[Arc<Offer>]> {
-        Arc::clone(&self.offers.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.offers.read().unwrap_or_else(PoisonError::into_inner).offers)
     }
 
     /// Every model that people of `group` may use once, as the preferred channel offers it.

@@ -167,3 +167,42 @@ async fn people_see_and_use_what_their_group_may() {
     let models: Vec<_> = catalogue.models_for(&staff).iter().map(|offer| offer.model.clone()).collect();
     assert_eq!(models, ["a", "c"]);
 }
+
+/// The first reading sees the channels of its beginning and ends when it may; later ones see a new channel at once.
+#[derive(Default)]
+struct FirstIsSlow {
+    begun: AtomicBool,
+    may_end: tokio::sync::Notify,
+}
+
+#[async_trait]
+impl ChannelSource for FirstIsSlow {
+    async fn load(&self) -> anyhow::Result<Vec<Arc<Offer>>> {
+        if self.begun.swap(true, Ordering::SeqCst) {
+            return Ok(vec![offer(1, "old"), offer(2, "new")]);
+        }
+        self.may_end.notified().await;
+        Ok(vec![offer(1, "old")])
+    }
+
+    async fn provider(&self, _: ChannelId) -> anyhow::Result<Option<ChannelProvider>> {
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn a_reading_that_began_earlier_and_ends_later_does_not_take_a_new_model_back() {
+    let source = Arc::new(FirstIsSlow::default());
+    let catalogue = Catalogue::new(Arc::clone(&source) as Arc<dyn ChannelSource>);
+    let slow = tokio::spawn({
+        let catalogue = catalogue.clone();
+        async move { catalogue.reload().await }
+    });
+    while !source.begun.load(Ordering::SeqCst) {
+        tokio::task::yield_now().await;
+    }
+    catalogue.reload().await.unwrap();
+    source.may_end.notify_one();
+    slow.await.unwrap().unwrap();
+    assert!(catalogue.resolve(Some("new"), &everybody()).await.is_ok());
+}
