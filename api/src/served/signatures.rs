@@ -7,7 +7,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_nats::jetstream::{
@@ -17,7 +17,7 @@ use async_nats::jetstream::{
 };
 use domain::UserId;
 use futures::future::join_all;
-use moka::sync::Cache;
+use moka::{Expiry, sync::Cache};
 use relay::{Memory, Remember, Thoughts};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -27,6 +27,8 @@ use vault::Vault;
 const BUCKET: &str = "signatures";
 /// A turn with tools that rests for longer begins without its thoughts.
 const KEPT: Duration = Duration::from_secs(3600);
+/// How long a call of which nothing is known is not asked for again: another process may be about to tell of it.
+const ABSENT: Duration = Duration::from_secs(2);
 const CACHE_BYTES: u64 = 16 * 1024 * 1024;
 const BUCKET_BYTES: i64 = 64 * 1024 * 1024;
 /// Longer ones stay in this process.
@@ -57,7 +59,7 @@ impl Signatures {
         let bytes = |key: &String, kept: &Option<Arc<[u8]>>| {
             u32::try_from(key.len() + kept.as_ref().map_or(0, |bytes| bytes.len())).unwrap_or(u32::MAX)
         };
-        let known = Cache::builder().weigher(bytes).max_capacity(CACHE_BYTES).time_to_live(KEPT).build();
+        let known = Cache::builder().weigher(bytes).max_capacity(CACHE_BYTES).expire_after(Lives).build();
         let under_way = Arc::new(Semaphore::new(MAX_UNDER_WAY));
         Self(Arc::new(Shared { vault, nats, bucket: RwLock::default(), known, under_way }))
     }
@@ -121,6 +123,31 @@ impl Signatures {
     }
 }
 
+/// What is known lives for the hour; that nothing is known, for seconds.
+struct Lives;
+
+impl Lives {
+    const fn of(kept: Option<&Arc<[u8]>>) -> Duration {
+        if kept.is_some() { KEPT } else { ABSENT }
+    }
+}
+
+impl Expiry<String, Option<Arc<[u8]>>> for Lives {
+    fn expire_after_create(&self, _: &String, kept: &Option<Arc<[u8]>>, _: Instant) -> Option<Duration> {
+        Some(Self::of(kept.as_ref()))
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &String,
+        kept: &Option<Arc<[u8]>>,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(Self::of(kept.as_ref()))
+    }
+}
+
 /// Keeps for one account.
 struct Keeper {
     signatures: Signatures,
@@ -170,6 +197,7 @@ fn answered_calls(body: &Map<String, Value>) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use serde_json::json;
+    use tokio::time::sleep;
     use uuid::Uuid;
 
     use super::*;
@@ -216,9 +244,28 @@ mod tests {
         let stored = there.bucket().await.unwrap().get(key(user, "a")).await.unwrap().unwrap();
         assert!(!stored.windows(6).any(|part| part == b"google"), "the bucket holds nothing that can be read");
 
+        // Nobody knew of it when it was asked for first.
+        here.tell(key(user, "b"), json!(thoughts).to_string().into_bytes().into()).await;
+        let told = async {
+            while there.find(user, "b").await.is_none() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        assert!(timeout(KEPT / 60, told).await.is_ok(), "it is found soon");
+
         // What this process keeps itself needs nobody.
         Keeper { signatures: here.clone(), user }.remember("c", thoughts.clone());
         assert_eq!(here.find(user, "c").await, Some(thoughts));
+    }
+
+    #[test]
+    fn that_nothing_is_known_is_believed_for_seconds_and_what_is_known_for_the_hour() {
+        let (nothing, something) = (None, Some(Arc::from(*b"sig")));
+        let now = Instant::now();
+        let anew = |kept| Lives.expire_after_create(&String::new(), kept, now);
+        let instead = |kept| Lives.expire_after_update(&String::new(), kept, now, Some(ABSENT));
+        assert_eq!((anew(&nothing), anew(&something)), (Some(ABSENT), Some(KEPT)));
+        assert_eq!((instead(&nothing), instead(&something)), (Some(ABSENT), Some(KEPT)));
     }
 
     #[tokio::test]

@@ -197,6 +197,27 @@ fn a_signature_of_another_provider_comes_back_from_a_client_of_this_dialect() {
 }
 
 #[test]
+fn what_signs_words_that_a_client_does_not_get_stays_away_with_them_unless_google_signed() {
+    let sign = |dialect: relay::Dialect| Delta::ReasoningSignature {
+        candidate: 0,
+        signature: relay::model::Opaque { dialect, value: json!("c2ln") },
+    };
+    let thought = || Delta::Reasoning { candidate: 0, text: "hm".to_owned() };
+    let signatures = |told: Vec<Delta>| -> usize {
+        let chunks = served(told, json!({}), &Usage::new(1, 2, Basis::Counted));
+        let text = chunks.iter().map(Value::to_string).collect::<String>();
+        assert!(!text.contains("hm"), "nobody asked for thoughts");
+        text.matches("thoughtSignature").count()
+    };
+    for theirs in [relay::Dialect::Messages, relay::Dialect::Responses] {
+        assert_eq!(signatures(vec![thought(), sign(theirs)]), 0, "it signs words that are not there");
+        assert_eq!(signatures(vec![sign(theirs)]), 1, "there were none to begin with");
+        assert_eq!(signatures(vec![thought(), sign(theirs), sign(theirs)]), 1, "each thought stands for itself");
+    }
+    assert_eq!(signatures(vec![thought(), sign(relay::Dialect::GenerateContent)]), 1);
+}
+
+#[test]
 fn a_stream_that_is_served_and_read_again_says_the_same() {
     let with = json!({ "generationConfig": { "thinkingConfig": { "includeThoughts": true } } });
     for stream in [

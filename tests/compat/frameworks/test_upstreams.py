@@ -124,11 +124,6 @@ class LangChainGoogle(LangChain):
     def usage_options(self):
         return {}
 
-    def turn(self, model, prompt, stream):
-        if stream and model in (api.UPSTREAMS["messages"][2], api.UPSTREAMS["responses"][2]):
-            pytest.xfail("of a stream it keeps the signature of a thought without its words, and no ids of calls to find them by")
-        return super().turn(model, prompt, stream)
-
 
 class LiteLLM(Client):
     """LiteLLM as a library, by OpenAI's dialect."""

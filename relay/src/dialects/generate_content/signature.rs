@@ -61,6 +61,11 @@ pub(super) fn of_previous(signature: &Opaque) -> Option<&str> {
     signature.in_dialect(Dialect::GenerateContent)?.get(PREVIOUS)?.as_str()
 }
 
+/// Whether it says something without the words that it signs: Google's do, others sign them.
+pub(super) fn stands_alone(signature: &Opaque) -> bool {
+    signature.in_dialect(Dialect::GenerateContent).is_some()
+}
+
 /// A signature for a client, whosever it is.
 pub(super) fn for_client(signature: &Opaque) -> String {
     match of_google(signature).or_else(|| of_previous(signature)) {

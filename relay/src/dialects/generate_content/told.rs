@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::aside::{self, Aside};
 use super::said::{self, Reader};
-use super::{finish, logprobs, usage};
+use super::{finish, logprobs, signature, usage};
 use crate::model::{Answer, Audio, Candidate, Delta, FinishReason, Opaque, Part};
 use crate::{DeltaWriter, Envelope, ServedEvent, Usage};
 
@@ -98,6 +98,8 @@ struct Progress {
     /// For the last chunk: ratings and the like, and why it ended.
     fields: Map<String, Value>,
     spoke: bool,
+    /// The client does not get the words of the thought that is being given.
+    hidden: bool,
 }
 
 impl Writer {
@@ -160,7 +162,18 @@ impl Writer {
         }
     }
 
+    /// What signs words that the client does not get is not for it either, unless it stands without them.
     fn thought(&mut self, candidate: u32, text: String, signature: Option<Opaque>) -> Vec<ServedEvent> {
+        if !self.thoughts {
+            let progress = self.progress(candidate);
+            progress.hidden |= !text.is_empty();
+            if let Some(signature) = &signature
+                && std::mem::take(&mut progress.hidden)
+                && !signature::stands_alone(signature)
+            {
+                return vec![];
+            }
+        }
         self.say(candidate, &Part::Reasoning { text, signature })
     }
 }
