@@ -1,7 +1,10 @@
 //! The web page, from inside the executable.
 //!
 //! Every address of the page answers its one HTML file, for browsers that navigate; what the API does not know stays a
-//! problem for everybody else.
+//! problem for everybody else. Its files are unpacked when somebody first asks for one: a node that only serves programs
+//! needs neither the time nor the memory.
+
+use std::sync::OnceLock;
 
 use axum::{
     Router,
@@ -12,9 +15,10 @@ use axum::{
     routing::get,
 };
 use memory_serve::{Asset, CacheControl, MemoryServe};
+use tokio::task::spawn_blocking;
 use tower::ServiceExt as _;
 
-use crate::observe;
+use crate::{observe, problem::Problem};
 
 /// Empty where `web/dist` was not built.
 const ASSETS: &[(&str, &[Asset])] = include!(concat!(env!("OUT_DIR"), "/memory_serve_assets.rs"));
@@ -26,8 +30,31 @@ const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'u
     font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'none'; \
     form-action 'self'; frame-ancestors 'none'";
 
+/// Unpacked with the first request for it.
+static PAGE: OnceLock<Router> = OnceLock::new();
+
 /// What is served where no route of the API matches.
 pub(crate) fn fallback() -> Router {
+    Router::new().fallback(async |request: Request| {
+        if is_of_api(request.uri().path()) {
+            return observe::not_found().await.into_response();
+        }
+        // It is compressed once for clients without Brotli: a moment's work, which must not hold up other requests.
+        let page = match PAGE.get() {
+            Some(page) => page,
+            None => match spawn_blocking(|| PAGE.get_or_init(page)).await {
+                Ok(page) => page,
+                Err(error) => return Problem::bug(&error).into_response(),
+            },
+        };
+        // It has no state and cannot fail.
+        let Ok(response) = page.clone().oneshot(request).await;
+        response
+    })
+}
+
+/// Every file of the page, and the page for every other address that is one of its own.
+fn page() -> Router {
     let files = match ASSETS.first() {
         Some((_, assets)) => MemoryServe::new(assets)
             .index_file(Some("/index.html"))
@@ -56,11 +83,13 @@ pub(crate) fn fallback() -> Router {
 /// A browser that goes to an address, which is not one of the API or of a file.
 fn is_navigation(method: &Method, path: &str, headers: &HeaderMap) -> bool {
     let wants_html = headers.get_all(header::ACCEPT).iter().any(|accept| accept.as_bytes().starts_with(b"text/html"));
-    let is_api = ["/api", "/v1", "/v1beta"]
-        .iter()
-        .any(|root| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')));
     let is_file = path.rsplit('/').next().is_some_and(|name| name.contains('.'));
-    (method == Method::GET || method == Method::HEAD) && wants_html && !is_api && !is_file
+    (method == Method::GET || method == Method::HEAD) && wants_html && !is_of_api(path) && !is_file
+}
+
+fn is_of_api(path: &str) -> bool {
+    let below = |root: &&str| path.strip_prefix(*root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    ["/api", "/v1", "/v1beta"].iter().any(below)
 }
 
 async fn headers(request: Request, next: Next) -> Response {
