@@ -70,6 +70,11 @@ pub(crate) struct Generated {
 }
 
 impl Generated {
+    /// Adds a piece.
+    pub(crate) fn add(&mut self, text: &str, is_thought: bool) {
+        if is_thought { &mut self.thought } else { &mut self.said }.push_str(text);
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.said.len() + self.thought.len()
     }

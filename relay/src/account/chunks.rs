@@ -13,6 +13,7 @@ use super::asked::Asked;
 use super::plain;
 use super::served::Ending;
 use super::stream::{Heard, Listener};
+use super::template::Template;
 use crate::count::Generated;
 use crate::dialects::chat_completions::{calls::Calls, refusal, regularize, usage};
 use crate::{Envelope, PassedEvent, RelayError, ServedEvent, ServedFrame, Usage};
@@ -40,6 +41,10 @@ pub(super) struct Chunks {
     common: Map<String, Value>,
     /// The same as the last chunk that passed as its bytes had it written.
     written: [Option<String>; 4],
+    /// The last chunk that passed as its bytes; forgotten with every chunk that was corrected.
+    template: Template,
+    /// What stands before and behind its text where it is told.
+    around: (String, String),
 }
 
 impl Chunks {
@@ -63,7 +68,29 @@ impl Chunks {
             envelope,
             common: Map::new(),
             written: Default::default(),
+            template: Template::default(),
+            around: Default::default(),
         }
+    }
+
+    /// Takes a chunk that differs in a piece of text from one that passed as its bytes.
+    fn like_the_last(&self, data: &str, heard: &mut Heard<ServedFrame>) -> Option<()> {
+        let fitting = self.template.fit(data)?;
+        fitting.add_to(&mut heard.generated);
+        let (before, after) = &self.around;
+        let data = [before, fitting.written, after].concat();
+        heard.steps.push_back(ServedFrame::Passed(PassedEvent { name: None, data }));
+        Some(())
+    }
+
+    /// Learns what chunks look like that differ from this one, which is told so, in a piece of text.
+    fn learn(&mut self, chunk: &plain::Chunk<'_>, data: &str, told: &str) -> Option<()> {
+        self.template.forget();
+        let (text, is_thought) = chunk.text()?;
+        let begin = (text.as_ptr() as usize).checked_sub(data.as_ptr() as usize)?;
+        let begin = chunk.moved(data, &self.model, begin)?;
+        self.around = (told.get(..begin)?.to_owned(), told.get(begin + text.len()..)?.to_owned());
+        self.template.learn(data, text, is_thought)
     }
 
     /// Takes a chunk that needs no correcting; `None`, and nothing taken, of any other.
@@ -83,6 +110,7 @@ impl Chunks {
                 self.common.extend(value.map(|value: Value| (name.to_owned(), value)));
             }
         }
+        self.learn(&chunk, data, &told);
         heard.steps.push_back(ServedFrame::Passed(PassedEvent { name: None, data: told }));
         Some(())
     }
@@ -157,9 +185,10 @@ impl Listener for Chunks {
 
     fn hear(&mut self, _name: Option<&str>, data: String, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
         let was_finished = self.is_finished();
-        if !was_finished && self.plain(&data, heard).is_some() {
+        if !was_finished && (self.like_the_last(&data, heard).is_some() || self.plain(&data, heard).is_some()) {
             return Ok(());
         }
+        self.template.forget();
         let Ok(Value::Object(mut chunk)) = serde_json::from_str(&data) else {
             return Err(garbage("a chunk is not a chat completion"));
         };
@@ -250,130 +279,4 @@ fn garbage(what: &str) -> RelayError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Basis;
-
-    fn chunks(include_usage: bool) -> Chunks {
-        let envelope = Envelope {
-            id: "chatcmpl-ours".to_owned(),
-            model: "public".to_owned(),
-            created: 5,
-            input_tokens: 3,
-            include_usage,
-            request: Default::default(),
-        };
-        Chunks::of(1, false, envelope)
-    }
-
-    /// What becomes of these chunks, and what was heard in all.
-    fn heard(chunks: &mut Chunks, sent: &[&str]) -> Heard<ServedFrame> {
-        let mut heard = Heard::default();
-        sent.iter().for_each(|data| chunks.hear(None, (*data).to_owned(), &mut heard).unwrap());
-        heard
-    }
-
-    fn data(frame: &ServedFrame) -> Value {
-        match frame {
-            ServedFrame::Event(event) => event.data.clone(),
-            ServedFrame::Passed(passed) => serde_json::from_str(&passed.data).unwrap(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// The same without the way past the parser.
-    fn corrected(sent: &[&str]) -> (Vec<Value>, String, String) {
-        let mut chunks = chunks(true);
-        // White space that no server sends and that changes nothing makes a chunk unusual.
-        let sent: Vec<String> = sent.iter().map(|data| format!("\n{data}")).collect();
-        let heard = heard(&mut chunks, &sent.iter().map(String::as_str).collect::<Vec<_>>());
-        let mut told: Vec<Value> = heard.steps.iter().map(data).collect();
-        told.extend(chunks.last(&Usage::new(3, 4, Basis::Reported)).into_iter().map(|event| event.data));
-        (told, heard.generated.said, heard.generated.thought)
-    }
-
-    const HEAD: &str =
-        r#""id":"c-1","object":"chat.completion.chunk","created":7,"model":"up","system_fingerprint":"fp""#;
-
-    fn chunk(rest: &str) -> String {
-        format!("{{{HEAD},{rest}}}")
-    }
-
-    #[test]
-    fn what_passes_as_its_bytes_says_the_same_as_what_is_corrected() {
-        let said = |delta: &str| chunk(&format!(r#""choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]"#));
-        let call = |call: &str| said(&format!(r#"{{"tool_calls":[{call}]}}"#));
-        let chunks_of = [
-            said(r#"{"role":"assistant","content":""}"#),
-            said(r#"{"content":"a\n \u4f60 \"b\" 好"}"#),
-            said(r#"{"content":null,"reasoning_content":"hm"}"#),
-            said(r#"{"content":"x","reasoning":"y"}"#),
-            said(r#"{"content":[{"type":"text","text":"parts"}]}"#),
-            said(r#"{"refusal":"no","provider_word":{"a":[1,2.50]}}"#),
-            chunk(
-                r#""choices":[{"index":0,"delta":{"content":"u"},"logprobs":null,"finish_reason":null}],"usage":null"#,
-            ),
-            format!(
-                r#"{{"usage" : null , {HEAD}, "choices": [{{"index": 0, "delta": {{"content": "v"}}, "finish_reason": null}}]}}"#
-            ),
-            chunk(r#""choices":[{"index":0,"delta":{"content":"w"}}],"x":1"#),
-            chunk(r#""choices":[{"delta":{"content":"w"},"finish_reason":null}]"#),
-            chunk(r#""choices":[{"index":1,"delta":{"content":"of nobody"},"finish_reason":null}]"#),
-            chunk(r#""choices":[],"prompt_filter_results":[]"#),
-            r#"{"id":"c-2","created":8,"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"z"},"finish_reason":null}],"model":"a \" b"}"#.to_owned(),
-            said(r#"{"content":"again"}"#),
-            call(r#"{"index":1,"id":"t-1","type":"function","function":{"name":"f","arguments":""}}"#),
-            call(r#"{"index":1,"function":{"arguments":"{\"a\":"}}"#),
-            call(r#"{"index":2,"id":"t-2","type":"function","function":{"name":"g","arguments":""}}"#),
-            call(r#"{"index":2,"id":"t-2","function":{"arguments":"1}"}}"#),
-            chunk(
-                r#""choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":4}"#,
-            ),
-        ];
-        let sent: Vec<&str> = chunks_of.iter().map(String::as_str).collect();
-        let mut passing = chunks(true);
-        let heard = heard(&mut passing, &sent);
-        let mut told: Vec<Value> = heard.steps.iter().map(data).collect();
-        told.extend(passing.last(&Usage::new(3, 4, Basis::Reported)).into_iter().map(|event| event.data));
-        assert_eq!((told, heard.generated.said, heard.generated.thought), corrected(&sent));
-        let passed = heard.steps.iter().filter(|frame| matches!(frame, ServedFrame::Passed(_))).count();
-        assert_eq!(passed, 7, "of {}", heard.steps.len());
-    }
-
-    #[test]
-    fn arguments_of_a_call_that_has_its_number_pass_as_their_bytes_and_others_are_numbered() {
-        let call = |number: u32| {
-            let call = format!(r#"{{"index":{number},"function":{{"arguments":"{{}}"}}}}"#);
-            chunk(&format!(r#""choices":[{{"index":0,"delta":{{"tool_calls":[{call}]}},"finish_reason":null}}]"#))
-        };
-        let named = |number: u32| call(number).replace(r#""function":{"#, r#""id":"t","function":{"name":"f","#);
-        for (number, passes) in [(0, true), (1, false)] {
-            let told = heard(&mut chunks(false), &[&named(number), &call(number)]).steps;
-            assert_eq!(matches!(told[1], ServedFrame::Passed(_)), passes);
-            assert_eq!(data(&told[1])["choices"][0]["delta"]["tool_calls"][0]["index"], 0);
-        }
-    }
-
-    #[test]
-    fn every_chunk_bears_the_name_that_was_asked_for_and_the_usage_frame_the_id_of_the_answer() {
-        let mut chunks = chunks(true);
-        let chunk = json!({"id": "c-1", "created": 7, "model": "upstream-2026", "system_fingerprint": "fp",
-            "choices": [{"index": 0, "delta": {"content": "x"}}]});
-        let told = data(&heard(&mut chunks, &[&chunk.to_string()]).steps[0]);
-        assert_eq!((&told["model"], &told["id"]), (&json!("public"), &json!("c-1")));
-        let frame = chunks.last(&Usage::new(3, 4, Basis::Reported)).remove(0).data;
-        assert_eq!(
-            (&frame["id"], &frame["created"], &frame["system_fingerprint"]),
-            (&json!("c-1"), &json!(7), &json!("fp"))
-        );
-        assert_eq!((&frame["model"], &frame["choices"]), (&json!("public"), &json!([])));
-        assert_eq!(frame["usage"]["total_tokens"], 7);
-    }
-
-    #[test]
-    fn the_usage_frame_comes_only_if_it_was_asked_for() {
-        assert!(chunks(false).last(&Usage::new(3, 4, Basis::Reported)).is_empty());
-        let empty = chunks(true).last(&Usage::new(3, 0, Basis::Counted)).remove(0).data;
-        assert_eq!((&empty["id"], &empty["created"]), (&json!("chatcmpl-ours"), &json!(5)));
-    }
-}
+mod tests;

@@ -18,6 +18,7 @@ mod plain;
 mod reply;
 mod served;
 mod stream;
+mod template;
 mod usage;
 mod whole;
 

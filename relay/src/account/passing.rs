@@ -12,6 +12,8 @@ use serde_json::{Map, Value, json};
 use super::plain;
 use super::served::Ending;
 use super::stream::{Heard, Listener};
+use super::template::Template;
+use crate::count::Generated;
 use crate::dialects::chat_completions::regularize;
 use crate::dialects::{generate_content, messages, responses};
 use crate::{Basis, DeltaReader, Dialect, Envelope, PassedEvent, RelayError, ServedEvent, ServedFrame, Usage};
@@ -23,11 +25,27 @@ pub(super) struct Passing {
     envelope: Envelope,
     /// The last events, kept until the usage is known.
     kept: Vec<ServedEvent>,
+    /// Of the last piece of a message that was read.
+    template: Template,
 }
 
 impl Passing {
     pub(super) fn new(dialect: Dialect, reader: Box<dyn DeltaReader>, envelope: Envelope) -> Self {
-        Self { dialect, reader, envelope, kept: vec![] }
+        Self { dialect, reader, envelope, kept: vec![], template: Template::default() }
+    }
+
+    /// Takes note of an event that says a piece of a message and passes as it is; false, and nothing noted, of any other.
+    fn is_piece(&mut self, data: &str, generated: &mut Generated) -> bool {
+        if let Some(fitting) = self.template.fit(data) {
+            fitting.add_to(generated);
+            return true;
+        }
+        let Some((text, is_thought)) = plain::block(data) else { return false };
+        generated.add(&text, is_thought);
+        if let Cow::Borrowed(text) = text {
+            self.template.learn(data, text, is_thought);
+        }
+        true
     }
 
     /// Whether an event belongs to the end of the answer.
@@ -46,7 +64,7 @@ impl Listener for Passing {
 
     fn hear(&mut self, name: Option<&str>, data: String, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
         let is_told = self.kept.is_empty() && !self.reader.is_finished();
-        if is_told && self.dialect == Dialect::Messages && plain::hear_block(&data, &mut heard.generated) {
+        if is_told && self.dialect == Dialect::Messages && self.is_piece(&data, &mut heard.generated) {
             let name = Some(Cow::Borrowed(plain::BLOCK_DELTA));
             heard.steps.push_back(ServedFrame::Passed(PassedEvent { name, data }));
             return Ok(());

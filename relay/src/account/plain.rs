@@ -14,7 +14,7 @@ use std::ops::Range;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-pub(super) use self::event::{BLOCK_DELTA, Chunk, hear_block};
+pub(super) use self::event::{BLOCK_DELTA, Chunk, block};
 pub(super) use self::whole::whole;
 
 /// A text, borrowed where nothing in it is escaped; serde borrows none within an `Option` by itself.

@@ -1,5 +1,8 @@
 //! Events of a stream that need no correcting.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 
@@ -138,10 +141,35 @@ impl<'a> Chunk<'a> {
 
     /// The same chunk of the model that is written so, without a usage. `None` where it cannot be told how.
     pub(in crate::account) fn told(&self, data: &'a str, model: &str) -> Option<String> {
+        Some(spliced(data, self.changes(data, model)?))
+    }
+
+    /// What is different in the chunk that is told, in order.
+    fn changes<'m>(&self, data: &'a str, model: &'m str) -> Option<[(Range<usize>, &'m str); 2]> {
         let name = (place(data, self.model)?, model);
-        let Some(usage) = self.usage else { return Some(spliced(data, [name])) };
+        let Some(usage) = self.usage else { return Some([(0..0, ""), name]) };
         let usage = (member(data, "\"usage\"", place(data, usage)?)?, "");
-        Some(if usage.0.start < name.0.start { spliced(data, [usage, name]) } else { spliced(data, [name, usage]) })
+        Some(if usage.0.start < name.0.start { [usage, name] } else { [name, usage] })
+    }
+
+    /// The one text that it says, where it has not to be unescaped, and whether that is thought.
+    pub(in crate::account) fn text(&self) -> Option<(&'a str, bool)> {
+        let [Choice { delta: Said { content, refusal, reasoning_content, tool_calls, .. }, .. }] = &self.choices;
+        let arguments = tool_calls.as_ref().map(|[call]| &call.function.arguments);
+        let said = [content.as_ref(), refusal.as_ref(), arguments].map(|text| (text, false));
+        let texts = said.into_iter().chain([(reasoning_content.as_ref(), true)]);
+        let mut texts =
+            texts.filter_map(|(text, is_thought)| Some((text.filter(|Text(text)| !text.is_empty())?, is_thought)));
+        match (texts.next()?, texts.next()) {
+            ((Text(Cow::Borrowed(text)), is_thought), None) => Some((text, is_thought)),
+            _ => None,
+        }
+    }
+
+    /// Where in the chunk that is told that text begins, which is at `at` in this one.
+    pub(in crate::account) fn moved(&self, data: &'a str, model: &str, at: usize) -> Option<usize> {
+        let before = self.changes(data, model)?.into_iter().filter(|(range, _)| range.end <= at);
+        before.fold(Some(at), |at, (range, new)| (at? + new.len()).checked_sub(range.len()))
     }
 }
 
@@ -166,17 +194,16 @@ struct Piece<'a> {
 /// The name of Anthropic's event for a piece of a block.
 pub(in crate::account) const BLOCK_DELTA: &str = "content_block_delta";
 
-/// Adds to `generated` what an event of Anthropic's stream says, if it is a piece of text or of thoughts: such an event
-/// passes as it is.
-pub(in crate::account) fn hear_block(data: &str, generated: &mut Generated) -> bool {
+/// The text of an event of Anthropic's stream that is a piece of text or of thoughts, and which: such an event passes as
+/// it is.
+pub(in crate::account) fn block(data: &str) -> Option<(Cow<'_, str>, bool)> {
     if memchr::memchr2(b'\n', b'\r', data.as_bytes()).is_some() {
-        return false;
+        return None;
     }
-    let Ok(BlockDelta { kind, delta }) = serde_json::from_str(data) else { return false };
-    match (&*kind.0, &*delta.kind.0, &delta.text, &delta.thinking) {
-        (BLOCK_DELTA, "text_delta", Some(Text(text)), _) if !text.is_empty() => generated.said.push_str(text),
-        (BLOCK_DELTA, "thinking_delta", _, Some(Text(text))) if !text.is_empty() => generated.thought.push_str(text),
-        _ => return false,
+    let BlockDelta { kind, delta } = serde_json::from_str(data).ok()?;
+    match (&*kind.0, &*delta.kind.0, delta.text, delta.thinking) {
+        (BLOCK_DELTA, "text_delta", Some(Text(text)), _) if !text.is_empty() => Some((text, false)),
+        (BLOCK_DELTA, "thinking_delta", _, Some(Text(text))) if !text.is_empty() => Some((text, true)),
+        _ => None,
     }
-    true
 }
