@@ -1,21 +1,20 @@
 //! Whose credit and whose numbers: a person with an access token, or a program with one of their API keys.
 //!
-//! Promise: a key that was revoked is refused from the next request on, on every node, because the event log itself is
-//! asked each time; a database that is away makes nobody a stranger (503, never 401).
+//! Promise: a database that is away makes nobody a stranger (503, never 401). How soon a revoked key is refused stands in
+//! `users/key_grants.rs`.
+
+use std::sync::Arc;
 
 use axum::{
     extract::{FromRef, FromRequestParts},
     http::{HeaderMap, StatusCode, Uri, request::Parts},
 };
-use chrono::Utc;
 use domain::{ApiKeyId, UserId, users::Scope};
-use projections::users;
-use sqlx::PgPool;
 
 use crate::{
     auth::{Auth, bearer},
     problem::Problem,
-    users::Key,
+    users::{Grant, Key, KeyGrants},
 };
 
 const X_API_KEY: &str = "x-api-key";
@@ -60,16 +59,7 @@ fn text_of<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 pub(crate) struct Holder {
     pub(crate) user: UserId,
     /// `None`: with an access token, which may do everything of this kind.
-    key: Option<Grant>,
-}
-
-/// What one key may do.
-#[derive(Debug, Clone)]
-struct Grant {
-    id: ApiKeyId,
-    scopes: Vec<String>,
-    /// Any model where absent.
-    models: Option<Vec<String>>,
+    key: Option<Arc<Grant>>,
 }
 
 impl Holder {
@@ -80,8 +70,7 @@ impl Holder {
 
     /// Refuses a key without this scope.
     pub(crate) fn require(&self, scope: Scope) -> Result<(), Problem> {
-        let has = |key: &Grant| key.scopes.iter().any(|had| had == scope.as_str());
-        if self.key.as_ref().is_none_or(has) {
+        if self.key.as_ref().is_none_or(|key| key.has(scope)) {
             return Ok(());
         }
         let detail = format!("this API key lacks the scope `{}`; make one that has it", scope.as_str());
@@ -90,8 +79,7 @@ impl Holder {
 
     /// Whether the key is not restricted to other models.
     pub(crate) fn may_ask(&self, model: &str) -> bool {
-        let models = self.key.as_ref().and_then(|key| key.models.as_ref());
-        models.is_none_or(|models| models.iter().any(|allowed| allowed == model))
+        self.key.as_ref().is_none_or(|key| key.may_ask(model))
     }
 }
 
@@ -99,12 +87,12 @@ impl Holder {
 #[derive(Clone)]
 pub(crate) struct Holders {
     auth: Auth,
-    pool: PgPool,
+    keys: KeyGrants,
 }
 
 impl Holders {
-    pub(crate) const fn new(auth: Auth, pool: PgPool) -> Self {
-        Self { auth, pool }
+    pub(crate) const fn new(auth: Auth, keys: KeyGrants) -> Self {
+        Self { auth, keys }
     }
 
     /// The holder of the bearer of these headers, or of `x-api-key`.
@@ -134,14 +122,8 @@ impl Holders {
         // One answer for all: whoever guesses learns nothing.
         let invalid = || Problem::unauthenticated("invalid_api_key", "this API key is unknown, revoked or expired");
         let key = Key::read(presented).ok_or_else(invalid)?;
-        let access = users::api_key_access(&self.pool, key.id().uuid()).await?;
-        let access = access.filter(|access| key.is_of(&access.key_hash)).ok_or_else(invalid)?;
-        let expired = access.expires_at.is_some_and(|expires_at| expires_at <= Utc::now());
-        if access.revoked || expired {
-            return Err(invalid());
-        }
-        let grant = Grant { id: key.id(), scopes: access.scopes, models: access.models };
-        Ok(Holder { user: UserId::new(access.owner), key: Some(grant) })
+        let grant = self.keys.of(key).await?.ok_or_else(invalid)?;
+        Ok(Holder { user: grant.owner, key: Some(grant) })
     }
 }
 
@@ -171,15 +153,14 @@ mod tests {
 
     use super::*;
 
-    fn holder(scopes: &[&str], models: Option<&[&str]>) -> Holder {
-        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
-        let key = Grant { id: ApiKeyId::new(Uuid::nil()), scopes: owned(scopes), models: models.map(owned) };
-        Holder { user: UserId::new(Uuid::nil()), key: Some(key) }
+    fn holder(scopes: &[Scope], models: Option<&[&str]>) -> Holder {
+        let grant = Grant::of(UserId::new(Uuid::nil()), scopes, models);
+        Holder { user: grant.owner, key: Some(Arc::new(grant)) }
     }
 
     #[test]
     fn a_key_reaches_as_far_as_its_scopes_and_models() {
-        let key = holder(&["chat"], Some(&["a"]));
+        let key = holder(&[Scope::Chat], Some(&["a"]));
         assert!(key.require(Scope::Chat).is_ok() && key.may_ask("a"));
         assert_eq!(key.require(Scope::Billing).unwrap_err().code(), "scope_missing");
         assert!(!key.may_ask("b"));

@@ -54,10 +54,12 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 }
 
 /// The whole HTTP service: API, page, and the layers around them. Serve it with the peer's address
-/// (`into_make_service_with_connect_info::<SocketAddr>()`), which sign-in limits count by.
+/// (`into_make_service_with_connect_info::<SocketAddr>()`), which sign-in limits count by. Call it where tasks can be
+/// started: revocations of keys are heard of until `deps.shutdown`.
 pub fn router(deps: ApiDeps) -> Router {
-    let options = deps.options.clone();
+    let (options, nats, shutdown) = (deps.options.clone(), deps.nats.clone(), deps.shutdown.clone());
     let app = state::App::new(deps);
+    tokio::spawn(app.keys.clone().follow(nats, shutdown));
     let (routes, document) = api().split_for_parts();
     routes
         .merge(openapi::route(document))

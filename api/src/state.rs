@@ -21,7 +21,7 @@ use crate::{
     read::Reads,
     relay::Upstreams,
     served::{ApiRate, Calls, Signatures},
-    users::{Cookies, PasswordCost, Passwords, Quota, Throttle},
+    users::{Cookies, KeyGrants, PasswordCost, Passwords, Quota, Throttle},
 };
 
 /// Everything outside that the API talks to.
@@ -101,6 +101,8 @@ pub struct ApiLimits {
     pub command_wait: Duration,
     /// How long a read waits for the read model to have seen the caller's own write.
     pub read_your_writes_wait: Duration,
+    /// How long what an API key may do is believed without looking again, where no event says that it was revoked.
+    pub key_belief: Duration,
     /// Event streams of one user on this node; beyond it 429.
     pub streams_per_user: usize,
     /// How long a stream outlives its access token; the page reconnects with a new one.
@@ -131,6 +133,7 @@ impl Default for ApiLimits {
             concurrency: 1024,
             command_wait: Duration::from_secs(5),
             read_your_writes_wait: Duration::from_secs(2),
+            key_belief: Duration::from_secs(2),
             streams_per_user: 32,
             stream_grace: Duration::from_secs(15 * 60),
             auth_per_ip: Quota { burst: 300, per: Duration::from_secs(60) },
@@ -169,6 +172,7 @@ pieces! {
     cookies: Cookies,
     currency: LedgerCurrency,
     holders: Holders,
+    keys: KeyGrants,
     meter: Meter,
     metrics: Option<PrometheusHandle>,
     passwords: Passwords,
@@ -209,6 +213,7 @@ impl App {
         let ApiDeps { pool, nats, commands, catalogue, meter, calls, vault, metrics, shutdown, options } = deps;
         let limits = &options.limits;
         let auth = Auth::new(&vault, pool.clone());
+        let keys = KeyGrants::new(pool.clone(), limits.key_belief);
         let allow_link_local = options.allow_link_local;
         Self(Arc::new(Pieces {
             bus: Bus::new(commands, limits.command_wait),
@@ -222,7 +227,8 @@ impl App {
             catalogue,
             cookies: Cookies::new(&options.public_url),
             currency: LedgerCurrency(options.currency),
-            holders: Holders::new(auth.clone(), pool.clone()),
+            holders: Holders::new(auth.clone(), keys.clone()),
+            keys,
             auth,
             meter,
             metrics,

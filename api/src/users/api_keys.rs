@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vault::Vault;
 
-use super::Key;
+use super::{Key, KeyGrants};
 use crate::{
     auth::Caller,
     commands::{Accepted, Actor, Bus, CommandStatus, Written},
@@ -142,7 +142,7 @@ pub(super) async fn list(
     Ok(Fresh { body, stale })
 }
 
-/// Revokes a key; from the answer on it is refused on every node.
+/// Revokes a key; from the answer on it is refused here, and within two seconds on every other node.
 #[utoipa::path(delete, path = "/api/v1/api-keys/{id}", operation_id = "revoke_api_key", tag = "api_keys",
     params(("id" = Uuid, Path)),
     responses((status = 204, description = "Revoked"), (status = 202, body = CommandStatus), Problems),
@@ -150,6 +150,7 @@ pub(super) async fn list(
 pub(super) async fn revoke(
     caller: Caller,
     State(bus): State<Bus>,
+    State(keys): State<KeyGrants>,
     origin: Origin,
     Id(id): Id,
 ) -> Result<Written<()>, Problem> {
@@ -158,6 +159,7 @@ pub(super) async fn revoke(
     match bus.send::<Aggregate>(origin, actor, identity, id, &command).await? {
         Accepted::Pending(command_id) => Ok(Written::Pending(command_id)),
         Accepted::Done { event, .. } => {
+            keys.doubt();
             Ok(Written::Done { status: StatusCode::NO_CONTENT, event, stale: false, body: () })
         }
     }

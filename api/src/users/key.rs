@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 use vault::Vault;
+use zeroize::Zeroizing;
 
 /// Tells keys from access tokens.
 const PREFIX: &str = "sk-obl-";
@@ -17,17 +18,17 @@ const SECRET_CHARS: usize = 43;
 /// By so many characters of its end people know a key.
 const HINT_CHARS: usize = 4;
 
-/// A key in the open. Never stored and never printed.
+/// A key in the open. Never stored and never printed; its memory is overwritten.
 pub(crate) struct Key {
     id: ApiKeyId,
-    text: String,
+    text: Zeroizing<String>,
 }
 
 impl Key {
     /// The key with this id.
     pub(crate) fn of(id: ApiKeyId, vault: &Vault) -> Self {
         let secret = URL_SAFE_NO_PAD.encode(vault.api_key_secret(id.uuid()));
-        Self { id, text: format!("{PREFIX}{}-{secret}", id.uuid().simple()) }
+        Self { id, text: Zeroizing::new(format!("{PREFIX}{}-{secret}", id.uuid().simple())) }
     }
 
     /// What a client presented, if it has the form of a key.
@@ -37,7 +38,7 @@ impl Key {
             return None;
         }
         let id = Uuid::try_parse(id).ok().map(ApiKeyId::new)?;
-        Some(Self { id, text: text.to_owned() })
+        Some(Self { id, text: Zeroizing::new(text.to_owned()) })
     }
 
     /// Whether a client meant to present a key, well-formed or not.
@@ -51,12 +52,17 @@ impl Key {
 
     /// Hex of SHA-256 over the whole text.
     pub(crate) fn hash(&self) -> String {
-        hex::encode(Sha256::digest(&self.text))
+        hex::encode(Sha256::digest(self.text.as_bytes()))
     }
 
     /// Whether it is the key of which this hash was stored, in constant time.
     pub(crate) fn is_of(&self, stored_hash: &str) -> bool {
         self.hash().as_bytes().ct_eq(stored_hash.as_bytes()).into()
+    }
+
+    /// Whether both are the same key, in constant time.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.text.as_bytes().ct_eq(other.text.as_bytes()).into()
     }
 
     /// Its end, by which people know it.
@@ -66,8 +72,8 @@ impl Key {
     }
 
     /// For the one answer that shows it.
-    pub(crate) fn into_text(self) -> String {
-        self.text
+    pub(crate) fn into_text(mut self) -> String {
+        std::mem::take(&mut self.text)
     }
 }
 
@@ -84,6 +90,8 @@ mod tests {
         assert_eq!((key.id().uuid(), key.hint().as_str()), (id, "wxyz"));
         assert!(key.is_of(&key.hash()));
         assert!(!key.is_of("") && !key.is_of(&"0".repeat(64)));
+        let other = |secret: &str| Key::read(&format!("sk-obl-{}-{secret}", id.simple())).unwrap();
+        assert!(key.is_same(&other(SECRET)) && !key.is_same(&other(&SECRET.replace('w', "v"))));
     }
 
     #[test]

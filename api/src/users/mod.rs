@@ -5,12 +5,14 @@ mod accounts;
 mod api_keys;
 mod device;
 mod key;
+mod key_grants;
 mod passwords;
 mod refresh_token;
 mod throttle;
 
 pub(crate) use device::Cookies;
 pub(crate) use key::Key;
+pub(crate) use key_grants::{Grant, KeyGrants};
 pub(crate) use passwords::Passwords;
 pub use passwords::{PasswordCost, hash_password};
 pub use throttle::Quota;

@@ -1,12 +1,20 @@
 //! `/api/v1/api-keys…`
 
-use axum::http::StatusCode;
+use std::time::Duration;
+
+use api::ApiOptions;
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode},
+};
 use chrono::{TimeDelta, Utc};
 use insta::assert_json_snapshot;
 use serde_json::json;
+use tower::ServiceExt as _;
 use uuid::Uuid;
 
-use crate::app::App;
+use crate::app::{App, PATIENCE};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_shown_once_and_listed_by_its_end() {
@@ -58,6 +66,66 @@ async fn a_revoked_key_is_refused_from_the_next_request_on() {
     let refused = app.bearer(&key).get("/v1/models").await;
     assert_eq!((refused.status.as_u16(), &refused.body["error"]["code"]), (401, &json!("invalid_api_key")));
     assert_eq!(ann.client().delete(&path).await.status, StatusCode::NO_CONTENT, "revoked stays revoked");
+}
+
+/// A node that believes for so long what it saw of a key, and has seen this one.
+async fn node_that_knows(app: &App, key: &str, belief: Duration) -> Router {
+    let mut options = ApiOptions::default();
+    options.limits.key_belief = belief;
+    let node = app.node(options);
+    assert_eq!(models_of(&node, key).await, StatusCode::OK);
+    node
+}
+
+async fn models_of(node: &Router, key: &str) -> StatusCode {
+    let request = Request::get("/v1/models").header("x-api-key", key).body(Body::empty()).unwrap();
+    node.clone().oneshot(request).await.unwrap().status()
+}
+
+async fn becomes_refused(node: &Router, key: &str) {
+    let refused = async {
+        while models_of(node, key).await != StatusCode::UNAUTHORIZED {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused).await.expect("a revoked key is refused");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_node_hears_of_a_revocation_and_does_not_wait_until_its_belief_is_old() {
+    let app = App::start().await;
+    let ann = app.user("ann").await;
+    let made = ann.api_key(&["models"]).await;
+    let node = node_that_knows(&app, &made.text("key"), PATIENCE * 100).await;
+    let path = format!("/api/v1/api-keys/{}", made.text("id"));
+    assert_eq!(ann.client().delete(&path).await.status, StatusCode::NO_CONTENT);
+    becomes_refused(&node, &made.text("key")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_event_a_revoked_key_is_refused_once_the_belief_is_old() {
+    let mut app = App::start().await;
+    let made = app.user("ann").await.api_key(&["models"]).await;
+    let (key, id) = (made.text("key"), made.text("id"));
+    app.nats.stop().await;
+    let brief = node_that_knows(&app, &key, Duration::from_secs(1)).await;
+    let revoked = "INSERT INTO events (aggregate_type, aggregate_id, sequence, event_type, event_version, payload, metadata) \
+        VALUES ('api_key', $1, 2, 'api_key.revoked', '1', '{\"revoked\": {\"at\": \"2026-11-22T10:00:00Z\"}}', '{}')";
+    sqlx::query(revoked).bind(&id).execute(&app.database.pool).await.unwrap();
+    becomes_refused(&brief, &key).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_believed_of_a_key_is_for_the_whole_key_and_needs_no_database() {
+    let app = App::start().await;
+    let key = app.user("ann").await.api_key(&["models"]).await.text("key");
+    let node = node_that_knows(&app, &key, PATIENCE * 100).await;
+    let other = if key.ends_with('A') { "B" } else { "A" };
+    let forged = format!("{}{other}", &key[..key.len() - 1]);
+    assert_eq!(models_of(&node, &forged).await, StatusCode::UNAUTHORIZED);
+    app.reads.close().await;
+    assert_eq!(models_of(&node, &key).await, StatusCode::OK);
+    assert_eq!(models_of(&node, &forged).await, StatusCode::SERVICE_UNAVAILABLE, "nobody is a stranger unseen");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -107,28 +107,45 @@ impl App {
             .connect_lazy_with((*database.pool.connect_options()).clone());
         let cancel = CancellationToken::new();
         let commands = CommandClient::new(client.clone(), database.pool.clone(), command_options());
-        let meter = Meter::new(commands.clone(), MeterOptions::default());
+        let meter = Meter::new(commands, MeterOptions::default());
         let (calls, shutdown) = (TaskTracker::new(), cancel.child_token());
-        let router = api::router(ApiDeps {
-            pool: reads.clone(),
-            nats: client.clone(),
-            commands,
-            catalogue: catalogue.clone(),
-            meter: meter.clone(),
-            calls: calls.clone(),
-            vault: vault.clone(),
-            metrics: Some(PrometheusBuilder::new().build_recorder().handle()),
-            shutdown: shutdown.clone(),
-            options: setup.options,
-        });
-        let app =
-            Self { router, reads, provider, nats, database, vault, calls, shutdown, catalogue, meter, cancel, client };
+        let mut app = Self {
+            router: Router::new(),
+            reads,
+            provider,
+            nats,
+            database,
+            vault,
+            calls,
+            shutdown,
+            catalogue,
+            meter,
+            cancel,
+            client,
+        };
+        app.router = app.node(setup.options);
         if setup.with_handlers {
             app.start_handlers();
         }
         app.start_publisher_and_projections();
         app.start_reactions();
         app
+    }
+
+    /// A node of this house that answers requests, beside the first one.
+    pub(crate) fn node(&self, options: ApiOptions) -> Router {
+        api::router(ApiDeps {
+            pool: self.reads.clone(),
+            nats: self.client.clone(),
+            commands: CommandClient::new(self.client.clone(), self.database.pool.clone(), command_options()),
+            catalogue: self.catalogue.clone(),
+            meter: self.meter.clone(),
+            calls: self.calls.clone(),
+            vault: self.vault.clone(),
+            metrics: Some(PrometheusBuilder::new().build_recorder().handle()),
+            shutdown: self.shutdown.clone(),
+            options,
+        })
     }
 
     pub(crate) fn start_handlers(&self) {

@@ -456,7 +456,7 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        /** Revokes a key; from the answer on it is refused on every node. */
+        /** Revokes a key; from the answer on it is refused here, and within two seconds on every other node. */
         delete: operations["revoke_api_key"];
         options?: never;
         head?: never;
