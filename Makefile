@@ -2,18 +2,21 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# A page that is too large for its size gate is none.
+.DELETE_ON_ERROR:
 export PATH := $(CURDIR)/.kit-tools/bin:$(PATH)
 # Nobody waits for npm's advertisements.
 export npm_config_update_notifier := false
 SERVICES := target/debug/oblivious with-services --
+# What the page is built from; folders too, because a file that goes changes only them.
+PAGE := $(shell find web/src web/public web/scripts web/index.html web/vite.config.ts web/tsconfig*.json)
 
-.PHONY: help run test compat lint contracts fmt coverage bench bench-% bench-relay instructions web-bench clean kit page tools-% needs valgrind
+.PHONY: help run test compat lint contracts fmt coverage bench bench-% bench-relay instructions web-bench clean kit release page tools-% needs valgrind
 
 help: ## Explain the commands (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-run: kit page ## Fetch, build and start everything; open http://127.0.0.1:8080
-	cargo build --release --locked --bin oblivious
+run: kit release ## Fetch, build and start everything; open http://127.0.0.1:8080
 	target/release/oblivious prepare
 	exec target/release/oblivious up
 
@@ -21,7 +24,8 @@ test: kit page tools-cargo-nextest ## Everything that CI runs, on private servic
 	cd web && npm test
 	@# In one go: the services are started by what is tested, and one choice of features is compiled once.
 	cargo build --locked --workspace --bins --tests --examples
-	$(SERVICES) cargo nextest run --workspace --locked
+	@# They wait half of their time, for clocks and for each other's processes: two more at a time than there are processors.
+	$(SERVICES) cargo nextest run --workspace --locked --test-threads $$(($$(getconf _NPROCESSORS_ONLN) + 2))
 	python3 tests/compat/run.py
 	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run e2e
 
@@ -66,9 +70,8 @@ bench-relay: kit page # Oblivious itself is measured, so it is built alike; riva
 	cargo build --release --locked --package oblivious --package bench --bin oblivious --bin bench
 	target/debug/oblivious with-services --durable -- target/release/bench relay --write
 
-instructions: kit page valgrind ## Count what a request and an event take under callgrind; fails above bench/instructions.toml
+instructions: kit release valgrind ## Count what a request and an event take under callgrind; fails above bench/instructions.toml
 	cargo build --locked --workspace --bins
-	cargo build --release --locked --package oblivious --bin oblivious
 	$(SERVICES) target/debug/bench instructions
 
 web-bench: kit page ## Bytes, accessibility and streaming cost of the page, measured in Chromium
@@ -82,7 +85,12 @@ clean: ## Delete what was built, fetched and measured; data in .oblivious stays
 kit: needs # Postgres, NATS and the local model, pinned by hash
 	python3 deploy/kit/fetch.py
 
-page: needs web/node_modules/.package-lock.json # built into the executable, so it comes first
+release: page # the executable as people run it
+	cargo build --release --locked --package oblivious --bin oblivious
+
+page: needs web/dist/index.html # built into the executable, so it comes first
+
+web/dist/index.html: web/node_modules/.package-lock.json $(PAGE)
 	cd web && npm run build
 
 web/node_modules/.package-lock.json: web/package-lock.json
