@@ -157,6 +157,12 @@ impl Problem {
         problem
     }
 
+    /// The same with the numbers behind its sentence.
+    pub(crate) fn with(mut self, data: Value) -> Self {
+        self.0.data = Some(data);
+        self
+    }
+
     /// The stable code.
     pub(crate) fn code(&self) -> &str {
         &self.0.code

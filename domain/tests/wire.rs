@@ -33,10 +33,11 @@ fn frozen(name: &str) -> Value {
 }
 
 /// Every form in which an event was ever stored.
-const FROZEN: [&str; 62] = [
+const FROZEN: [&str; 64] = [
     "api_key.created.v1",
     "api_key.revoked.v1",
     "call_batch.recorded.v1",
+    "call_batch.recorded.v1+free",
     "channel.added.v1",
     "channel.address_changed.v1",
     "channel.address_changed.v1+own",
@@ -61,6 +62,7 @@ const FROZEN: [&str; 62] = [
     "device.signed_out.v1",
     "group.added.v1",
     "group.factor_changed.v1",
+    "group.removed.v1",
     "group.retitled.v1",
     "reservation.claimed.v1",
     "reservation.released.v1",

@@ -11,7 +11,7 @@ use crate::State;
 pub(crate) const TOLD: &str = "told";
 
 /// What a breaker is of.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "part", rename_all = "snake_case")]
 pub enum Part {
     /// A channel as a whole.

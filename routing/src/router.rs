@@ -8,9 +8,10 @@ use relay::RelayError;
 use tokio::sync::broadcast;
 
 use crate::budget::{BudgetOptions, RetryBudget};
+use crate::illness::{Note, Notes};
 use crate::{
-    Candidate, Change, Choice, Ended, Health, HealthOptions, Moment, Part, Passed, Plan, Reason, State, Ticket, Tried,
-    Wish,
+    Candidate, Change, Choice, Ended, Health, HealthOptions, Illness, Moment, Part, Passed, Plan, Reason, State,
+    Ticket, Tried, Wish,
 };
 
 /// Changes that a listener may be behind by.
@@ -26,6 +27,8 @@ pub struct RouterOptions {
 /// What one process knows about all channels. One for all its requests; every lock is held for microseconds.
 pub struct Router {
     core: Mutex<Core>,
+    /// Written where something changes, read by operators.
+    notes: Mutex<Notes>,
     clock: Clock,
     changes: broadcast::Sender<Change>,
 }
@@ -62,7 +65,8 @@ impl Router {
             health: Health::new(options.health, fastrand::u64(..)),
             budget: RetryBudget::new(options.budget, clock.now()),
         };
-        Arc::new(Self { core: Mutex::new(core), clock, changes: broadcast::Sender::new(CHANGES_KEPT) })
+        let changes = broadcast::Sender::new(CHANGES_KEPT);
+        Arc::new(Self { core: Mutex::new(core), notes: Mutex::default(), clock, changes })
     }
 
     /// The changes of all breakers from now on; those that other nodes told of are among them, with the cause `told`.
@@ -75,6 +79,23 @@ impl Router {
     #[must_use]
     pub fn ill(&self) -> Vec<Change> {
         self.core().health.ill()
+    }
+
+    /// Every breaker that is not closed, as operators see it: by channel, itself before its keys and models.
+    #[must_use]
+    pub fn illnesses(&self) -> Vec<Illness> {
+        let now = self.now();
+        let (notes, core) = (self.notes(), self.core());
+        let told = |Change { channel, part, opened, .. }: Change| {
+            let state = core.health.state(channel, &part, now);
+            // Only between a change and its note there is none.
+            let note = notes.of(channel, &part);
+            let Note { since, cause, seen_here } = note.unwrap_or_else(|| Note::new(now));
+            Illness { channel, part, state, since, cause: cause.into_owned(), seen_here, opened }
+        };
+        let mut ill: Vec<Illness> = core.health.ill().into_iter().map(told).collect();
+        ill.sort_by(|one, other| (one.channel, &one.part).cmp(&(other.channel, &other.part)));
+        ill
     }
 
     /// The state of one breaker.
@@ -114,7 +135,12 @@ impl Router {
     /// Forgets channels that nobody has asked for so long.
     pub fn forget(&self, unused_for: Duration) {
         let before = Moment::from_millis(self.now().as_millis().saturating_sub(unused_for.as_millis() as u64));
-        self.core().health.forget(before);
+        let ill = {
+            let mut core = self.core();
+            core.health.forget(before);
+            core.health.ill()
+        };
+        self.notes().keep(&ill);
     }
 
     /// The places of `candidates` in the order in which they would be asked now; those who would not be come last.
@@ -129,6 +155,16 @@ impl Router {
             }
         }
         places
+    }
+
+    /// Since when and why a breaker that is not closed is not, for other nodes.
+    pub(crate) fn noted(&self, channel: ChannelId, part: &Part) -> Option<Note> {
+        self.notes().of(channel, part)
+    }
+
+    /// What another node says of a breaker that it told of.
+    pub(crate) fn note(&self, channel: ChannelId, part: &Part, since: Moment, cause: &str) {
+        self.notes().hear(channel, part, since, cause);
     }
 
     pub(crate) fn now(&self) -> Moment {
@@ -190,6 +226,11 @@ impl Router {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Taken before the core's lock, never within it.
+    fn notes(&self) -> MutexGuard<'_, Notes> {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Works on what is known and tells everybody what changed by it.
     fn working<T>(&self, work: impl FnOnce(&mut Core) -> T) -> T {
         let (result, changes) = {
@@ -198,6 +239,7 @@ impl Router {
             (result, core.health.changes())
         };
         for change in changes {
+            self.notes().take(&change, self.now());
             told(&change);
             // Nobody may listen.
             let _ = self.changes.send(change);

@@ -71,9 +71,23 @@ struct Told {
 #[serde(tag = "what", rename_all = "snake_case")]
 enum What {
     /// A breaker's state.
-    Breaker { channel: ChannelId, part: Part, state: State, opened: u32 },
+    Breaker {
+        channel: ChannelId,
+        part: Part,
+        state: State,
+        opened: u32,
+        /// When it was last closed, and what opened it: for operators.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        why: Option<Why>,
+    },
     /// It is there and takes its share of the limits.
     Alive,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Why {
+    since: Moment,
+    cause: String,
 }
 
 /// Shares what `router` sees until `cancel`.
@@ -178,7 +192,12 @@ impl Sharer {
             return;
         }
         match told.what {
-            What::Breaker { channel, part, state, opened } => self.router.adopt(channel, &part, state, opened),
+            What::Breaker { channel, part, state, opened, why } => {
+                self.router.adopt(channel, &part, state, opened);
+                if let Some(Why { since, cause }) = why {
+                    self.router.note(channel, &part, since, &cause);
+                }
+            }
             What::Alive => {
                 // One that was kept from before is no sign of life.
                 if self.router.now().since(told.at) < self.options.heartbeat * SILENT_BEATS {
@@ -213,7 +232,9 @@ impl Sharer {
             Part::Key { name } => format!("key.{channel}.{:016x}", mixed(name.as_bytes(), &[])),
             Part::Model { name } => format!("model.{channel}.{:016x}", mixed(name.as_bytes(), &[])),
         };
-        self.put(bucket, key, What::Breaker { channel, part, state: to, opened }).await
+        let noted = self.router.noted(channel, &part);
+        let why = noted.map(|note| Why { since: note.since, cause: note.cause.into_owned() });
+        self.put(bucket, key, What::Breaker { channel, part, state: to, opened, why }).await
     }
 
     async fn put(&self, bucket: &Store, key: String, what: What) -> Result<(), String> {

@@ -170,7 +170,12 @@ fn aggregates(generator: &mut SchemaGenerator) -> anyhow::Result<Vec<Aggregate>>
             generator,
             "37c366fc-3521-5b88-a56c-d696be0a74b9",
             "A group of users, and what its users pay of every price. Its id is made from its name.",
-            &[wire!("group.added.v1"), wire!("group.retitled.v1"), wire!("group.factor_changed.v1")],
+            &[
+                wire!("group.added.v1"),
+                wire!("group.retitled.v1"),
+                wire!("group.factor_changed.v1"),
+                wire!("group.removed.v1"),
+            ],
         )?,
         aggregate::<Response>(
             generator,

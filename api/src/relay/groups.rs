@@ -1,4 +1,4 @@
-//! Groups of users: list, add, change, and who is in which.
+//! Groups of users: list, add, change, remove, and who is in which.
 
 use axum::{Json, extract::State, http::StatusCode};
 use chrono::{SubsecRound as _, Utc};
@@ -13,6 +13,7 @@ use projections::{
     relay::{self as rows, Group},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use utoipa::ToSchema;
 
 use super::channels::Writer;
@@ -99,6 +100,31 @@ pub(super) async fn change(
     writer.write_group(CommandIdentity::unique(), &name, command, StatusCode::OK).await
 }
 
+/// Removes a group that nobody is in and no channel names. A group of the same name can be added again.
+#[utoipa::path(delete, path = "/api/v1/admin/groups/{name}", operation_id = "remove_group", tag = "admin",
+    params(("name" = String, Path)),
+    responses((status = 204, description = "Removed"), (status = 202, body = CommandStatus), Problems),
+    security(("bearer" = [])))]
+pub(super) async fn remove(writer: Writer, extract::Name(name): extract::Name) -> Result<Written<()>, Problem> {
+    let found = rows::group(writer.reads.pool(), &name).await?;
+    let users = found.map_or(0, |group| group.users);
+    let channels = rows::channels_naming(writer.reads.pool(), &name).await?;
+    if users > 0 || !channels.is_empty() {
+        let detail = "users are in this group or channels name it; put them into another one and change those first";
+        let in_use = Problem::new(StatusCode::CONFLICT, "group_in_use", detail);
+        return Err(in_use.with(json!({ "users": users, "channels": channels })));
+    }
+    let command = GroupCommand::RemoveGroup { at: Utc::now().trunc_subsecs(6) };
+    match writer.send_group(CommandIdentity::unique(), &name, &command).await? {
+        Accepted::Pending(command_id) => Ok(Written::Pending(command_id)),
+        Accepted::Done { event, .. } => {
+            let stale = writer.reads.is_behind(Model::Relay, event.as_ref()).await?;
+            writer.anew().await;
+            Ok(Written::Done { status: StatusCode::NO_CONTENT, event, stale, body: () })
+        }
+    }
+}
+
 /// Puts an account into a group, and out of the one that it was in. Counts from its next call on.
 #[utoipa::path(put, path = "/api/v1/admin/users/{id}/group", operation_id = "assign_group", tag = "admin",
     params(("id" = Uuid, Path)), request_body = Membership,
@@ -129,11 +155,20 @@ impl Writer {
         command: GroupCommand,
         status: StatusCode,
     ) -> Result<Written<Json<Group>>, Problem> {
-        let (actor, id) = (Actor::User(self.admin.user), group::id_of(name).uuid());
-        match self.bus.send::<Aggregate>(self.origin.clone(), actor, identity, id, &command).await? {
+        match self.send_group(identity, name, &command).await? {
             Accepted::Pending(command_id) => Ok(Written::Pending(command_id)),
             Accepted::Done { event, .. } => self.written(name, event, status).await,
         }
+    }
+
+    async fn send_group(
+        &self,
+        identity: CommandIdentity,
+        name: &str,
+        command: &GroupCommand,
+    ) -> Result<Accepted, Problem> {
+        let (actor, id) = (Actor::User(self.admin.user), group::id_of(name).uuid());
+        self.bus.send::<Aggregate>(self.origin.clone(), actor, identity, id, command).await
     }
 
     async fn written(

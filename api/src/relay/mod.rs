@@ -6,6 +6,7 @@ mod calls;
 mod channels;
 mod csv;
 mod groups;
+mod health;
 mod history;
 mod keys;
 mod models;
@@ -26,6 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(models::list))
         .routes(routes!(channels::list, channels::add))
+        .routes(routes!(health::list))
         .routes(routes!(channels::get, channels::change, channels::remove))
         .routes(routes!(trial::test))
         .routes(routes!(history::list))
@@ -35,7 +37,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(prices::public))
         .routes(routes!(prices::import))
         .routes(routes!(groups::list, groups::add))
-        .routes(routes!(groups::change))
+        .routes(routes!(groups::change, groups::remove))
         .routes(routes!(groups::assign))
         .routes(routes!(statistics::get))
         .routes(routes!(statistics::export))

@@ -212,3 +212,52 @@ async fn people_use_what_their_group_may_and_pay_what_it_pays() {
     assert_eq!(back.status, StatusCode::OK);
     assert!(!sees().await);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_is_removed_only_where_nobody_is_in_it_and_no_channel_names_it() {
+    let app = App::start().await;
+    let (ann, operator) = (app.user("ann").await, app.admin("olga").await);
+    let named = channel(&app, &operator, json!({ "groups": ["staff"] })).await;
+    let group = json!({ "name": "staff", "title": "Our people" });
+    assert_eq!(operator.post("/api/v1/admin/groups", group.clone()).await.status, StatusCode::CREATED);
+    assert_eq!(assign(&operator, ann.id, "staff").await.status, StatusCode::OK);
+    let remove = async || operator.client().delete("/api/v1/admin/groups/staff").await;
+
+    let refused = remove().await;
+    assert_eq!(refused.problem(), (409, "group_in_use"));
+    assert_eq!(refused.body["data"], json!({ "users": 1, "channels": ["Mock"] }));
+    assign(&operator, ann.id, "default").await;
+    assert_eq!(remove().await.body["data"], json!({ "users": 0, "channels": ["Mock"] }));
+    operator.client().patch(&path(&named, ""), json!({ "groups": [] })).await;
+    assert_eq!(remove().await.status, StatusCode::NO_CONTENT);
+
+    assert_eq!(remove().await.problem(), (404, "group_not_found"));
+    assert_eq!(assign(&operator, ann.id, "staff").await.problem(), (404, "group_not_found"));
+    assert_eq!(operator.get("/api/v1/admin/groups").await.body["items"], json!([]));
+    assert_eq!(operator.post("/api/v1/admin/groups", group).await.status, StatusCode::CREATED, "it can be added again");
+    let stranger = ann.client().delete("/api/v1/admin/groups/staff").await;
+    assert_eq!(stranger.status, StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn operators_see_what_rests_of_a_channel_until_when_and_why() {
+    let app = App::start().await;
+    let (ann, operator) = (app.user("ann").await, app.admin("olga").await);
+    let added = channel(&app, &operator, json!({ "keys": ["sk-a-key-of-some-length"] })).await;
+    let health = async || operator.get("/api/v1/admin/channels/health").await;
+    assert_eq!(health().await.body["items"], json!([]), "all is well");
+
+    let messages = json!([{ "role": "user", "content": "[[error 429]] [[retry-after 600]]" }]);
+    ann.post("/v1/chat/completions", json!({ "model": "gpt", "messages": messages, "max_tokens": 10 })).await;
+    let items = health().await.body["items"].clone();
+    let [key] = items.as_array().unwrap().as_slice() else { panic!("{items}") };
+    assert_eq!((&key["channel_id"], &key["name"]), (&json!(added.text("id")), &added.body["keys"][0]["name"]));
+    assert_eq!(
+        (&key["part"], &key["state"], &key["cause"]),
+        (&json!("key"), &json!("open"), &json!("upstream_rate_limited"))
+    );
+    assert_eq!((&key["seen_here"], &key["times"]), (&json!(true), &json!(1)));
+    let instant = |field: &str| key[field].as_str().unwrap().parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    assert!(instant("until") - instant("since") > chrono::TimeDelta::minutes(5), "{key}");
+    assert_eq!(ann.get("/api/v1/admin/channels/health").await.status, StatusCode::FORBIDDEN);
+}

@@ -1,7 +1,8 @@
 //! A group of users: which channels they may use is said by the channels; what they pay is said here.
 //!
 //! Promise: a group is known by one name for ever; its factor is exact, and every change of it is an event. Everybody is
-//! in one group, in `default` unless an operator said otherwise.
+//! in one group, in `default` unless an operator said otherwise. Whoever removes a group has looked that nobody is in it;
+//! who is put into it at that very moment is in `default`, until there is a group of that name again.
 
 use chrono::{DateTime, Utc};
 use schemars::JsonSchema;
@@ -52,6 +53,8 @@ pub enum GroupCommand {
     },
     /// Change what is given.
     ChangeGroup { title: Option<String>, factor: Option<Factor>, at: DateTime<Utc> },
+    /// Remove it: nobody can be put into it any more. A group of the same name can be added again.
+    RemoveGroup { at: DateTime<Utc> },
     /// Refuse where there is no such group; changes nothing.
     RequireGroup,
 }
@@ -82,6 +85,8 @@ pub enum GroupEvent {
         factor: Factor,
         at: DateTime<Utc>,
     },
+    /// An operator removed the group; users can be put into it only after it was added again.
+    Removed { at: DateTime<Utc> },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -110,7 +115,7 @@ impl Refusal for GroupRefusal {
     }
 }
 
-/// Not yet, or in use.
+/// Not there (yet, or any more), or in use.
 #[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Group {
     #[default]
@@ -144,10 +149,12 @@ impl Decider for Group {
                 let factor = factor.filter(|factor| factor != old_factor);
                 Ok(retitled.into_iter().chain(factor.map(|factor| GroupEvent::FactorChanged { factor, at })).collect())
             }
+            (GroupCommand::RemoveGroup { at }, Self::Added { .. }) => Ok(vec![GroupEvent::Removed { at }]),
             (GroupCommand::RequireGroup, Self::Added { .. }) => Ok(vec![]),
-            (GroupCommand::ChangeGroup { .. } | GroupCommand::RequireGroup, Self::Unknown) => {
-                Err(GroupRefusal::GroupNotFound)
-            }
+            (
+                GroupCommand::ChangeGroup { .. } | GroupCommand::RemoveGroup { .. } | GroupCommand::RequireGroup,
+                Self::Unknown,
+            ) => Err(GroupRefusal::GroupNotFound),
         }
     }
 
@@ -156,6 +163,7 @@ impl Decider for Group {
             (GroupEvent::Added { title, factor, .. }, group) => *group = Self::Added { title, factor },
             (GroupEvent::Retitled { title: new, .. }, Self::Added { title, .. }) => *title = new,
             (GroupEvent::FactorChanged { factor: new, .. }, Self::Added { factor, .. }) => *factor = new,
+            (GroupEvent::Removed { .. }, group) => *group = Self::Unknown,
             (GroupEvent::Retitled { .. } | GroupEvent::FactorChanged { .. }, Self::Unknown) => {}
         }
     }
@@ -173,6 +181,7 @@ impl cqrs_es::DomainEvent for GroupEvent {
             Self::Added { .. } => "group.added",
             Self::Retitled { .. } => "group.retitled",
             Self::FactorChanged { .. } => "group.factor_changed",
+            Self::Removed { .. } => "group.removed",
         }
         .to_owned()
     }
@@ -240,6 +249,17 @@ mod spec {
             .then_expect_events(vec![GroupEvent::Retitled { title: "Friends".to_owned(), at: AT }]);
         given(vec![added()]).when(change(None, Some("0.80"))).then_expect_events(vec![]);
         given(vec![]).when(change(None, None)).then_expect_error(GroupRefusal::GroupNotFound);
+    }
+
+    #[test]
+    fn a_group_that_is_removed_is_there_no_more_until_it_is_added_again() {
+        let remove = || GroupCommand::RemoveGroup { at: AT };
+        let removed = || GroupEvent::Removed { at: AT };
+        given(vec![added()]).when(remove()).then_expect_events(vec![removed()]);
+        given(vec![]).when(remove()).then_expect_error(GroupRefusal::GroupNotFound);
+        given(vec![added(), removed()]).when(remove()).then_expect_error(GroupRefusal::GroupNotFound);
+        given(vec![added(), removed()]).when(GroupCommand::RequireGroup).then_expect_error(GroupRefusal::GroupNotFound);
+        given(vec![added(), removed()]).when(add("staff", "Our people")).then_expect_events(vec![added()]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod rows;
 mod schema;
 pub mod statistics;
 
-pub use groups::{Group, GroupOf, group, group_of, groups};
+pub use groups::{Group, GroupOf, channels_naming, group, group_of, groups};
 pub use history::{Change, history, settings_at};
 pub use projector::RelayProjector;
 pub use provider::Provider;

@@ -294,4 +294,16 @@ async fn an_account_pays_what_its_group_pays() {
     assert_eq!(group_of().await, ("staff".to_owned(), "1.5".to_owned()));
     let groups = relay::groups(&world.pool).await.unwrap();
     assert_eq!((groups[0].title.as_str(), groups[0].factor.as_str(), groups[0].users), ("Our people", "1.5", 1));
+
+    let before = relay::version(&world.pool).await.unwrap();
+    world.append::<Group>(group::id_of("staff"), GroupEvent::Removed { at: at(4) }).await;
+    assert_eq!(group_of().await, ("default".to_owned(), "1".to_owned()), "whoever was in it is in none");
+    assert!(relay::groups(&world.pool).await.unwrap().is_empty());
+    assert_eq!(relay::group(&world.pool, "staff").await.unwrap(), None);
+    assert_ne!(relay::version(&world.pool).await.unwrap(), before, "nodes see that something changed");
+    let (title, name) = ("Our people again".to_owned(), "staff".to_owned());
+    let again = GroupEvent::Added { title, factor: "0.9".parse().unwrap(), name, at: at(5) };
+    world.append::<Group>(group::id_of("staff"), again).await;
+    assert_eq!(group_of().await, ("staff".to_owned(), "0.9".to_owned()));
+    assert_eq!(relay::group(&world.pool, "staff").await.unwrap().unwrap().title, "Our people again");
 }
