@@ -87,6 +87,7 @@ const FROZEN: [&str; 64] = [
     "user.registered.v1",
     "wallet.adjusted.v1",
     "wallet.charged.v1",
+    "wallet.charged.v1+hour",
     "wallet.charged.v1+pieces",
     "wallet.charged.v1+tiers",
     "wallet.expired.v1",
@@ -158,7 +159,7 @@ fn an_event_of_today_or_of_the_future_is_not_raised() {
 
 #[test]
 fn what_a_stored_settlement_charged_can_be_computed_again_from_it_alone() {
-    for name in ["wallet.charged.v1", "wallet.charged.v1+pieces", "wallet.charged.v1+tiers"] {
+    for name in ["wallet.charged.v1", "wallet.charged.v1+hour", "wallet.charged.v1+pieces", "wallet.charged.v1+tiers"] {
         let event: WalletEvent = serde_json::from_value(frozen(name)).unwrap();
         let WalletEvent::Charged { tokens, prices, costs, charged_nanos, cost_nanos, effect, .. } = event else {
             panic!("{event:?}")

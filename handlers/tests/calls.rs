@@ -8,14 +8,15 @@ mod support;
 use std::time::Duration;
 
 use domain::{
-    CallBatchId, CallId, Decider as _, UserId,
-    billing::Purpose,
+    CallBatchId, CallId, Decider as _, HoldId, UserId,
+    billing::{Purpose, ReleaseReason, WalletEvent},
     relay::{Call, CallBatch, CallBatchCommand, CallBatchEvent, Surface},
 };
 use house::House;
-use metering::{Begun, MAX_WAITING, Meter};
+use metering::{Begun, MAX_WAITING, Meter, PayerGroup};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use nats::{CommandMessage, Outcome, Sent};
+use relay::{Basis, Usage};
 use support::new_user;
 use uuid::Uuid;
 
@@ -77,6 +78,60 @@ async fn calls_are_told_of_together_and_all_of_them_at_the_end() {
     let sql = "SELECT count(*) FROM events WHERE aggregate_type = $1";
     let events: i64 = sqlx::query_scalar(sql).bind(CallBatch::TYPE).fetch_one(&house.side.database.pool).await.unwrap();
     assert!(events <= 4, "{events} events");
+}
+
+fn paying(payer: UserId, must_hold: bool) -> metering::Call {
+    metering::Call {
+        payer,
+        hold_id: HoldId::new(Uuid::now_v7()),
+        purpose: Purpose::Api { api_key_id: None },
+        actor: format!("user:{payer}"),
+        correlation_id: Uuid::now_v7(),
+        must_hold,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_costs_nothing_moves_no_money_and_its_record_tells_its_tokens() {
+    let mut house = House::open().await;
+    let (meter, user) = (house.meter(), new_user());
+    let offer = house.catalogue().resolve(Some("m"), &PayerGroup::default()).await.unwrap();
+    let quote = offer.quote(10, Some(20), meter.bounds());
+    let held = meter.hold(paying(user, true), quote.clone()).await.unwrap();
+    assert!(held.hold_id().is_some(), "somebody waits for its end");
+    assert!(held.release(ReleaseReason::Failed).wait(PATIENCE).await);
+    let events = house.wallet_events(user).await.len();
+
+    // No wallet and no bus is needed for it.
+    house.side.nats.stop().await;
+    let (mut following, usage) = (meter.recorder().follow(begun(user)), Usage::new(10, 5, Basis::Reported));
+    let held = meter.hold_whole(paying(user, false), quote).await.unwrap();
+    following.held(&held);
+    following.answers(&offer);
+    following.consumed(&usage);
+    following.completed();
+    assert_eq!((held.hold_id(), held.max_output_tokens()), (None, 20));
+    assert!(held.settle(&usage, &offer).wait(Duration::ZERO).await);
+    house.side.nats.start_again().await;
+    let call = wait_for(&house, 1).await.remove(0);
+    assert_eq!((call.hold_id, call.free_by), (None, Some(offer.price_version)));
+    let (by, _, tokens, _) = call.for_nothing().unwrap();
+    assert_eq!((by.channel_id, tokens.input, tokens.output), (offer.channel_id, 10, 5));
+    assert_eq!(house.wallet_events(user).await.len(), events);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_costs_only_the_house_is_held_like_any_other() {
+    let house = House::open().await;
+    let (meter, user) = (house.meter(), new_user());
+    let offer = house.catalogue().resolve(Some("priced"), &PayerGroup::default()).await.unwrap();
+    let quote = offer.quote(10, Some(20), meter.bounds()).times("0".parse().unwrap());
+    let held = meter.hold(paying(user, false), quote).await.unwrap();
+    assert!(held.hold_id().is_some());
+    assert!(held.settle(&Usage::new(10, 5, Basis::Reported), &offer).wait(PATIENCE).await);
+    let events = house.wallet_events(user).await;
+    let Some(WalletEvent::Charged { charged_nanos, cost_nanos, .. }) = events.last() else { panic!("{events:?}") };
+    assert!(charged_nanos.is_zero() && !cost_nanos.is_zero());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use chrono::{SubsecRound as _, Utc};
 use domain::{
-    CallId, HoldId, UserId,
+    CallId, UserId,
     billing::{Basis, Purpose, Tokens},
     relay::{Answering, Call, CallOutcome, CallTry, LeftOut, Spent, Surface},
 };
 use relay::{Dialect, RelayError, Usage};
 use routing::{Story, Try};
 
-use crate::{Catalogue, Offer, Recorder, tokens_of};
+use crate::{Catalogue, Held, Offer, Recorder, tokens_of};
 
 /// A call as it begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct Following {
     recorder: Recorder,
     since: Instant,
     call: Call,
+    /// It moves no money: what it consumes is told here alone.
+    for_nothing: bool,
 }
 
 impl Recorder {
@@ -58,8 +60,9 @@ impl Recorder {
             tokens: None,
             basis: None,
             hold_id: None,
+            free_by: None,
         };
-        Following { recorder: self.clone(), since: Instant::now(), call }
+        Following { recorder: self.clone(), since: Instant::now(), call, for_nothing: false }
     }
 }
 
@@ -70,9 +73,10 @@ impl Following {
         self.call.model.take_if(|model| !all.iter().any(|offer| offer.model == *model));
     }
 
-    /// Credit was set apart for it.
-    pub fn held(&mut self, hold: HoldId) {
-        self.call.hold_id = Some(hold);
+    /// Credit was set apart for it, or it needs none.
+    pub fn held(&mut self, held: &Held) {
+        self.call.hold_id = held.hold_id();
+        self.for_nothing = self.call.hold_id.is_none();
     }
 
     /// Who was asked, and who was not.
@@ -88,6 +92,7 @@ impl Following {
     pub fn answers(&mut self, by: &Offer) {
         let (channel_id, model, upstream) = (by.channel_id, by.model.clone(), by.upstream.clone());
         self.call.answered = Some(Answering { channel_id, model, upstream });
+        self.call.free_by = self.for_nothing.then_some(by.price_version);
     }
 
     /// Something was generated; only the first time counts.
@@ -133,6 +138,7 @@ impl Following {
     fn end(mut self, outcome: CallOutcome) {
         self.call.duration_ms = milliseconds(self.since.elapsed());
         self.call.outcome = outcome;
+        self.call.free_by.take_if(|_| self.call.tokens.is_none());
         self.recorder.record(self.call);
     }
 }

@@ -7,7 +7,9 @@
 mod catalogue;
 mod choices;
 mod following;
+mod free;
 mod hold;
+mod keeper;
 mod meter;
 mod offer;
 mod public_prices;

@@ -12,7 +12,7 @@ use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
 
-use crate::{Bounds, Held, Recorder};
+use crate::{Bounds, Held, Recorder, free::Places, keeper::Keeper};
 
 /// How credit is held.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +49,8 @@ pub struct Call {
     /// Who acts, as it stands in events: `user:…`, `worker:…`.
     pub actor: String,
     pub correlation_id: Uuid,
+    /// A hold is made even where the call costs nothing: somebody else ends it, or waits for its end.
+    pub must_hold: bool,
 }
 
 /// Why no credit was set apart; nothing was asked of a provider.
@@ -69,13 +71,17 @@ pub struct Meter {
     commands: Arc<CommandClient>,
     options: MeterOptions,
     recorder: Recorder,
+    keeper: Keeper,
+    places: Places,
 }
 
 impl Meter {
     #[must_use]
     pub fn new(commands: CommandClient, options: MeterOptions) -> Self {
         let recorder = Recorder::new(commands.clone());
-        Self { commands: Arc::new(commands), options, recorder }
+        let commands = Arc::new(commands);
+        let keeper = Keeper::new(Arc::clone(&commands), options.hold_life);
+        Self { commands, options, recorder, keeper, places: Places::default() }
     }
 
     /// Where calls are told of, beside their money.
@@ -96,15 +102,19 @@ impl Meter {
         self.options.charges_expired
     }
 
-    /// Sets credit apart for `call`; the answer's bound may be smaller than quoted, as far as credit reaches.
+    /// Sets credit apart for `call`; the answer's bound may be smaller than quoted, as far as credit reaches. For a call
+    /// that moves no money nobody is asked, unless it must be held.
     ///
     /// # Errors
     /// See [`MeterError`].
     pub async fn hold(&self, call: Call, quote: Quote) -> Result<Held, MeterError> {
+        if is_for_nothing(&call, &quote) {
+            return self.for_nothing(&call, quote);
+        }
         let (event, _) = self.hold_as("hold", &call, quote).await?;
         match self.held_event(&event).await? {
             WalletEvent::Held { max_output_tokens, alternatives, expires_at, .. } => {
-                Ok(Held::keep(self.clone(), call, (max_output_tokens, alternatives), expires_at))
+                Ok(Held::keep(self, call, (max_output_tokens, alternatives), expires_at))
             }
             _ => Err(MeterError::Unavailable("the hold is no hold".to_owned())),
         }
@@ -116,20 +126,28 @@ impl Meter {
     /// # Errors
     /// As [`Self::hold`].
     pub async fn hold_whole(&self, call: Call, quote: Quote) -> Result<Held, MeterError> {
+        if is_for_nothing(&call, &quote) {
+            return self.for_nothing(&call, quote);
+        }
         // All of it was held: what stands in the event need not be looked up.
         let held = (quote.max_output_tokens, quote.alternatives.clone());
         let whole = Quote { min_output_tokens: quote.max_output_tokens, ..quote };
         let (_, expires_at) = self.hold_as("hold:whole", &call, whole).await?;
-        Ok(Held::keep(self.clone(), call, held, expires_at))
+        Ok(Held::keep(self, call, held, expires_at))
+    }
+
+    fn for_nothing(&self, call: &Call, quote: Quote) -> Result<Held, MeterError> {
+        let place = self.places.take(call.payer)?;
+        Ok(Held::nothing(place, (quote.max_output_tokens, quote.alternatives)))
     }
 
     /// The event of the hold, and when it expires.
     async fn hold_as(&self, step: &str, call: &Call, quote: Quote) -> Result<(EventRef, DateTime<Utc>), MeterError> {
         let now = Utc::now();
-        let expires_at = now + self.hold_life();
+        let expires_at = now + life(self.options.hold_life);
         let (hold_id, purpose) = (call.hold_id, call.purpose);
         let command = WalletCommand::Hold { hold_id, purpose, quote, expires_at, at: now };
-        let message = self.message(call, step, &command)?;
+        let message = message(call, step, &command)?;
         match self.commands.send(message, self.options.patience).await {
             Ok(Sent::Outcome(Outcome::Done { event: Some(event), .. })) => Ok((event, expires_at)),
             Ok(Sent::Outcome(Outcome::Refused { code, message, details })) => Err(refused(code, message, details)),
@@ -146,30 +164,35 @@ impl Meter {
         serde_json::from_value(payload).map_err(|error| MeterError::Unavailable(error.to_string()))
     }
 
-    pub(crate) fn commands(&self) -> &CommandClient {
+    pub(crate) const fn commands(&self) -> &Arc<CommandClient> {
         &self.commands
     }
 
-    pub(crate) fn hold_life(&self) -> TimeDelta {
-        TimeDelta::from_std(self.options.hold_life).unwrap_or(TimeDelta::seconds(120))
+    pub(crate) const fn keeper(&self) -> &Keeper {
+        &self.keeper
     }
+}
 
-    /// `command` on the payer's wallet; `step` names it within its hold, so that a repetition is the same command.
-    pub(crate) fn message(
-        &self,
-        call: &Call,
-        step: &str,
-        command: &WalletCommand,
-    ) -> Result<CommandMessage, MeterError> {
-        let body = serde_json::to_value(command).map_err(|error| MeterError::Unavailable(error.to_string()))?;
-        let verb = body.as_object().and_then(|object| object.keys().next().cloned()).unwrap_or_default();
-        Ok(CommandMessage {
-            command_id: Uuid::new_v5(&call.hold_id.uuid(), step.as_bytes()),
-            correlation_id: call.correlation_id,
-            fingerprint: Some(format!("{}:{step}", call.hold_id)),
-            ..CommandMessage::new((Wallet::CAPABILITY, Wallet::TYPE, &verb), call.payer, call.actor.clone(), body)
-        })
-    }
+/// Whether no wallet needs to know of it.
+fn is_for_nothing(call: &Call, quote: &Quote) -> bool {
+    !call.must_hold && quote.moves_nothing()
+}
+
+/// A span of time as clocks take it.
+pub(crate) fn life(span: Duration) -> TimeDelta {
+    TimeDelta::from_std(span).unwrap_or(TimeDelta::seconds(120))
+}
+
+/// `command` on the payer's wallet; `step` names it within its hold, so that a repetition is the same command.
+pub(crate) fn message(call: &Call, step: &str, command: &WalletCommand) -> Result<CommandMessage, MeterError> {
+    let body = serde_json::to_value(command).map_err(|error| MeterError::Unavailable(error.to_string()))?;
+    let verb = body.as_object().and_then(|object| object.keys().next().cloned()).unwrap_or_default();
+    Ok(CommandMessage {
+        command_id: Uuid::new_v5(&call.hold_id.uuid(), step.as_bytes()),
+        correlation_id: call.correlation_id,
+        fingerprint: Some(format!("{}:{step}", call.hold_id)),
+        ..CommandMessage::new((Wallet::CAPABILITY, Wallet::TYPE, &verb), call.payer, call.actor.clone(), body)
+    })
 }
 
 fn refused(code: String, message: String, details: Value) -> MeterError {

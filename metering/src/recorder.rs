@@ -203,6 +203,7 @@ mod tests {
             tokens: None,
             basis: None,
             hold_id: None,
+            free_by: None,
         };
         call.cut()
     }

@@ -15,6 +15,6 @@ pub use pieces::Pieces;
 pub use rates::{LongRates, Rates, Tiers};
 pub use tokens::{Basis, Tokens};
 pub use wallet::{
-    Answerer, Effect, ExpiryPolicy, Purpose, Quote, ReleaseReason, Source, Terms, Wallet, WalletCommand, WalletEvent,
-    WalletRefusal,
+    Answerer, Effect, ExpiryPolicy, MAX_HOLDS, Purpose, Quote, ReleaseReason, Source, Terms, Wallet, WalletCommand,
+    WalletEvent, WalletRefusal,
 };

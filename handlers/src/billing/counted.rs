@@ -6,16 +6,25 @@
 use domain::{
     Decider as _,
     billing::{Nanos, Tokens, Wallet, WalletEvent},
+    relay::{Call, CallBatch, CallBatchEvent},
 };
 use nats::LoggedEvent;
 
-/// Counts what happened to wallets.
+/// Counts what happened to wallets, and what calls consumed that no wallet tells of.
 pub(super) fn count(events: &[LoggedEvent]) {
-    for event in events.iter().filter(|event| event.aggregate_type == Wallet::TYPE) {
-        // One that cannot be read has stopped the reaction before.
-        if let Ok(fact) = serde_json::from_value(event.payload.clone()) {
-            count_one(fact);
+    for event in events {
+        // What cannot be read of a wallet has stopped the reaction before.
+        match event.aggregate_type.as_str() {
+            Wallet::TYPE => drop(serde_json::from_value(event.payload.clone()).map(count_one)),
+            CallBatch::TYPE => drop(serde_json::from_value(event.payload.clone()).map(count_free)),
+            _ => {}
         }
+    }
+}
+
+fn count_free(CallBatchEvent::Recorded { calls }: CallBatchEvent) {
+    for (by, _, tokens, _) in calls.iter().filter_map(Call::for_nothing) {
+        consumed(&by.model, tokens);
     }
 }
 
@@ -83,7 +92,11 @@ mod tests {
     use super::*;
 
     fn stored(name: &str) -> LoggedEvent {
-        let path = format!("{}/../domain/tests/wire/{name}.v1.json", env!("CARGO_MANIFEST_DIR"));
+        stored_with(name, "")
+    }
+
+    fn stored_with(name: &str, what: &str) -> LoggedEvent {
+        let path = format!("{}/../domain/tests/wire/{name}.v1{what}.json", env!("CARGO_MANIFEST_DIR"));
         let payload: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
         LoggedEvent {
             epoch: 1,
@@ -107,7 +120,11 @@ mod tests {
             ["granted", "held", "charged", "released", "expired"].map(|name| stored(&format!("wallet.{name}")));
         metrics::with_local_recorder(&recorder, || {
             count(&events);
-            count(&[stored("session.started")]);
+            count(&[
+                stored("session.started"),
+                stored("call_batch.recorded"),
+                stored_with("call_batch.recorded", "+free"),
+            ]);
         });
         let counted = recorder.handle().render();
         for line in [
@@ -117,6 +134,7 @@ mod tests {
             r#"holds_ended_total{outcome="released"} 1"#,
             r#"holds_ended_total{outcome="expired"} 1"#,
             r#"tokens_total{model="gpt-4o-mini",tier="cached_input"} 200"#,
+            r#"tokens_total{model="llama",tier="output"} 31"#,
             r#"charged_nanos_total{model="gpt-4o-mini"} 393000"#,
             r#"upstream_cost_nanos_total{reason="charged"} 195000"#,
             r#"upstream_cost_nanos_total{reason="lost"} 360000"#,

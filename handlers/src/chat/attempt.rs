@@ -136,7 +136,7 @@ impl Attempt<'_> {
                 return Ok(ending.into());
             }
         };
-        following.held(self.hold_id());
+        following.held(&held);
         request.max_output_tokens = Some(held.max_output_tokens());
         let turns = request.turns.clone();
         let stop = self.lease.stop.child_token();
@@ -221,6 +221,8 @@ impl Attempt<'_> {
             purpose: Purpose::Reply { session_id: self.session_id, run_id: self.run_id },
             actor: ACTOR.to_owned(),
             correlation_id: self.run_id.uuid(),
+            // It is settled with the reply's ending, and a further attempt must find it.
+            must_hold: true,
         };
         let mut pause = Duration::from_millis(100);
         loop {

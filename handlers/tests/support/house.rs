@@ -87,7 +87,7 @@ impl House {
     }
 
     /// The scripted provider several times: as `m`, which is free, as `priced`, and as `shared`, which two channels offer.
-    fn catalogue(&self) -> Catalogue {
+    pub fn catalogue(&self) -> Catalogue {
         let base_url = Some(self.provider.base_url().to_owned());
         let provider = relay::provider(ProviderConfig { base_url, ..ProviderConfig::new("openai") }).unwrap();
         let offer = |model: &str, prices: Rates, costs: Rates| {
@@ -136,6 +136,7 @@ impl House {
             purpose: Purpose::Api { api_key_id: None },
             actor: format!("user:{owner}"),
             correlation_id: Uuid::now_v7(),
+            must_hold: false,
         };
         let offer = self.catalogue().resolve(Some("priced"), &PayerGroup::default()).await.unwrap();
         let meter = self.meter();

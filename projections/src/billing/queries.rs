@@ -74,23 +74,30 @@ pub async fn ledger_entries(
     Ok(Page::cut(rows, limit, |entry: &LedgerEntry| (entry.position, entry.line)))
 }
 
-/// A page of `user`'s settled calls, newest first.
+/// A page of `user`'s calls that are settled or cost nothing, newest first.
 ///
 /// # Errors
 /// A cursor of another list, or the database is away.
 pub async fn charges(pool: &PgPool, user: Uuid, cursor: Option<&str>, limit: u32) -> Result<Page<Charge>, QueryError> {
     let limit = bounded(limit);
-    let before: i64 = cursor.map(decode).transpose()?.unwrap_or(i64::MAX);
+    let (position, line): (i64, i32) = match cursor {
+        // Before there were several calls in one event, a cursor was a position alone.
+        Some(cursor) => decode(cursor).or_else(|_| decode(cursor).map(|position| (position, 0)))?,
+        None => (i64::MAX, i32::MAX),
+    };
     let rows = sqlx::query_as(
         "SELECT hold_id, kind, model, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, \
-         cache_write_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, image_output_tokens, pieces, \
-         basis, prices, price_version, charged_nanos, session_id, run_id, api_key_id, at, position \
-         FROM billing_v1.charges WHERE owner = $1 AND position < $2 ORDER BY position DESC LIMIT $3",
+         cache_write_tokens, cache_write_hour_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, \
+         image_output_tokens, pieces, \
+         basis, prices, price_version, charged_nanos, session_id, run_id, api_key_id, at, position, line \
+         FROM billing_v1.charges WHERE owner = $1 AND (position, line) < ($2, $3) \
+         ORDER BY position DESC, line DESC LIMIT $4",
     )
     .bind(user)
-    .bind(before)
+    .bind(position)
+    .bind(line)
     .bind(i64::from(limit) + 1)
     .fetch_all(pool)
     .await?;
-    Ok(Page::cut(rows, limit, |charge: &Charge| charge.position))
+    Ok(Page::cut(rows, limit, |charge: &Charge| (charge.position, charge.line)))
 }

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use chrono::{DateTime, SubsecRound as _, Utc};
 use domain::{
-    HoldId, Sealed,
-    billing::{Pieces, Purpose, Rates, WalletEvent},
+    ChannelId, HoldId, Sealed,
+    billing::{Basis, Pieces, Purpose, Rates, Tokens, WalletEvent},
+    relay::Call,
 };
 use serde::Serialize;
 use sqlx::FromRow;
@@ -38,10 +39,12 @@ pub(super) struct HoldRecord {
     pub(super) held_at: DateTime<Utc>,
 }
 
-/// A row of `billing_v1.charges`.
+/// A row of `billing_v1.charges`: a settlement, or a call that cost nothing and so had none.
 #[derive(Debug, Clone, PartialEq, Serialize, FromRow)]
 pub(super) struct ChargeRecord {
     pub(super) position: i64,
+    /// 0 of a settlement; which one it was of the calls that were told of together.
+    pub(super) line: i32,
     pub(super) owner: Uuid,
     pub(super) hold_id: Uuid,
     pub(super) kind: String,
@@ -54,6 +57,7 @@ pub(super) struct ChargeRecord {
     pub(super) cache_write_tokens: i64,
     pub(super) audio_input_tokens: i64,
     pub(super) image_input_tokens: i64,
+    pub(super) cache_write_hour_tokens: i64,
     pub(super) audio_output_tokens: i64,
     pub(super) image_output_tokens: i64,
     #[sqlx(json)]
@@ -213,11 +217,41 @@ impl ChargeRecord {
         else {
             return None;
         };
-        let Parties { kind, session_id, run_id, api_key_id } = (*purpose).into();
+        let consumed = Consumed { tokens, basis: *basis, model, channel_id: *channel_id, purpose: *purpose };
         Some(Self {
+            price_version: i64::from(*price_version),
+            prices: prices.clone(),
+            costs: costs.clone(),
+            charged_nanos: charged_nanos.get(),
+            cost_nanos: cost_nanos.get(),
+            lost_cost_nanos: lost_cost_nanos.get(),
+            ..Self::free((position, 0), (owner, hold_id.uuid()), &consumed, *at)
+        })
+    }
+
+    /// The row of `call`, the `line`th of those at `position`, if it cost nothing and no wallet tells of it. Its own id is
+    /// the one that its hold would have had.
+    pub(super) fn of_call(position: i64, line: i32, call: &Call) -> Option<Self> {
+        let (by, price_version, tokens, basis) = call.for_nothing()?;
+        let (model, channel_id, purpose) = (by.model.as_str(), by.channel_id, call.purpose);
+        let consumed = Consumed { tokens, basis, model, channel_id, purpose };
+        let free = Self::free((position, line), (call.user.uuid(), call.id.uuid()), &consumed, call.ended_at());
+        Some(Self { price_version: i64::from(price_version), ..free })
+    }
+
+    fn free(
+        (position, line): (i64, i32),
+        (owner, hold_id): (Uuid, Uuid),
+        what: &Consumed<'_>,
+        at: DateTime<Utc>,
+    ) -> Self {
+        let Consumed { tokens, basis, model, channel_id, purpose } = *what;
+        let Parties { kind, session_id, run_id, api_key_id } = purpose.into();
+        Self {
             position,
+            line,
             owner,
-            hold_id: hold_id.uuid(),
+            hold_id,
             kind: kind.to_owned(),
             model: storable(model).into_owned(),
             channel_id: channel_id.uuid(),
@@ -228,20 +262,31 @@ impl ChargeRecord {
             cache_write_tokens: counted(tokens.cache_write),
             audio_input_tokens: counted(tokens.audio_input),
             image_input_tokens: counted(tokens.image_input),
+            cache_write_hour_tokens: counted(tokens.cache_write_hour),
             audio_output_tokens: counted(tokens.audio_output),
             image_output_tokens: counted(tokens.image_output),
             pieces: tokens.pieces,
             basis: basis.as_str().to_owned(),
-            price_version: i64::from(*price_version),
-            prices: prices.clone(),
-            costs: costs.clone(),
-            charged_nanos: charged_nanos.get(),
-            cost_nanos: cost_nanos.get(),
-            lost_cost_nanos: lost_cost_nanos.get(),
+            price_version: 0,
+            prices: Rates::default(),
+            costs: Rates::default(),
+            charged_nanos: 0,
+            cost_nanos: 0,
+            lost_cost_nanos: 0,
             session_id,
             run_id,
             api_key_id,
-            at: stored(*at),
-        })
+            at: stored(at),
+        }
     }
+}
+
+/// What a call consumed, and of whom.
+#[derive(Clone, Copy)]
+struct Consumed<'e> {
+    tokens: &'e Tokens,
+    basis: Basis,
+    model: &'e str,
+    channel_id: ChannelId,
+    purpose: Purpose,
 }

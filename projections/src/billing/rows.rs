@@ -103,6 +103,9 @@ pub struct ChargedTokens {
     /// Written to the provider's cache.
     #[sqlx(rename = "cache_write_tokens")]
     pub cache_write: i64,
+    /// Written to the provider's cache for an hour.
+    #[sqlx(rename = "cache_write_hour_tokens")]
+    pub cache_write_hour: i64,
     #[sqlx(rename = "audio_input_tokens")]
     pub audio_input: i64,
     #[sqlx(rename = "image_input_tokens")]
@@ -116,6 +119,7 @@ pub struct ChargedTokens {
 /// A settled call. Its cost to the house is not the user's business and stays in the row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, FromRow, ToSchema)]
 pub struct Charge {
+    /// Of a call that cost nothing and so had no hold, its own id.
     pub hold_id: Uuid,
     /// `reply` in a conversation, `api` through the compatible API.
     pub kind: String,
@@ -147,4 +151,8 @@ pub struct Charge {
     #[serde(skip)]
     #[schema(ignore)]
     pub position: i64,
+    /// Among the calls at that place.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub line: i32,
 }

@@ -1,6 +1,9 @@
 //! The rows of a batch, one statement a table and kind of change.
 
+use std::collections::HashSet;
+
 use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
 
 use super::{
     records::{ChargeRecord, HoldRecord},
@@ -109,19 +112,31 @@ async fn insert_holds(tx: &mut PgConnection, rows: &[&HoldRecord]) -> sqlx::Resu
     Ok(())
 }
 
+/// Calls that cost nothing, each once: no wallet knows which of them are there already.
+pub(super) async fn insert_free(tx: &mut PgConnection, rows: Vec<ChargeRecord>) -> sqlx::Result<()> {
+    let there: Vec<Uuid> = sqlx::query_scalar("SELECT hold_id FROM charges WHERE hold_id = ANY ($1)")
+        .bind(column!(rows, hold_id))
+        .fetch_all(&mut *tx)
+        .await?;
+    let mut seen: HashSet<Uuid> = there.into_iter().collect();
+    let new: Vec<ChargeRecord> = rows.into_iter().filter(|row| seen.insert(row.hold_id)).collect();
+    if new.is_empty() { Ok(()) } else { insert_charges(tx, &new).await }
+}
+
 async fn insert_charges(tx: &mut PgConnection, rows: &[ChargeRecord]) -> sqlx::Result<()> {
     sqlx::query(
-        "INSERT INTO charges (position, owner, hold_id, kind, model, channel_id, input_tokens, cached_input_tokens, \
+        "INSERT INTO charges (position, line, owner, hold_id, kind, model, channel_id, input_tokens, cached_input_tokens, \
          output_tokens, reasoning_tokens, cache_write_tokens, audio_input_tokens, image_input_tokens, audio_output_tokens, \
          image_output_tokens, pieces, basis, price_version, prices, costs, charged_nanos, cost_nanos, \
-         lost_cost_nanos, session_id, run_id, api_key_id, at) \
-         SELECT * FROM unnest($1::bigint[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], \
-             $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], \
-             $13::bigint[], $14::bigint[], $15::bigint[], $16::jsonb[], $17::text[], $18::bigint[], $19::jsonb[], \
-             $20::jsonb[], $21::bigint[], $22::bigint[], $23::bigint[], $24::uuid[], $25::uuid[], $26::uuid[], \
-             $27::timestamptz[])",
+         lost_cost_nanos, session_id, run_id, api_key_id, at, cache_write_hour_tokens) \
+         SELECT * FROM unnest($1::bigint[], $2::int[], $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::uuid[], \
+             $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], \
+             $15::bigint[], $16::bigint[], $17::jsonb[], $18::text[], $19::bigint[], $20::jsonb[], $21::jsonb[], \
+             $22::bigint[], $23::bigint[], $24::bigint[], $25::uuid[], $26::uuid[], $27::uuid[], $28::timestamptz[], \
+             $29::bigint[])",
     )
     .bind(column!(rows, position))
+    .bind(column!(rows, line))
     .bind(column!(rows, owner))
     .bind(column!(rows, hold_id))
     .bind(column!(rows, kind.as_str()))
@@ -148,6 +163,7 @@ async fn insert_charges(tx: &mut PgConnection, rows: &[ChargeRecord]) -> sqlx::R
     .bind(column!(rows, run_id))
     .bind(column!(rows, api_key_id))
     .bind(column!(rows, at))
+    .bind(column!(rows, cache_write_hour_tokens))
     .execute(tx)
     .await?;
     Ok(())

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     purse::{Purse, hold_id, reply, tokens},
+    statistics::{free_call, record},
     support::{Talk, World, at, user, world},
 };
 
@@ -110,6 +111,62 @@ async fn a_call_is_held_and_settled_and_what_it_costs_the_house_is_for_operators
             "session_id": null, "run_id": null, "api_key_id": key, "at": at(4),
         }])
     );
+}
+
+#[tokio::test]
+async fn calls_that_cost_nothing_are_listed_with_their_tokens_each_once_and_move_no_money() {
+    let world = world().await;
+    let mut purse = Purse::open(&world, user());
+    purse.grant(1_000_000).await;
+    let free = [free_call(purse.owner), free_call(user()), free_call(purse.owner)];
+    let batch = record(&world, free.to_vec()).await;
+    record(&world, free[..1].to_vec()).await;
+    purse.hold(hold_id(1), reply(), 10, 20).await;
+    purse.charge(hold_id(1), tokens(1, 2)).await;
+    let (projector, owner) = (BillingProjector, purse.owner.uuid());
+    world.project(&projector).await;
+    world.apply_alone(&projector, "call_batch", batch, 1).await.unwrap();
+
+    // Page by page, through the middle of one event.
+    let (mut listed, mut cursor) = (vec![], None);
+    loop {
+        let page = billing::charges(&world.pool, owner, cursor.as_deref(), 1).await.unwrap();
+        listed.extend(page.items);
+        cursor = page.next_cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let ids: Vec<Uuid> = listed.iter().map(|charge| charge.hold_id).collect();
+    assert_eq!(ids, [hold_id(1).uuid(), free[2].id.uuid(), free[0].id.uuid()]);
+    assert_eq!(
+        serde_json::to_value(&listed[2]).unwrap(),
+        json!({
+            "hold_id": free[0].id, "kind": "api", "model": "small",
+            "tokens": {
+                "input": 10, "cached_input": 0, "output": 20, "reasoning": 0, "cache_write": 0, "audio_input": 0,
+                "image_input": 0, "audio_output": 0, "image_output": 0,
+            },
+            "basis": "reported", "prices": {"input": "0", "output": "0"}, "price_version": 2, "charged_nanos": "0",
+            "session_id": null, "run_id": null, "api_key_id": null, "at": free[0].ended_at(),
+        })
+    );
+    let days = (at(0).date_naive(), at(0).date_naive());
+    let statement = billing::statement(&world.pool, owner, days.0, days.1, "USD").await.unwrap();
+    assert_eq!((statement.days[0].calls, statement.charged_nanos.get()), (3, 5000));
+    let summary = billing::reconcile::reconcile(&world.pool, |difference| panic!("{difference:?}")).await.unwrap();
+    assert_eq!((summary.differences, summary.wallets), (0, 1));
+}
+
+#[tokio::test]
+async fn no_money_can_stand_in_the_row_of_a_call_that_cost_nothing() {
+    let world = world().await;
+    let owner = user();
+    record(&world, vec![free_call(owner)]).await;
+    world.project(&BillingProjector).await;
+    let sql = "UPDATE billing_v1.charges SET charged_nanos = 1 WHERE owner = $1";
+    let refused = sqlx::query(sql).bind(owner.uuid()).execute(&world.pool).await.unwrap_err();
+    assert!(refused.to_string().contains("charges_for_nothing"), "{refused}");
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ pub(crate) fn call(owner: UserId) -> Call {
         tokens: Some(tokens(10, 20)),
         basis: Some(domain::billing::Basis::Reported),
         hold_id: Some(HoldId::new(id)),
+        free_by: None,
     }
 }
 
@@ -164,6 +165,36 @@ async fn what_a_call_cost_is_found_with_it_whichever_event_comes_first() {
     let seen = serde_json::to_value(&seen).unwrap();
     assert_eq!(seen["total"]["charged_nanos"], "100000");
     assert!(!seen.to_string().contains("cost"), "the costs of the house are no user's business: {seen}");
+}
+
+/// A call that cost nothing, so that it has neither hold nor settlement.
+pub(crate) fn free_call(owner: UserId) -> Call {
+    Call { hold_id: None, free_by: Some(2), ..call(owner) }
+}
+
+#[tokio::test]
+async fn the_tokens_of_a_call_that_cost_nothing_count_from_its_record_once_and_those_of_no_other_do() {
+    let world = world().await;
+    let (ann, projector) = (user(), StatisticsProjector::default());
+    let mut purse = Purse::open(&world, ann);
+    purse.grant(1_000_000).await;
+    let (paid, free) = (call(ann), free_call(ann));
+    purse.hold(paid.hold_id.unwrap(), paid.purpose, 10, 20).await;
+    purse.charge(paid.hold_id.unwrap(), tokens(10, 20)).await;
+    // Nobody answered it, so it consumed nothing that counts.
+    let failed = Call { answered: None, free_by: None, tokens: None, basis: None, ..free_call(ann) };
+    let batch = record(&world, vec![paid, free.clone(), failed]).await;
+    record(&world, vec![free]).await;
+    let figures = told(&world, GroupBy::Model).await.total;
+    assert_eq!((figures.requests, figures.tokens.input, figures.tokens.output), (3, 20, 40));
+    assert_eq!(figures.charged_nanos.get(), 50_000);
+    world.apply_alone(&projector, "call_batch", batch, 1).await.unwrap();
+    assert_eq!(told(&world, GroupBy::Model).await.total.tokens.output, 40);
+    world.project(&projections::billing::BillingProjector).await;
+    let mut costs: Vec<_> =
+        listed(&world, &CallFilter::default()).await.into_iter().map(|one| one.charged_nanos).collect();
+    costs.sort_unstable();
+    assert_eq!(costs, [None, Some("0".to_owned()), Some("50000".to_owned())]);
 }
 
 #[tokio::test]

@@ -9,7 +9,6 @@ mod answer;
 mod bill;
 mod call;
 mod form;
-mod listener;
 mod sound;
 mod upload;
 
@@ -103,7 +102,7 @@ impl Caller {
         let (manner, id) = (self.manner, self.id.clone());
         let heard = match self.prepare_beside(asked, hold_id).await {
             Ok((work, held)) => {
-                following.held(hold_id);
+                following.held(&held);
                 work.begin(held, following, self)
             }
             Err(problem) => {

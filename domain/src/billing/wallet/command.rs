@@ -42,6 +42,13 @@ impl Quote {
     pub(super) fn all_prices(&self) -> impl Iterator<Item = &Rates> {
         iter::once(&self.prices).chain(self.alternatives.iter().map(|terms| &terms.prices))
     }
+
+    /// Whether the call moves no money, whoever answers and whatever it consumes: neither the user's nor the house's.
+    #[must_use]
+    pub fn moves_nothing(&self) -> bool {
+        let costs = iter::once(&self.costs).chain(self.alternatives.iter().map(|terms| &terms.costs));
+        self.all_prices().chain(costs).all(Rates::is_free)
+    }
 }
 
 /// Who answered a call.

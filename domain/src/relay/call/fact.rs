@@ -54,6 +54,10 @@ pub struct Call {
     /// The credit that was set apart for it; the settlement of that hold says what it cost. Absent where none was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_id: Option<HoldId>,
+    /// Of an answer that cost nobody anything, so that nothing was held and no settlement tells its tokens: the version of
+    /// the price list that says so. Absent of all other calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free_by: Option<u32>,
 }
 
 /// By which door a call came in.
@@ -187,7 +191,7 @@ const fn is_false(flag: &bool) -> bool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Spent {
-    /// It answered: the settlement of the call says it.
+    /// It answered: the settlement of the call says it, and where there is none it was nothing.
     Settled,
     /// It refused, or was never reached.
     Nothing,
@@ -205,6 +209,12 @@ pub struct LeftOut {
 }
 
 impl Call {
+    /// What it consumed, if no wallet will ever tell: who answered for nothing, and by which version of the price list.
+    #[must_use]
+    pub fn for_nothing(&self) -> Option<(&Answering, u32, &Tokens, Basis)> {
+        Some((self.answered.as_ref()?, self.free_by?, self.tokens.as_ref()?, self.basis?))
+    }
+
     /// When it ended.
     #[must_use]
     pub fn ended_at(&self) -> DateTime<Utc> {

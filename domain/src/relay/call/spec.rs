@@ -39,6 +39,7 @@ fn call(n: u128) -> Call {
         tokens: None,
         basis: None,
         hold_id: Some(HoldId::new(Uuid::from_u128(n))),
+        free_by: None,
     }
 }
 

@@ -29,7 +29,8 @@ pub(super) struct Range {
 const MISSING: (&str, &str) = ("a row", "missing");
 const UNEXPECTED: (&str, &str) = ("no row", "there");
 
-/// Settlements of `range`, field by field.
+/// Settlements of `range`, field by field. Calls that cost nothing follow from no wallet, and the table lets no money into
+/// their rows.
 pub(super) async fn charges(
     tx: &mut PgConnection,
     range: Range,
@@ -42,7 +43,7 @@ pub(super) async fn charges(
         position: Some(charge.position),
         hold_id: Some(charge.hold_id),
     };
-    let sql = "SELECT * FROM billing_v1.charges WHERE position > $1 AND position <= $2 ORDER BY position";
+    let sql = "SELECT * FROM billing_v1.charges WHERE position > $1 AND position <= $2 AND line = 0 ORDER BY position";
     let mut rows = sqlx::query_as::<_, ChargeRecord>(sql).bind(range.after).bind(range.until).fetch(tx);
     while let Some(found) = rows.try_next().await? {
         match expected.remove(&found.position) {

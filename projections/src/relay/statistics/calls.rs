@@ -165,7 +165,7 @@ const COLUMNS: &str = "c.id, c.user_id, coalesce(u.username, '') AS username, c.
     m.charged_nanos::text AS charged_nanos, m.cost_nanos::text AS cost_nanos";
 const JOINS: &str = "LEFT JOIN users_v1.users u ON u.id = c.user_id \
     LEFT JOIN relay_v1.channels ch ON ch.id = c.channel_id \
-    LEFT JOIN billing_v1.charges m ON m.hold_id = c.hold_id AND m.owner = c.user_id";
+    LEFT JOIN billing_v1.charges m ON m.hold_id = coalesce(c.hold_id, c.id) AND m.owner = c.user_id";
 
 /// A page of the calls of `filter`, the last to end first.
 ///

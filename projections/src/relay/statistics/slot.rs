@@ -92,6 +92,10 @@ impl Slots {
         if let Some(first_output_ms) = call.first_output_ms {
             *sums.latencies.entry(("first_output", bucket_of(first_output_ms))).or_default() += 1;
         }
+        // Of every other call its wallet tells.
+        if let Some((_, _, tokens, _)) = call.for_nothing() {
+            sums.add_tokens(&tokens.at_most(MOST));
+        }
         for one in &call.tries {
             let sums = self.at(slot(Some(one.channel_id.uuid()), Some(&one.model)));
             sums.tries += 1;
@@ -154,6 +158,7 @@ impl Sums {
             image_input,
             audio_output,
             image_output,
+            cache_write_hour: _,
             pieces: _,
         } = &mut self.tokens;
         for (sum, more) in [
@@ -161,7 +166,8 @@ impl Sums {
             (cached_input, more.cached_input),
             (output, more.output),
             (reasoning, more.reasoning),
-            (cache_write, more.cache_write),
+            // For however long: what that costs is in the amounts.
+            (cache_write, more.cache_write.saturating_add(more.cache_write_hour)),
             (audio_input, more.audio_input),
             (image_input, more.image_input),
             (audio_output, more.audio_output),
