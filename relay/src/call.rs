@@ -8,9 +8,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use futures::stream::BoxStream;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::{Basis, Dialect, Envelope, Memory, PassedEvent, RelayError, ServedEvent, Usage};
+use crate::{Basis, Dialect, Envelope, Memory, PassedEvent, RelayError, RequestBody, ServedEvent, Usage};
 
 /// One call of a served API. Cheap to clone, because it may be tried at several upstreams.
 #[derive(Clone, PartialEq)]
@@ -20,7 +20,7 @@ pub struct ServedCall {
     /// The upstream's id of the model; replaces the one in the body.
     pub model: String,
     /// What the client sent, unknown parameters included. People's own words, therefore absent from `Debug`.
-    pub body: Arc<Map<String, Value>>,
+    pub body: RequestBody,
     /// The bound that goes upstream, for each candidate; replaces the client's own. `None` leaves the client's.
     pub max_output_tokens: Option<u32>,
     /// Whether the answer comes in steps; replaces what the body says.

@@ -4,13 +4,13 @@
 //! ([`Spoken`]). Both sides meet in [`crate::model`]. Implementations are pure: bytes of a side in, the model out, and
 //! back; no clock, no randomness, no I/O. Where both sides speak the same dialect nothing is translated.
 
-use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::{
-    RelayError, Usage,
+    RelayError, RequestBody, Usage,
     model::{Answer, Delta, Prompt},
 };
 
@@ -62,7 +62,7 @@ pub struct Envelope {
     /// The client asked for the usage in a stream of chat completions.
     pub include_usage: bool,
     /// What was asked, for dialects that repeat some of it in the answer.
-    pub request: Arc<Map<String, Value>>,
+    pub request: RequestBody,
 }
 
 /// A server-sent event of a served stream.

@@ -11,6 +11,7 @@
 
 mod account;
 mod address;
+mod body;
 mod call;
 mod chat;
 mod count;
@@ -29,6 +30,7 @@ mod usage;
 mod watched;
 
 pub use address::{AddressPolicy, check_base_url};
+pub use body::{Length, RequestBody, UnreadableBody};
 pub use call::{Counted, KeyRef, ServedAnswer, ServedCall, ServedFrame, ServedStream};
 pub use chat::{ChatRequest, Finish, ReplyDelta, ReplyStream, Role, Turn};
 pub use count::{count_call, count_prompt, count_texts, count_turns};

@@ -297,7 +297,7 @@ mod tests {
             let request = ServedCall {
                 dialect: Dialect::ChatCompletions,
                 model: "m".to_owned(),
-                body: Arc::default(),
+                body: Default::default(),
                 max_output_tokens: None,
                 stream: true,
                 envelope,

@@ -4,7 +4,6 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "in tests a panic is the failure report")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt;
@@ -31,7 +30,7 @@ fn request(body: Value, stream: bool) -> ServedCall {
     ServedCall {
         dialect: Dialect::ChatCompletions,
         model: MODEL_ID.to_owned(),
-        body: Arc::new(body),
+        body: body.into(),
         max_output_tokens: None,
         stream,
         envelope: Envelope {
@@ -166,7 +165,9 @@ async fn what_would_be_a_lie_is_refused_with_its_parameter() {
     ] {
         let mut asked = request(opposite(), false);
         let Value::Object(more) = more else { panic!("an object") };
-        Arc::make_mut(&mut asked.body).extend(more);
+        let mut body = asked.body.into_tree();
+        body.extend(more);
+        asked.body = body.into();
         let RelayError::UpstreamRefused { status, param: named, .. } = whole(asked).await.unwrap_err() else {
             panic!("no refusal of {param}")
         };

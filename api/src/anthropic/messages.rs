@@ -3,8 +3,8 @@
 //! Source: "Messages" and "Count tokens in a Message" of Anthropic's API documentation (platform.claude.com/docs/en/api).
 
 use axum::{Json, response::Response};
-use relay::Dialect;
-use serde_json::{Map, Value, json};
+use relay::{Dialect, RequestBody};
+use serde_json::{Value, json};
 
 use crate::{
     problem::Problem,
@@ -18,13 +18,13 @@ pub(super) async fn create(incoming: Incoming) -> Result<Response, Problem> {
 
 /// What the conversation would be in tokens; costs nothing.
 pub(super) async fn count_tokens(incoming: Incoming) -> Result<Json<Value>, Problem> {
-    let model = conversation(&Fields::of(&incoming.body))?;
+    let model = conversation(&Fields::of(incoming.body.head()))?;
     let tokens = incoming.caller.count(Dialect::Messages, &model, incoming.body).await?;
     Ok(Json(json!({ "input_tokens": tokens })))
 }
 
-fn read(body: Map<String, Value>) -> Result<Ask, Problem> {
-    let fields = Fields::of(&body);
+fn read(body: RequestBody) -> Result<Ask, Problem> {
+    let fields = Fields::of(body.head());
     let model = conversation(&fields)?;
     let max_output_tokens = Some(fields.required_bound("max_tokens")?);
     let stream = fields.flag("stream")?;
@@ -46,13 +46,13 @@ mod tests {
         let body = json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": "hi" }] });
         let mut body = body.as_object().unwrap().clone();
         body.extend(extra.as_object().unwrap().clone());
-        read(body)
+        read(RequestBody::read(Value::Object(body).to_string().into()).unwrap())
     }
 
     #[test]
     fn a_message_needs_a_bound_and_keeps_what_nobody_knows() {
         let ask = of(&json!({ "stream": true, "future": 1 })).ok().unwrap();
-        assert_eq!((ask.stream, ask.max_output_tokens, &ask.body["future"]), (true, Some(9), &json!(1)));
+        assert_eq!((ask.stream, ask.max_output_tokens, &ask.body.tree()["future"]), (true, Some(9), &json!(1)));
         let wrong = [
             (json!({ "max_tokens": null }), "max_tokens", "missing_required_parameter"),
             (json!({ "max_tokens": 0 }), "max_tokens", "invalid_value"),

@@ -8,7 +8,7 @@ use axum::{
     http::Uri,
     response::{IntoResponse as _, Response},
 };
-use relay::Dialect;
+use relay::{Dialect, RequestBody};
 use serde_json::{Map, Value, json};
 
 use super::models::public_name;
@@ -37,8 +37,8 @@ pub(super) async fn call(Name(call): Name, uri: Uri, incoming: Incoming) -> Resu
             caller.answer(read(model, true, body)?, wire).await
         }
         "countTokens" => {
-            let body = counted(body)?;
-            Fields::of(&body).filled("contents")?;
+            let body = RequestBody::from(counted(body.into_tree())?);
+            Fields::of(body.head()).filled("contents")?;
             let tokens = caller.count(Dialect::GenerateContent, model, body).await?;
             Ok(Json(json!({ "totalTokens": tokens })).into_response())
         }
@@ -46,8 +46,8 @@ pub(super) async fn call(Name(call): Name, uri: Uri, incoming: Incoming) -> Resu
     }
 }
 
-fn read(model: &str, stream: bool, body: Map<String, Value>) -> Result<Ask, Problem> {
-    let fields = Fields::of(&body);
+fn read(model: &str, stream: bool, body: RequestBody) -> Result<Ask, Problem> {
+    let fields = Fields::of(body.head());
     fields.filled("contents")?;
     let config = fields.object(&["generationConfig", "generation_config"])?;
     let max_output_tokens = config.bound(&["maxOutputTokens", "max_output_tokens"])?;
@@ -78,7 +78,7 @@ mod tests {
     fn of(config: &Value) -> Result<Ask, Problem> {
         let mut body = json!({ "contents": [{ "parts": [{ "text": "hi" }] }] });
         body.as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
-        read("m", true, body.as_object().unwrap().clone())
+        read("m", true, RequestBody::read(body.to_string().into()).unwrap())
     }
 
     #[test]

@@ -20,7 +20,7 @@ const TOKENS_PER_CHARACTER: u32 = 3;
 /// Reads aloud.
 pub(super) async fn speak(incoming: Incoming) -> Result<Response, Problem> {
     let Incoming { body, caller } = incoming;
-    caller.beside(read(body)?).await
+    caller.beside(read(body.into_tree())?).await
 }
 
 /// Writes down what is said.

@@ -22,7 +22,7 @@ const REPLACED: [&str; 5] = ["prompt", "echo", "suffix", "best_of", "logprobs"];
 
 /// Goes on with a text.
 pub(super) async fn complete(incoming: Incoming) -> Result<Response, Problem> {
-    let (ask, texts) = read(incoming.body)?;
+    let (ask, texts) = read(incoming.body.into_tree())?;
     incoming.caller.answer(ask, Wire::Rewritten(Box::new(texts))).await
 }
 
@@ -48,6 +48,7 @@ fn read(mut body: Map<String, Value>) -> Result<(Ask, Texts), Problem> {
         body.insert("top_logprobs".to_owned(), json!(alternatives));
     }
     let dialect = Dialect::ChatCompletions;
+    let body = body.into();
     let ask = Ask { dialect, model, stream, include_usage, choices, max_output_tokens, body };
     Ok((ask, Texts::new(echo, choices)))
 }
@@ -191,7 +192,7 @@ mod tests {
             "model": "m", "temperature": 0.5, "logprobs": true, "top_logprobs": 2,
             "messages": [{ "role": "user", "content": "Once" }],
         });
-        assert_eq!(Value::Object(ask.body), body);
+        assert_eq!(Value::Object(ask.body.into_tree()), body);
     }
 
     #[test]

@@ -26,7 +26,7 @@ const MAX_PARTIAL: u32 = 3;
 /// Draws.
 pub(super) async fn generate(incoming: Incoming) -> Result<Response, Problem> {
     let Incoming { body, caller } = incoming;
-    caller.beside(read(body)?).await
+    caller.beside(read(body.into_tree())?).await
 }
 
 /// Draws anew what was sent.

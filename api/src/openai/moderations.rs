@@ -19,7 +19,7 @@ const MAX_INPUTS: usize = 2_048;
 /// Judges.
 pub(super) async fn create(incoming: Incoming) -> Result<Response, Problem> {
     let Incoming { body, caller } = incoming;
-    caller.beside(read(body)?).await
+    caller.beside(read(body.into_tree())?).await
 }
 
 fn read(body: Map<String, Value>) -> Result<Beside, Problem> {

@@ -1,7 +1,7 @@
 //! What a client asks of OpenAI's APIs, as far as it concerns the price and the form of the answer.
 
-use relay::Dialect;
-use serde_json::{Map, Value};
+use relay::{Dialect, RequestBody};
+use serde_json::Value;
 
 use crate::{
     problem::Problem,
@@ -12,8 +12,8 @@ use crate::{
 pub(super) const MAX_CHOICES: u64 = 16;
 
 /// A call of `chat/completions`.
-pub(super) fn chat(body: Map<String, Value>) -> Result<Ask, Problem> {
-    let fields = Fields::of(&body);
+pub(super) fn chat(body: RequestBody) -> Result<Ask, Problem> {
+    let fields = Fields::of(body.head());
     let model = fields.text("model")?;
     fields.filled("messages")?;
     let stream = fields.flag("stream")?;
@@ -25,8 +25,8 @@ pub(super) fn chat(body: Map<String, Value>) -> Result<Ask, Problem> {
 }
 
 /// A call of `responses`.
-pub(super) fn responses(body: Map<String, Value>) -> Result<Ask, Problem> {
-    let fields = Fields::of(&body);
+pub(super) fn responses(body: RequestBody) -> Result<Ask, Problem> {
+    let fields = Fields::of(body.head());
     let model = fields.text("model")?;
     match fields.required("input")? {
         Value::String(_) => {}
@@ -48,12 +48,12 @@ mod tests {
 
     use super::*;
 
-    type Read = fn(Map<String, Value>) -> Result<Ask, Problem>;
+    type Read = fn(RequestBody) -> Result<Ask, Problem>;
 
     fn read(read: Read, base: &Value, extra: &Value) -> Result<Ask, Problem> {
         let mut body = base.as_object().unwrap().clone();
         body.extend(extra.as_object().unwrap().clone());
-        read(body)
+        read(RequestBody::read(Value::Object(body).to_string().into()).unwrap())
     }
 
     fn of_chat(extra: &Value) -> Result<Ask, Problem> {
@@ -74,7 +74,7 @@ mod tests {
             json!({ "stream": null, "n": null, "max_tokens": null, "stream_options": null, "future": { "x": 1 } });
         let ask = of_chat(&nothing).ok().unwrap();
         assert_eq!((ask.stream, ask.include_usage, ask.choices, ask.max_output_tokens), (false, false, 1, None));
-        assert_eq!(ask.body["future"], json!({ "x": 1 }));
+        assert_eq!(ask.body.tree()["future"], json!({ "x": 1 }));
     }
 
     #[test]

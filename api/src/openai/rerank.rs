@@ -18,7 +18,7 @@ const DOCUMENTS_PER_SEARCH: usize = 100;
 /// Ranks.
 pub(super) async fn create(incoming: Incoming) -> Result<Response, Problem> {
     let Incoming { body, caller } = incoming;
-    caller.beside(read(body)?).await
+    caller.beside(read(body.into_tree())?).await
 }
 
 fn read(body: Map<String, Value>) -> Result<Beside, Problem> {

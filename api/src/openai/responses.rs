@@ -30,8 +30,8 @@ use crate::{
 pub(super) async fn create(State(keeping): State<Keeping>, incoming: Incoming) -> Result<Response, Problem> {
     let Incoming { body, caller } = incoming;
     let mut ask = request::responses(body)?;
-    let (body, kept) = keeping.prepare(caller.user(), caller.origin(), ask.body).await?;
-    ask.body = body;
+    let (body, kept) = keeping.prepare(caller.user(), caller.origin(), ask.body.into_tree()).await?;
+    ask.body = body.into();
     caller.answer_kept(ask, Wire::Numbered(Told::default()), kept).await
 }
 

@@ -1,7 +1,5 @@
 //! A call as a client wants it, and the way to its answer: parse, price, hold, ask. The same for every dialect.
 
-use std::sync::Arc;
-
 use axum::{
     body::Bytes,
     extract::{FromRef, FromRequest, FromRequestParts as _, Request},
@@ -13,14 +11,15 @@ use domain::{
     users::Scope,
 };
 use metering::{Begun, Call, Choices, Held, Known, MeterError, PayerGroup, surface_of};
-use relay::{Basis, Counted, Dialect, Envelope, ServedCall};
+use relay::{Basis, Counted, Dialect, Envelope, RequestBody, ServedCall, UnreadableBody};
 use serde_json::{Map, Value};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
 use super::{
     Allowance, Manner,
     call::{Calls, Heard, Paid},
+    line::Listener,
     reckon::{count, roughly},
     refusals::{context_too_long, of_meter, of_upstream},
     story::kind_of,
@@ -50,13 +49,13 @@ pub(crate) struct Ask {
     /// The client's own bound for each of them.
     pub(crate) max_output_tokens: Option<u32>,
     /// Everything that was sent.
-    pub(crate) body: Map<String, Value>,
+    pub(crate) body: RequestBody,
 }
 
 /// A request of somebody who may call, with its body.
 pub(crate) struct Incoming {
     /// A JSON object.
-    pub(crate) body: Map<String, Value>,
+    pub(crate) body: RequestBody,
     pub(crate) caller: Caller,
 }
 
@@ -85,7 +84,7 @@ where
         let mut caller = Caller::of(&mut parts, state).await?;
         let bytes = extract::read(Request::from_parts(parts, body), state).await?;
         caller.room = caller.calls.make_room(bytes.len())?;
-        Ok(Self { body: object(&bytes)?, caller })
+        Ok(Self { body: object(bytes)?, caller })
     }
 }
 
@@ -122,8 +121,8 @@ impl Caller {
         &self.origin
     }
 
-    /// Prices the call, sets its credit apart and makes it. Dropping the receiver is the client going away.
-    pub(super) async fn call(mut self, ask: Ask, kept: Option<Kept>) -> Result<mpsc::Receiver<Heard>, Problem> {
+    /// Prices the call, sets its credit apart and makes it. Dropping the listener is the client going away.
+    pub(super) async fn call(mut self, ask: Ask, kept: Option<Kept>) -> Result<Listener<Heard>, Problem> {
         let hold_id = kept.as_ref().map_or_else(|| HoldId::new(Uuid::now_v7()), Kept::hold_id);
         let mut following = self.calls.meter.recorder().follow(Begun {
             id: CallId::new(hold_id.uuid()),
@@ -135,7 +134,7 @@ impl Caller {
         });
         match self.prepare(ask, kept, hold_id).await {
             Ok(paid) => {
-                following.held(hold_id);
+                following.held(&paid.held);
                 Ok(self.calls.begin(paid, following, self.room))
             }
             Err(problem) => {
@@ -150,19 +149,20 @@ impl Caller {
         Purpose::Api { api_key_id: self.holder.api_key() }
     }
 
-    async fn prepare(&mut self, mut ask: Ask, kept: Option<Kept>, hold_id: HoldId) -> Result<Paid, Problem> {
+    async fn prepare(&mut self, ask: Ask, kept: Option<Kept>, hold_id: HoldId) -> Result<Paid, Problem> {
         let (choices, group) = self.choices(&ask.model).await?;
-        let (counted, held) = self.hold(&mut ask, &choices, &group, self.paid_by_this(hold_id)).await?;
-        let affinity = affinity(&ask.body).map(|name| format!("{}:{name}", self.holder.user));
+        // That a response which is kept was abandoned is known by the end of its hold.
+        let paying = Call { must_hold: kept.is_some(), ..self.paid_by_this(hold_id) };
+        let (counted, held) = self.hold(&ask, &choices, &group, paying).await?;
+        let affinity = affinity(ask.body.head()).map(|name| format!("{}:{name}", self.holder.user));
         let known = Known { affinity, tokens: counted.tokens, exactly: counted.basis == Basis::Counted };
-        let body = Arc::new(ask.body);
         let envelope = Envelope {
             id: kept.as_ref().map_or_else(|| id_of(ask.dialect), Kept::name),
             model: ask.model,
             created: chrono::Utc::now().timestamp(),
             input_tokens: counted.tokens,
             include_usage: ask.include_usage,
-            request: Arc::clone(&body),
+            request: ask.body.clone(),
         };
         if let Some(kept) = &kept
             && let Err(problem) = kept.begin(&envelope).await
@@ -171,11 +171,11 @@ impl Caller {
             drop(held.release(ReleaseReason::Failed));
             return Err(problem);
         }
-        let memory = self.calls.signatures.of(self.holder.user, &body).await;
+        let memory = self.calls.signatures.of(self.holder.user, &ask.body).await;
         let call = ServedCall {
             dialect: ask.dialect,
             model: choices.first().upstream.clone(),
-            body,
+            body: ask.body,
             // The bound is each choice's own, what is held is all of theirs.
             max_output_tokens: Some((held.max_output_tokens() / ask.choices).max(1)),
             stream: ask.stream,
@@ -190,7 +190,7 @@ impl Caller {
     /// Sets the call's credit apart, and says how long its input is: as it was counted, or guessed where that will do.
     async fn hold(
         &self,
-        ask: &mut Ask,
+        ask: &Ask,
         choices: &Choices,
         group: &PayerGroup,
         call: Call,
@@ -207,8 +207,7 @@ impl Caller {
                 Err(error) => return Err(of_meter(error)),
             }
         }
-        let (counted, body) = count(choices.first(), ask.dialect, std::mem::take(&mut ask.body)).await?;
-        ask.body = body;
+        let counted = count(choices.first(), ask.dialect, ask.body.clone()).await?;
         let wanted = fitting(choices, counted, ask.max_output_tokens)?;
         if rough.is_none() {
             self.allowance.take(counted.tokens)?;
@@ -218,9 +217,9 @@ impl Caller {
     }
 
     /// Tokens of a request that is not made.
-    pub(crate) async fn count(self, dialect: Dialect, model: &str, body: Map<String, Value>) -> Result<u64, Problem> {
+    pub(crate) async fn count(self, dialect: Dialect, model: &str, body: RequestBody) -> Result<u64, Problem> {
         let (choices, _) = self.choices(model).await?;
-        count(choices.first(), dialect, body).await.map(|(counted, _)| counted.tokens)
+        count(choices.first(), dialect, body).await.map(|counted| counted.tokens)
     }
 
     /// A call that the caller pays for.
@@ -231,6 +230,7 @@ impl Caller {
             purpose: self.purpose(),
             actor: Actor::User(self.holder.user).to_string(),
             correlation_id: self.origin.correlation_id,
+            must_hold: false,
         }
     }
 
@@ -251,13 +251,12 @@ impl Caller {
 }
 
 /// The body of a request, which in every dialect is an object.
-fn object(bytes: &Bytes) -> Result<Map<String, Value>, Problem> {
+fn object(bytes: Bytes) -> Result<RequestBody, Problem> {
     let wrong = |detail: String| Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail);
-    match serde_json::from_slice(bytes) {
-        Ok(Value::Object(body)) => Ok(body),
-        Ok(_) => Err(wrong("the body of the request must be a JSON object".to_owned())),
-        Err(error) => Err(wrong(format!("We could not parse the JSON body of your request: {error}"))),
-    }
+    RequestBody::read(bytes).map_err(|error| match error {
+        UnreadableBody::NoObject => wrong("the body of the request must be a JSON object".to_owned()),
+        UnreadableBody::Json(error) => wrong(format!("We could not parse the JSON body of your request: {error}")),
+    })
 }
 
 fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
@@ -324,8 +323,8 @@ mod tests {
     #[test]
     fn what_is_no_json_object_is_refused() {
         for body in ["", "{", "[]", "null", "\"text\"", "{} tail"] {
-            assert_eq!(object(&Bytes::from(body)).err().unwrap().code(), "invalid_json", "{body}");
+            assert_eq!(object(Bytes::from(body)).err().unwrap().code(), "invalid_json", "{body}");
         }
-        assert!(object(&Bytes::from("{\"future\": {\"x\": 1}}")).ok().unwrap().contains_key("future"));
+        assert!(object(Bytes::from("{\"future\": {\"x\": 1}}")).ok().unwrap().head().contains_key("future"));
     }
 }

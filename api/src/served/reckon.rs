@@ -9,23 +9,15 @@
 use std::sync::Arc;
 
 use metering::{Choices, Offer};
-use relay::{Basis, Counted, Dialect};
-use serde_json::{Map, Value};
+use relay::{Basis, Counted, Dialect, RequestBody};
 
 use super::ask::Ask;
 use crate::problem::Problem;
 
-/// Where the dialects have the conversation.
-const CONVERSATION: [&str; 3] = ["messages", "contents", "input"];
 /// The running text of most languages has about so many bytes a token.
 const BYTES_PER_TOKEN: u64 = 4;
 /// What opens the answer.
 const PRIMING: u64 = 3;
-
-/// What begins the type of a part that has a price of its own, whatever its length.
-const FLAT: [&str; 6] = ["image", "input_", "audio", "file", "document", "video"];
-/// The names under which Google has such parts.
-const FLAT_FIELDS: [&str; 4] = ["inlineData", "inline_data", "fileData", "file_data"];
 
 /// A bound that is certain, and a guess that is near.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,12 +32,11 @@ pub(super) fn roughly(ask: &Ask, choices: &Choices) -> Option<Rough> {
         // Its first event tells the number, and agents reckon with it.
         return None;
     }
-    let conversation = CONVERSATION.iter().filter_map(|name| ask.body.get(*name));
-    if conversation.into_iter().any(has_flat_parts) {
+    if ask.body.has_flat_parts() {
         return None;
     }
-    let bytes = length(&ask.body);
-    let rough = Rough { at_most: bytes + PRIMING, about: bytes.div_ceil(BYTES_PER_TOKEN) };
+    let length = ask.body.length();
+    let rough = Rough { at_most: length.at_most + PRIMING, about: length.about.div_ceil(BYTES_PER_TOKEN) };
     choices.all().all(|offer| will_do(offer, rough.at_most, ask.max_output_tokens)).then_some(rough)
 }
 
@@ -56,45 +47,10 @@ fn will_do(offer: &Offer, at_most: u64, wanted: Option<u32>) -> bool {
     !offer.demonstration && offer.routing.limits.tokens_per_minute.is_none() && offer.context_tokens.is_none_or(fits)
 }
 
-/// The bytes that the body has as JSON.
-fn length(body: &Map<String, Value>) -> u64 {
-    struct Bytes(u64);
-    impl std::io::Write for Bytes {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0 += bytes.len() as u64;
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut bytes = Bytes(0);
-    // What cannot be written is longer than anything: it will be counted.
-    serde_json::to_writer(&mut bytes, body).map_or(u64::MAX, |()| bytes.0)
-}
-
-/// Whether there is a picture, a recording or a file in it.
-fn has_flat_parts(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.iter().any(has_flat_parts),
-        Value::Object(fields) => {
-            let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default();
-            let is_flat = FLAT.iter().any(|flat| kind.starts_with(flat)) && kind != "input_text";
-            is_flat || fields.iter().any(|(name, value)| FLAT_FIELDS.contains(&name.as_str()) || has_flat_parts(value))
-        }
-        _ => false,
-    }
-}
-
 /// The input's tokens. Counting is arithmetic for milliseconds, so it is done off the async threads.
-pub(super) async fn count(
-    offer: &Offer,
-    dialect: Dialect,
-    body: Map<String, Value>,
-) -> Result<(Counted, Map<String, Value>), Problem> {
+pub(super) async fn count(offer: &Offer, dialect: Dialect, body: RequestBody) -> Result<Counted, Problem> {
     let (provider, model) = (Arc::clone(&offer.provider), offer.upstream.clone());
-    let count = move || (provider.count_call(dialect, &model, &body), body);
+    let count = move || provider.count_call(dialect, &model, body.tree());
     tokio::task::spawn_blocking(count).await.map_err(|error| Problem::bug(&error))
 }
 
@@ -108,13 +64,12 @@ impl Rough {
 #[cfg(test)]
 mod tests {
     use relay::count_call;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
-    fn body(body: Value) -> Map<String, Value> {
-        let Value::Object(body) = body else { panic!("a body is an object") };
-        body
+    fn body(body: Value) -> RequestBody {
+        RequestBody::read(body.to_string().into()).unwrap()
     }
 
     #[test]
@@ -137,31 +92,9 @@ mod tests {
                 (Dialect::GenerateContent, body(gemini)),
                 (Dialect::Responses, body(responses)),
             ] {
-                let counted = count_call(dialect, "gpt-4o", &body).tokens;
-                assert!(counted <= length(&body) + PRIMING, "{counted} tokens: {}", Value::Object(body));
+                let counted = count_call(dialect, "gpt-4o", body.tree()).tokens;
+                assert!(counted <= body.length().at_most + PRIMING, "{counted} tokens: {}", json!(body.tree()));
             }
-        }
-    }
-
-    #[test]
-    fn pictures_recordings_and_files_are_counted_and_texts_are_not() {
-        for flat in [
-            json!([{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://x"}}]}]),
-            json!([{"role": "user", "content": [{"type": "input_image", "file_id": "f"}]}]),
-            json!([{"role": "user", "content": [{"type": "tool_result", "content": [{"type": "image"}]}]}]),
-            json!([{"role": "user", "content": [{"type": "document"}]}]),
-            json!([{"parts": [{"inlineData": {"mimeType": "image/png"}}]}]),
-            json!([{"parts": [{"file_data": {"fileUri": "x"}}]}]),
-        ] {
-            assert!(has_flat_parts(&flat), "{flat}");
-        }
-        for text in [
-            json!("image"),
-            json!([{"role": "user", "content": "image"}]),
-            json!([{"type": "message", "content": [{"type": "input_text", "text": "an image"}]}]),
-            json!([{"parts": [{"text": "inlineData"}]}]),
-        ] {
-            assert!(!has_flat_parts(&text), "{text}");
         }
     }
 }

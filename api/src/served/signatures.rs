@@ -18,7 +18,7 @@ use async_nats::jetstream::{
 use domain::UserId;
 use futures::future::join_all;
 use moka::{Expiry, sync::Cache};
-use relay::{Memory, Remember, Thoughts};
+use relay::{Memory, Remember, RequestBody, Thoughts};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tokio::{sync::Semaphore, time::timeout};
@@ -65,14 +65,18 @@ impl Signatures {
     }
 
     /// What is known of the calls whose results this request brings, and who keeps what its answer adds.
-    pub(super) async fn of(&self, user: UserId, body: &Map<String, Value>) -> Memory {
-        let calls = answered_calls(body);
+    pub(super) async fn of(&self, user: UserId, body: &RequestBody) -> Memory {
+        let keeper = Arc::new(Keeper { signatures: self.clone(), user });
+        let calls = if body.may_bring_results() { answered_calls(body.tree()) } else { vec![] };
+        if calls.is_empty() {
+            return Memory::new(HashMap::new(), keeper);
+        }
         let found = async { join_all(calls.iter().map(|call| self.find(user, call))).await };
         let known = match timeout(FOUND_WITHIN, found).await {
             Ok(found) => calls.into_iter().zip(found).filter_map(|(call, found)| Some((call, found?))).collect(),
             Err(_) => HashMap::new(),
         };
-        Memory::new(known, Arc::new(Keeper { signatures: self.clone(), user }))
+        Memory::new(known, keeper)
     }
 
     async fn find(&self, user: UserId, call: &str) -> Option<Thoughts> {
@@ -276,7 +280,7 @@ mod tests {
         nats.stop().await;
         let user = UserId::new(Uuid::from_u128(1));
         let body = json!({"messages": [{"role": "tool", "tool_call_id": "a"}]});
-        let memory = signatures.of(user, body.as_object().unwrap()).await;
+        let memory = signatures.of(user, &body.as_object().unwrap().clone().into()).await;
         assert_eq!(format!("{memory:?}"), "Memory(0 calls)");
     }
 

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::media;
+use crate::body::{LONG, Marks};
 use crate::count::{self, Generated};
 use crate::dialects::{custom, generate_content, messages, responses, served};
+use crate::http::{self, ParameterOverride};
 use crate::model::Prompt;
 use crate::providers::Vendor;
-use crate::{Dialect, InvalidRequest, RelayError, ServedCall, Usage};
+use crate::{Dialect, InvalidRequest, RelayError, RequestBody, ServedCall, Usage};
 
 /// One request as it goes upstream.
 pub(crate) struct Asked {
@@ -19,7 +21,9 @@ pub(crate) struct Asked {
     /// The upstream's id of the model.
     pub(crate) model: String,
     pub(crate) stream: bool,
+    /// The long members of what passes are in `sent`, and something stands for them here.
     pub(crate) body: Map<String, Value>,
+    sent: Option<RequestBody>,
     /// Answers to the same question that were asked for, where it is translated.
     candidates: u32,
     /// The client's custom tools, where it is translated.
@@ -33,7 +37,7 @@ pub(super) enum Question {
     Call {
         dialect: Dialect,
         model: String,
-        body: Arc<Map<String, Value>>,
+        body: RequestBody,
         /// Tokens of all answers to it, at most.
         most: Option<u64>,
     },
@@ -43,16 +47,23 @@ pub(super) enum Question {
 }
 
 impl Asked {
-    /// A client's call, in its own dialect where the vendor speaks it, else in translation.
+    /// A client's call, in its own dialect where the vendor speaks it, else in translation; with an operator's changes.
     ///
     /// # Errors
     /// [`RelayError::UpstreamRefused`] with status 400 if the body is none of its dialect, or holds what the upstream
     /// cannot be given. Nothing was sent.
-    pub(super) fn of_call(call: &ServedCall, vendor: &dyn Vendor) -> Result<Self, RelayError> {
+    pub(super) fn of_call(
+        call: &ServedCall,
+        vendor: &dyn Vendor,
+        changes: &[ParameterOverride],
+    ) -> Result<Self, RelayError> {
         let dialect = vendor.dialect(Some(call.dialect), &call.model);
-        let (mut candidates, mut custom) = (1, BTreeSet::new());
+        let (mut candidates, mut custom, mut sent) = (1, BTreeSet::new(), None);
         let mut body = if dialect == call.dialect {
-            passing(call)
+            let reach = vendor.reach(dialect) | reach(dialect);
+            let is_whole = call.body.marks().any(reach) || concerns_long(&call.body, changes);
+            sent = (!is_whole).then(|| call.body.clone());
+            passing(call, if is_whole { call.body.tree() } else { call.body.head() }.clone())
         } else {
             let mut prompt = understood(call)?;
             call.memory.complete(&mut prompt);
@@ -62,27 +73,34 @@ impl Asked {
             vendor.spoken(dialect).write(&prompt)
         };
         vendor.adapt(dialect, &mut body);
-        let most = call.max_output_tokens.map(|most| u64::from(most).saturating_mul(choices(&call.body)));
+        http::apply(changes, &mut body);
+        let most = call.max_output_tokens.map(|most| u64::from(most).saturating_mul(choices(call.body.head())));
         let question =
-            Question::Call { dialect: call.dialect, model: call.model.clone(), body: Arc::clone(&call.body), most };
-        Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, candidates, custom, question })
+            Question::Call { dialect: call.dialect, model: call.model.clone(), body: call.body.clone(), most };
+        Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, sent, candidates, custom, question })
     }
 
     /// A question of our own.
     ///
     /// # Errors
     /// As [`Self::of_call`].
-    pub(super) fn of_prompt(prompt: Prompt, vendor: &dyn Vendor) -> Result<Self, RelayError> {
+    pub(super) fn of_prompt(
+        prompt: Prompt,
+        vendor: &dyn Vendor,
+        changes: &[ParameterOverride],
+    ) -> Result<Self, RelayError> {
         let dialect = vendor.dialect(None, &prompt.model);
         media::check(&prompt, dialect).map_err(invalid)?;
         let mut body = vendor.spoken(dialect).write(&prompt);
         vendor.adapt(dialect, &mut body);
+        http::apply(changes, &mut body);
         let (model, stream) = (prompt.model.clone(), prompt.stream);
         Ok(Self {
             dialect,
             model,
             stream,
             body,
+            sent: None,
             candidates: 1,
             custom: BTreeSet::new(),
             question: Question::Prompt { prompt: Arc::new(prompt) },
@@ -91,6 +109,18 @@ impl Asked {
 }
 
 impl Asked {
+    /// The bytes that go upstream.
+    ///
+    /// # Errors
+    /// [`RelayError::Misconfigured`] if it cannot be written.
+    pub(super) fn written(&self) -> Result<Vec<u8>, RelayError> {
+        let written = match &self.sent {
+            Some(sent) => sent.write(&self.body),
+            None => serde_json::to_vec(&self.body),
+        };
+        written.map_err(|_| RelayError::Misconfigured("the request cannot be written as JSON".to_owned()))
+    }
+
     /// How many answers can come.
     pub(super) fn candidates(&self) -> u32 {
         match self.dialect {
@@ -113,7 +143,7 @@ impl Question {
     /// What it and its answer would be in tokens of the model. Call it off the async threads.
     pub(super) fn count(&self, generated: &Generated) -> Usage {
         match self {
-            Self::Call { dialect, model, body, .. } => count::count(*dialect, model, body, generated),
+            Self::Call { dialect, model, body, .. } => count::count(*dialect, model, body.tree(), generated),
             Self::Prompt { prompt } => count::count_prompt_and_answer(prompt, generated),
         }
     }
@@ -125,9 +155,24 @@ fn choices(body: &Map<String, Value>) -> u64 {
     body.get("n").or_else(in_config).and_then(Value::as_u64).unwrap_or(1).max(1)
 }
 
+/// What of a conversation [`passing`] may change.
+fn reach(dialect: Dialect) -> Marks {
+    match dialect {
+        Dialect::ChatCompletions => Marks::NONE,
+        Dialect::Messages => messages::passing::REACH,
+        Dialect::GenerateContent => generate_content::passing::reach(),
+        // Its items are looked at one by one.
+        Dialect::Responses | Dialect::Converse => Marks::ALL,
+    }
+}
+
+/// Whether an operator changes something within the members that are not read.
+fn concerns_long(body: &RequestBody, changes: &[ParameterOverride]) -> bool {
+    !changes.is_empty() && LONG.iter().any(|name| body.keeps(name) && http::concern(changes, name))
+}
+
 /// The client's body with what is ours in its place: the model, the bound, and whether it is a stream.
-fn passing(call: &ServedCall) -> Map<String, Value> {
-    let mut body = (*call.body).clone();
+fn passing(call: &ServedCall, mut body: Map<String, Value>) -> Map<String, Value> {
     match call.dialect {
         Dialect::GenerateContent => generate_content::passing::ask(&mut body, &call.model),
         _ => {
@@ -174,7 +219,7 @@ fn set_bound(body: &mut Map<String, Value>, dialect: Dialect, bound: u32) {
 /// # Errors
 /// [`RelayError::UpstreamRefused`] with status 400 if the body is none of its dialect.
 pub(crate) fn understood(call: &ServedCall) -> Result<Prompt, RelayError> {
-    let mut body = (*call.body).clone();
+    let mut body = call.body.tree().clone();
     body.insert("model".to_owned(), call.model.as_str().into());
     let mut prompt = served(call.dialect)?.read(body).map_err(invalid)?;
     prompt.model.clone_from(&call.model);

@@ -85,9 +85,7 @@ impl Account {
 
     /// A client's call as it goes upstream.
     fn asked(&self, call: &ServedCall) -> Result<Asked, RelayError> {
-        let mut asked = Asked::of_call(call, self.vendor.as_ref())?;
-        http::apply(&self.parameters, &mut asked.body);
-        Ok(asked)
+        Asked::of_call(call, self.vendor.as_ref(), &self.parameters)
     }
 
     /// The response of a provider that accepted the request.
@@ -97,8 +95,7 @@ impl Account {
         passed: &[(String, String)],
         secret: Option<&str>,
     ) -> Result<Response, RelayError> {
-        let bytes = serde_json::to_vec(&asked.body)
-            .map_err(|_| RelayError::Misconfigured("the request cannot be written as JSON".to_owned()))?;
+        let bytes = asked.written()?;
         if bytes.len() > self.vendor.max_body_bytes() {
             let most = self.vendor.max_body_bytes() / 1_000_000;
             return Err(RelayError::refused(413, format!("the request is larger than the {most} MB that it takes")));
@@ -248,8 +245,7 @@ impl Account {
 
     async fn reply(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
         let key = request.key.clone();
-        let mut asked = Asked::of_prompt(prompt(request), self.vendor.as_ref())?;
-        http::apply(&self.parameters, &mut asked.body);
+        let asked = Asked::of_prompt(prompt(request), self.vendor.as_ref(), &self.parameters)?;
         let response = self.send(&asked, &[], self.secret(key.as_ref())).await?;
         if is_json(response.headers()) {
             let document = self.document(&self.text(response).await?, asked.dialect)?;

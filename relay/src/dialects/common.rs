@@ -10,7 +10,7 @@ use crate::model::{MediaSource, Opaque};
 use crate::{Dialect, InvalidRequest};
 
 /// Begins a signature of another dialect where a dialect has one field for its own.
-const CARRIED: &str = "carried-";
+pub(crate) const CARRIED: &str = "carried-";
 /// A provider's sentence is cut to this many characters before it is shown.
 const MAX_MESSAGE_CHARS: usize = 300;
 /// Its codes and names of parameters, to this many.

@@ -20,7 +20,7 @@ pub(crate) use self::body::{read_body, read_bytes, read_error_body};
 pub(crate) use self::keys::Keys;
 pub use self::keys::{KeyOrder, ProviderKey};
 pub use self::overrides::ParameterOverride;
-pub(crate) use self::overrides::{apply, check_headers, check_parameters};
+pub(crate) use self::overrides::{apply, check_headers, check_parameters, concern};
 use self::proxy::check_proxy;
 use crate::address::{self, Resolver};
 use crate::{AddressPolicy, RelayError};

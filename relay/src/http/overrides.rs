@@ -96,6 +96,17 @@ pub(crate) fn check_parameters(overrides: &[ParameterOverride]) -> Result<(), Re
     Ok(())
 }
 
+/// Whether one of them is about the field with this name, or about something in it.
+pub(crate) fn concern(overrides: &[ParameterOverride], name: &str) -> bool {
+    let is_in = |path: &String| path.split('.').next() == Some(name);
+    overrides.iter().any(|change| match change {
+        ParameterOverride::Set { path, .. }
+        | ParameterOverride::Default { path, .. }
+        | ParameterOverride::Remove { path } => is_in(path),
+        ParameterOverride::Rename { from, to } => is_in(from) || is_in(to),
+    })
+}
+
 /// Changes a body.
 pub(crate) fn apply(overrides: &[ParameterOverride], body: &mut Map<String, Value>) {
     for change in overrides {

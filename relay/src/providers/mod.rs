@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use self::compatible::Compatible;
 use crate::account::Account;
 use crate::address::check_address;
+use crate::body::Marks;
 pub use crate::http::{KeyOrder, Limits, ParameterOverride, ProviderKey};
 use crate::modalities::{Mapping, Modality};
 use crate::{AddressPolicy, Dialect, Provider, RelayError, Spoken};
@@ -155,6 +156,11 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Puts a finished body into the provider's terms.
     fn adapt(&self, _dialect: Dialect, _body: &mut Map<String, Value>) {}
+
+    /// What of a conversation [`Self::adapt`] may change; a body without all of it is adapted by its parameters alone.
+    fn reach(&self, _dialect: Dialect) -> Marks {
+        Marks::NONE
+    }
 
     /// Whether `model` is only asked for streams.
     fn streams_only(&self, _model: &str) -> bool {

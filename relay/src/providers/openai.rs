@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::compatible::{Compatible, KeyHeader};
 use super::{ReadModels, Vendor, Way, header, ids, under};
+use crate::body::Marks;
 use crate::dialects::chat_completions::Upstream;
 use crate::dialects::responses::Responses;
 use crate::modalities::{Modality, RerankForm};
@@ -92,6 +93,13 @@ impl Vendor for OpenAi {
             // The conversation is kept here and not there.
             Dialect::Responses => drop(body.insert("store".to_owned(), false.into())),
             _ => self.row.quirks.adapt(body),
+        }
+    }
+
+    fn reach(&self, dialect: Dialect) -> Marks {
+        match dialect {
+            Dialect::Responses => Marks::NONE,
+            _ => self.row.quirks.reach(),
         }
     }
 

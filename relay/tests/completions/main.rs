@@ -13,8 +13,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use relay::{
-    Dialect, Envelope, KeyRef, Limits, Memory, Provider, ProviderConfig, ProviderKey, RelayError, ServedAnswer,
-    ServedCall, ServedEvent, ServedFrame, ServedStream, Usage, provider,
+    Dialect, Envelope, KeyRef, Limits, Memory, Provider, ProviderConfig, ProviderKey, RelayError, RequestBody,
+    ServedAnswer, ServedCall, ServedEvent, ServedFrame, ServedStream, Usage, provider,
 };
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ fn request(more: Value, stream: bool) -> ServedCall {
     ServedCall {
         dialect: Dialect::ChatCompletions,
         model: "gpt-4o-mini".to_owned(),
-        body: Arc::new(body),
+        body: RequestBody::read(Value::Object(body).to_string().into()).unwrap(),
         max_output_tokens: None,
         stream,
         envelope: Envelope {

@@ -1,7 +1,5 @@
 //! What goes upstream.
 
-use std::sync::Arc;
-
 use relay::{Limits, ServedCall};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -28,7 +26,7 @@ async fn tools_and_everything_unknown_go_upstream_as_the_client_sent_them() {
         "metadata": {"a": "b"}, "never_heard_of": [1.5, {"x": null}]});
     let mut body = object(example);
     body.extend(object(more));
-    let asked = ServedCall { model: "up-1".to_owned(), body: Arc::new(body.clone()), ..request(json!({}), false) };
+    let asked = ServedCall { model: "up-1".to_owned(), body: body.clone().into(), ..request(json!({}), false) };
     let sent = sent(asked).await;
     body.insert("model".to_owned(), json!("up-1"));
     body.insert("stream".to_owned(), json!(false));

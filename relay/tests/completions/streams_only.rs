@@ -51,7 +51,7 @@ async fn a_model_that_only_streams_is_asked_for_a_stream_and_its_answer_is_told_
 async fn so_is_a_client_of_another_dialect() {
     let upstream = Upstream::start(Answer::stream(THINKING)).await;
     let body = object(json!({"max_tokens": 50, "messages": [{"role": "user", "content": "Hello"}]}));
-    let call = ServedCall { dialect: Dialect::Messages, body: Arc::new(body), ..of("QwQ-32B") };
+    let call = ServedCall { dialect: Dialect::Messages, body: body.into(), ..of("QwQ-32B") };
     let (body, _) = whole(&upstream, call).await.unwrap();
     assert_eq!(upstream.asked()["stream"], true);
     assert_eq!((&body["type"], &body["content"][1]["text"]), (&json!("message"), &json!("I am Qwen.")));

@@ -47,6 +47,13 @@ async fn the_bound_that_was_held_goes_up_in_every_dialect_whoever_asks() {
     }
 }
 
+/// The same as a client would have sent it with one more field.
+fn with(body: RequestBody, name: &str, value: Value) -> RequestBody {
+    let mut body = body.into_tree();
+    body.insert(name.to_owned(), value);
+    RequestBody::read(Value::Object(body).to_string().into()).unwrap()
+}
+
 #[tokio::test]
 async fn what_nobody_here_knows_passes_through_to_an_upstream_of_the_same_dialect() {
     for (dialect, headers) in [
@@ -58,7 +65,7 @@ async fn what_nobody_here_knows_passes_through_to_an_upstream_of_the_same_dialec
         let upstream = Upstream::start(bytes::answer(dialect, Scene::Plain, false)).await;
         let provider = account(&upstream, dialect, Limits::default());
         let mut asked = ServedCall { headers: headers.clone(), ..call(dialect, false) };
-        Arc::make_mut(&mut asked.body).insert("neverHeardOf".to_owned(), json!([1.5, {"x": null}]));
+        asked.body = with(asked.body, "neverHeardOf", json!([1.5, {"x": null}]));
         provider.call(asked, CancellationToken::new()).await.unwrap();
         assert_eq!(upstream.asked()["neverHeardOf"], json!([1.5, {"x": null}]), "{dialect:?}");
         let head = upstream.heads().remove(0);
@@ -75,7 +82,7 @@ async fn what_nobody_here_knows_stays_out_of_another_dialect() {
             let upstream = Upstream::start(bytes::answer(spoken, Scene::Plain, false)).await;
             let provider = account(&upstream, spoken, Limits::default());
             let mut asked = call(served, false);
-            Arc::make_mut(&mut asked.body).insert("neverHeardOf".to_owned(), json!({"x": null}));
+            asked.body = with(asked.body, "neverHeardOf", json!({"x": null}));
             provider.call(asked, CancellationToken::new()).await.unwrap();
             let sent = upstream.asked().to_string();
             assert!(!sent.contains("neverHeardOf"), "{served:?} to {spoken:?}: {sent}");
@@ -151,7 +158,7 @@ async fn the_count_before_a_call_is_the_same_order_in_every_dialect() {
     let upstream = Upstream::start(bytes::answer(Dialect::Messages, Scene::Plain, false)).await;
     let provider = account(&upstream, Dialect::Messages, Limits::default());
     let counts = SERVED.map(|served| {
-        let counted = provider.count_call(served, "gpt-4o", &call(served, false).body);
+        let counted = provider.count_call(served, "gpt-4o", call(served, false).body.tree());
         assert_eq!(counted.basis, Basis::Counted, "{served:?}");
         counted.tokens
     });

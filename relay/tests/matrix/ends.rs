@@ -131,7 +131,7 @@ async fn a_request_that_is_none_of_its_dialect_is_refused_before_anything_is_sen
         ),
     ] {
         let Value::Object(body) = body else { panic!("an object") };
-        let asked = ServedCall { body: Arc::new(body), ..call(served, false) };
+        let asked = ServedCall { body: body.into(), ..call(served, false) };
         let error = provider.call(asked, CancellationToken::new()).await.unwrap_err();
         let RelayError::UpstreamRefused { status, param, .. } = &error else { panic!("{error:?}") };
         assert!(*status == 400 && param.is_some(), "{served:?}: {error:?}");

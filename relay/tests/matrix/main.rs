@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use relay::{
-    Basis, Dialect, Envelope, KeyRef, Limits, Memory, Provider, ProviderConfig, ProviderKey, RelayError, ServedAnswer,
-    ServedCall, ServedEvent, ServedFrame, Usage, provider,
+    Basis, Dialect, Envelope, KeyRef, Limits, Memory, Provider, ProviderConfig, ProviderKey, RelayError, RequestBody,
+    ServedAnswer, ServedCall, ServedEvent, ServedFrame, Usage, provider,
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -77,7 +77,7 @@ fn call(served: Dialect, stream: bool) -> ServedCall {
         dialect: served,
         // A model that an account at Azure asks by Responses, whatever its clients speak.
         model: "up-codex-1".to_owned(),
-        body: Arc::new(body.clone()),
+        body: RequestBody::read(Value::Object(body.clone()).to_string().into()).unwrap(),
         max_output_tokens: Some(64),
         stream,
         envelope: Envelope {

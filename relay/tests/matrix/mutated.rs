@@ -31,9 +31,10 @@ async fn whatever_a_client_sends_is_answered_or_refused_and_never_breaks_us() {
             for _ in 0..cases {
                 let Value::Object(body) = mutations.body(&valid) else { panic!("a body stays an object") };
                 let told = Value::Object(body.clone()).to_string();
-                let body = Arc::new(body);
                 let counted = provider.count_call(served, "gpt-4o-mini", &body);
                 assert!(counted.tokens < 1_000_000, "{served:?} of {spoken:?}: {counted:?} for {told}");
+                // Some are deeper than a client may send.
+                let body = RequestBody::read(told.clone().into()).unwrap_or_else(|_| body.into());
                 let asked = ServedCall { body, ..call(served, false) };
                 match provider.call(asked, CancellationToken::new()).await {
                     Ok(_) | Err(RelayError::UpstreamRefused { status: 400, .. }) => {}

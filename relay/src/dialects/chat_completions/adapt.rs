@@ -8,12 +8,24 @@ use serde_json::{Map, Value};
 use super::quirks::{Bound, Quirks, ToolChoices};
 use super::write::write_thoughts;
 use super::{reasoning, thoughts};
+use crate::body::Marks;
 
 /// The output bound's two names: OpenAI renamed it, most others know the old one.
 const OLD_BOUND: &str = "max_tokens";
 const NEW_BOUND: &str = "max_completion_tokens";
 
 impl Quirks {
+    /// What of a conversation [`Self::adapt`] may change.
+    pub(crate) fn reach(&self) -> Marks {
+        Marks::THOUGHTS
+            | Marks::DEVELOPER.when(!self.developer)
+            | Marks::NAMES.when(!self.names)
+            | Marks::CACHE_CONTROL.when(!self.cache_control)
+            | Marks::EXTRA_CONTENT.when(!self.call_signatures)
+            | Marks::PARTS.when(self.flat_text)
+            | Marks::STRICT.when(!self.strict)
+    }
+
     /// Puts a body that was written as OpenAI documents it into the server's terms: names, bounds, what is dropped and
     /// added. For bodies that were written here and for those that pass through from a client alike; applying it twice
     /// changes nothing more.

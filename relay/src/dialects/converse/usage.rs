@@ -17,12 +17,21 @@ pub(super) fn read(report: Option<&Value>) -> Option<Usage> {
     let cached = read.saturating_add(written);
     let is_within = cached <= input && count("totalTokens") == input.checked_add(output);
     let input = if is_within { input } else { input.saturating_add(cached) };
+    let for_an_hour = for_an_hour(report).min(written);
     let usage = Usage {
         cached_input_tokens: read,
-        cache_write_input_tokens: written,
+        cache_write_input_tokens: written - for_an_hour,
+        cache_write_hour_input_tokens: for_an_hour,
         ..Usage::new(input, output, Basis::Reported)
     };
     Some(usage.fitted())
+}
+
+/// What was written to the cache for an hour, of what was written at all.
+fn for_an_hour(report: Option<&Value>) -> u64 {
+    let details = report.and_then(|report| report.get("cacheDetails")).and_then(Value::as_array);
+    let hours = details.into_iter().flatten().filter(|detail| detail.get("ttl").is_some_and(|ttl| ttl == "1h"));
+    hours.filter_map(|detail| detail.get("inputTokens")?.as_u64()).fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
@@ -43,6 +52,12 @@ mod tests {
         let within = json!({"inputTokens": 1_512, "outputTokens": 20, "totalTokens": 1_532,
             "cacheReadInputTokens": 1_000, "cacheWriteInputTokens": 500});
         assert_eq!(read(Some(&within)), Some(usage));
+        let details = json!([{"ttl": "5m", "inputTokens": 200}, {"ttl": "1h", "inputTokens": 300}]);
+        let apart = json!({"inputTokens": 12, "outputTokens": 20, "totalTokens": 1_532, "cacheReadInputTokens": 1_000,
+            "cacheWriteInputTokens": 500, "cacheDetails": details});
+        let told = read(Some(&apart)).unwrap();
+        assert_eq!((told.cache_write_input_tokens, told.cache_write_hour_input_tokens), (200, 300));
+        assert_eq!(told.input_tokens, usage.input_tokens);
     }
 
     #[test]

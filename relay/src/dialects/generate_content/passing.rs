@@ -4,6 +4,12 @@ use serde_json::{Map, Value};
 
 use super::family::Family;
 use super::{case, signature};
+use crate::body::Marks;
+
+/// What of a conversation [`ask`] may change.
+pub(crate) fn reach() -> Marks {
+    Marks::SNAKE_CASE | Marks::GOOGLE_CALLS
+}
 
 /// Makes a client's body fit for an upstream: one spelling of every field, without the model and the stream, which stand
 /// in the address, without signatures that only we can read, and with the word for a missing one where the model would

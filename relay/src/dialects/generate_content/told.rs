@@ -14,7 +14,7 @@ use crate::{DeltaWriter, Envelope, ServedEvent, Usage};
 
 /// A whole answer.
 pub(super) fn whole(envelope: &Envelope, answer: &Answer, usage: &Usage) -> Value {
-    let reader = Reader::Client { thoughts: asked_for_thoughts(&envelope.request) };
+    let reader = Reader::Client { thoughts: asked_for_thoughts(envelope.request.head()) };
     let mut response = Map::new();
     let mut candidates = vec![];
     for (index, candidate) in answer.candidates.iter().enumerate() {
@@ -104,7 +104,7 @@ struct Progress {
 
 impl Writer {
     pub(super) fn new(envelope: Envelope) -> Self {
-        let thoughts = asked_for_thoughts(&envelope.request);
+        let thoughts = asked_for_thoughts(envelope.request.head());
         Self { envelope, thoughts, candidates: vec![], response: Map::new() }
     }
 

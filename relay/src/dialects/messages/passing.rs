@@ -3,7 +3,11 @@
 use serde_json::{Map, Value};
 
 use super::carried;
+use crate::body::Marks;
 use crate::dialects::claude::fitted_budget;
+
+/// What of a conversation [`ask`] may change.
+pub(crate) const REACH: Marks = Marks::CARRIED;
 
 /// Makes a client's body fit for an upstream: without what only we can read, and with a budget of thinking that fits into
 /// `max_tokens`, which may have become fewer than the client asked for.

@@ -10,6 +10,8 @@ pub(super) struct Counters {
     input: u64,
     cache_read: u64,
     cache_write: u64,
+    /// Of those, the ones for an hour.
+    cache_write_hour: u64,
     output: u64,
     thinking: u64,
     is_told: bool,
@@ -28,6 +30,7 @@ impl Counters {
         grow(&mut self.input, "/input_tokens");
         grow(&mut self.cache_read, "/cache_read_input_tokens");
         grow(&mut self.cache_write, "/cache_creation_input_tokens");
+        grow(&mut self.cache_write_hour, "/cache_creation/ephemeral_1h_input_tokens");
         grow(&mut self.output, "/output_tokens");
         grow(&mut self.thinking, "/output_tokens_details/thinking_tokens");
     }
@@ -37,7 +40,8 @@ impl Counters {
         let input = self.input.saturating_add(self.cache_read).saturating_add(self.cache_write);
         let usage = Usage {
             cached_input_tokens: self.cache_read,
-            cache_write_input_tokens: self.cache_write,
+            cache_write_input_tokens: self.cache_write.saturating_sub(self.cache_write_hour),
+            cache_write_hour_input_tokens: self.cache_write_hour.min(self.cache_write),
             reasoning_tokens: self.thinking,
             ..Usage::new(input, self.output, Basis::Reported)
         };
@@ -47,13 +51,20 @@ impl Counters {
 
 /// The object for clients.
 pub(crate) fn write(usage: &Usage) -> Value {
-    let cached = usage.cached_input_tokens.saturating_add(usage.cache_write_input_tokens);
+    let written = usage.all_cache_write_input_tokens();
+    let cached = usage.cached_input_tokens.saturating_add(written);
     let mut report = json!({
         "input_tokens": usage.input_tokens.saturating_sub(cached),
-        "cache_creation_input_tokens": usage.cache_write_input_tokens,
+        "cache_creation_input_tokens": written,
         "cache_read_input_tokens": usage.cached_input_tokens,
         "output_tokens": usage.output_tokens,
     });
+    if usage.cache_write_hour_input_tokens > 0 {
+        report["cache_creation"] = json!({
+            "ephemeral_5m_input_tokens": usage.cache_write_input_tokens,
+            "ephemeral_1h_input_tokens": usage.cache_write_hour_input_tokens,
+        });
+    }
     if usage.reasoning_tokens > 0 {
         report["output_tokens_details"] = json!({"thinking_tokens": usage.reasoning_tokens});
     }
@@ -74,6 +85,26 @@ mod tests {
         assert_eq!((usage.input_tokens, usage.cached_input_tokens), (100_298, 100_000));
         assert_eq!((usage.cache_write_input_tokens, usage.reasoning_tokens), (248, 400));
         assert_eq!(write(&usage), report);
+    }
+
+    #[test]
+    fn what_is_written_for_an_hour_is_told_apart_and_back() {
+        let report = json!({"input_tokens": 2_048, "cache_read_input_tokens": 1_800, "cache_creation_input_tokens": 248,
+            "cache_creation": {"ephemeral_5m_input_tokens": 148, "ephemeral_1h_input_tokens": 100},
+            "output_tokens": 503});
+        let mut counters = Counters::default();
+        counters.add(Some(&report));
+        let usage = counters.usage().unwrap();
+        assert_eq!((usage.cache_write_input_tokens, usage.cache_write_hour_input_tokens), (148, 100));
+        assert_eq!(usage.input_tokens, 4_096);
+        assert_eq!(write(&usage), report);
+        counters.add(Some(&json!({"cache_creation": {"ephemeral_1h_input_tokens": 1_000}})));
+        let usage = counters.usage().unwrap();
+        assert_eq!(
+            (usage.cache_write_input_tokens, usage.cache_write_hour_input_tokens),
+            (0, 248),
+            "never more than all"
+        );
     }
 
     #[test]

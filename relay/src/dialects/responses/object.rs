@@ -93,9 +93,9 @@ pub(super) fn response(envelope: &Envelope, told: Told<'_>) -> Value {
         ("model".to_owned(), json!(envelope.model)),
         ("output".to_owned(), Value::Array(told.output)),
     ]);
-    repeat(&mut object, &REPEATED, &envelope.request);
+    repeat(&mut object, &REPEATED, envelope.request.tree());
     object.insert("usage".to_owned(), told.usage.map_or(Value::Null, usage::write));
-    repeat(&mut object, &REPEATED_LAST, &envelope.request);
+    repeat(&mut object, &REPEATED_LAST, envelope.request.tree());
     Value::Object(object)
 }
 

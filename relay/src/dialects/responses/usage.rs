@@ -27,7 +27,7 @@ pub(crate) fn write(usage: &Usage) -> Value {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {
             "cached_tokens": usage.cached_input_tokens,
-            "cache_write_tokens": usage.cache_write_input_tokens,
+            "cache_write_tokens": usage.all_cache_write_input_tokens(),
         },
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens},
