@@ -1,4 +1,4 @@
-/** The journey's steps about money and keys: what an answer costs, where it went, what a key may do and for how long. */
+/** The journey's steps about money, usage and keys: what an answer costs, where it went, what a key may do and for how long. */
 import assert from "node:assert/strict";
 import type { Page } from "playwright-core";
 import { composer, ends, lastReply, openAccountMenu, send } from "./journey";
@@ -111,10 +111,37 @@ async function aCallWithAKeyIsOnTheStatementLive({ page, base }: Place): Promise
   assert.ok((await available(page)) < before);
 }
 
+/** What an answer and a call with a key added up to; the figures follow the calls by a second or so. */
+async function onesOwnUsageIsCounted({ page, base }: Place): Promise<void> {
+  await openFromMenu(page, "Usage");
+  await page.waitForURL(/\/usage$/);
+  await page.getByRole("row", { name: /^mock-1/ }).waitFor();
+  await page.getByRole("button", { name: "API key", exact: true }).click();
+  await page.waitForURL(/by=key/);
+  const row = page.getByRole("row", { name: /^Statement/ });
+  const until = Date.now() + SETTLED_MS;
+  while (!(await row.isVisible()) && Date.now() < until) {
+    await page.waitForTimeout(250);
+    await page.reload();
+    await page.getByRole("row", { name: /^without a key/ }).waitFor();
+  }
+  await row.getByRole("link").click();
+  await page.waitForURL(/by=day&key=|key=[^&]+&by=day/);
+  const requests = page.locator("dt").filter({ hasText: /^Requests$/ }).locator("xpath=following-sibling::dd[1]");
+  await page.waitForFunction(() => document.querySelectorAll(".stat-table tbody tr").length === 1);
+  assert.equal(await requests.textContent(), "1", "narrowed to the key, its one call is left");
+  assert.ok(!(await page.locator("main, body").first().innerText()).includes("Cost"), "what the house pays is nobody's business");
+  await page.getByRole("button", { name: /^Do not narrow to API key/ }).click();
+  await page.waitForURL((url) => !url.searchParams.has("key"));
+  await page.goto(`${base}/usage?from=2020-01-01&to=2020-01-02`);
+  await page.getByText("No requests in this period").waitFor();
+}
+
 export const MONEY_STEPS: readonly (readonly [name: string, run: (place: Place) => Promise<void>])[] = [
   ["the balance falls by exactly what an answer cost", theBalanceFallsByWhatAnAnswerCost],
   ["a key is made, shown once, works, and is revoked", aKeyIsMadeShownOnceAndRevoked],
   ["a call with a key is on the statement without a click", aCallWithAKeyIsOnTheStatementLive],
+  ["one's own usage is counted by model, by key and by day", onesOwnUsageIsCounted],
 ];
 
 const openNewKey = async (page: Page, base: string): Promise<void> => {
@@ -151,6 +178,24 @@ export const MONEY_SCREENS: readonly Screen[] = [
       await page.goto(`${base}/balance`);
       await page.getByRole("tab", { name: /Ledger|总账/ }).click();
       await page.getByText(/^(Reserved for an answer|为回答预留)$/).first().waitFor();
+    },
+  },
+  {
+    name: "usage",
+    signedIn: true,
+    open: async (page, base) => {
+      await page.goto(`${base}/usage?by=key`);
+      await page.locator(".stat-table tbody tr").first().waitFor();
+      await page.locator("figure summary").click();
+      await page.locator("figure table").waitFor();
+    },
+  },
+  {
+    name: "usage-empty",
+    signedIn: true,
+    open: async (page, base) => {
+      await page.goto(`${base}/usage?from=2020-01-01&to=2020-01-02&by=day`);
+      await page.getByRole("link", { name: /^(Ask something|开始提问)$/ }).waitFor();
     },
   },
   {

@@ -65,6 +65,7 @@ const RELAY = "src/i18n/locales/en/relay.json";
 /** What a page beside the chat adds to it, with its texts. */
 const BESIDE_CHAT = {
   balance: ["src/features/billing/BalancePage.tsx", "src/i18n/locales/en/billing.json"],
+  usage: ["src/features/relay/usage/UsagePage.tsx", RELAY, "src/i18n/locales/en/billing.json"],
   keys: ["src/features/users/keys/KeysPage.tsx", "src/i18n/locales/en/keys.json"],
   operations: OPERATIONS,
   channels: [...OPERATIONS, RELAY, "src/features/relay/channels/ChannelsSection.tsx"],

@@ -7,12 +7,14 @@ export const registerPage = () => import("@/features/users/RegisterPage");
 export const chatPages = () => import("@/features/chat/ChatLayout");
 export const balancePage = () => withTexts("billing", () => import("@/features/billing/BalancePage"));
 export const keysPage = () => withTexts("keys", () => import("@/features/users/keys/KeysPage"));
+// The choice of a period is the balance page's.
+export const usagePage = () => withTexts("billing", () => withTexts("relay", () => import("@/features/relay/usage/UsagePage")));
 export const operationsPage = () => withTexts("operations", () => import("@/features/operations/OperationsPage"));
 
 type Loader = () => Promise<unknown>;
 
 /** By the first step of the address; pages that are not listed are the chat's own. */
-const BESIDE_CHAT: Readonly<Record<string, Loader>> = { balance: balancePage, keys: keysPage, operations: operationsPage };
+const BESIDE_CHAT: Readonly<Record<string, Loader>> = { balance: balancePage, usage: usagePage, keys: keysPage, operations: operationsPage };
 
 /** Fetches the page's chunks beside the texts and the sign-in, not after them. A failure is the router's to show. */
 export function preloadPage(pathname: string): void {

@@ -9,11 +9,12 @@ import {
 } from "@tanstack/react-router";
 import { credentials, whenKnown } from "@/api/credentials";
 import { operationsSearch } from "@/features/operations/search";
+import { usageSearch } from "@/features/relay/usage/search";
 import { localPath } from "@/lib/local-path";
 import { ErrorPage } from "./ErrorPage";
 import { LoadingPage } from "./LoadingPage";
 import { NotFoundPage } from "./NotFoundPage";
-import { balancePage, chatPages, keysPage, loginPage, operationsPage, registerPage } from "./pages";
+import { balancePage, chatPages, keysPage, loginPage, operationsPage, registerPage, usagePage } from "./pages";
 
 const rootRoute = createRootRoute({ component: Outlet, notFoundComponent: NotFoundPage });
 
@@ -97,6 +98,13 @@ const balanceRoute = createRoute({
   component: lazyRouteComponent(balancePage, "BalancePage"),
 });
 
+const usageRoute = createRoute({
+  getParentRoute: () => signedInRoute,
+  path: "/usage",
+  validateSearch: usageSearch,
+  component: lazyRouteComponent(usagePage, "UsagePage"),
+});
+
 const keysRoute = createRoute({
   getParentRoute: () => signedInRoute,
   path: "/keys",
@@ -112,7 +120,7 @@ const operationsRoute = createRoute({
 
 const routeTree = rootRoute.addChildren([
   guestRoute.addChildren([loginRoute, registerRoute]),
-  signedInRoute.addChildren([newChatRoute, threadRoute, balanceRoute, keysRoute, operationsRoute]),
+  signedInRoute.addChildren([newChatRoute, threadRoute, balanceRoute, usageRoute, keysRoute, operationsRoute]),
 ]);
 
 export const router = createRouter({

@@ -1,8 +1,8 @@
-/** The account: balance, keys, the operator's pages, theme, language, shortcuts, signing out. */
+/** The account: balance, usage, keys, the operator's pages, theme, language, shortcuts, signing out. */
 import type { ReactNode } from "react";
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
-import { ChevronsUpDown, Gauge, Keyboard, KeyRound, LogOut, Wallet } from "lucide-react";
+import { ChartColumn, ChevronsUpDown, Gauge, Keyboard, KeyRound, LogOut, Wallet } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { useStore } from "zustand";
 import { credentials } from "@/api/credentials";
@@ -78,6 +78,12 @@ function PageItems({ admin }: { admin: boolean }): ReactNode {
           <Wallet aria-hidden />
           <span className="flex-1">{t("settings.balance")}</span>
           {wallet !== undefined && <span className="text-muted tabular-nums">{money(wallet.available_nanos, "floor")}</span>}
+        </Link>
+      </MenuItem>
+      <MenuItem asChild>
+        <Link to="/usage" onClick={closeDrawer}>
+          <ChartColumn aria-hidden />
+          {t("settings.usage")}
         </Link>
       </MenuItem>
       <MenuItem asChild>

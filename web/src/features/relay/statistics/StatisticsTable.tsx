@@ -1,16 +1,27 @@
 import type { ReactNode } from "react";
-import { Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 import type { Statistics, StatisticsRow } from "@/features/operations/types";
 import { inputTokens, outputTokens } from "./figures";
-import { FILTERS, searchOf, type Grouping, type StatisticsFilter } from "./filter";
+import { GROUPINGS, narrowing, type Filter, type Grouping } from "./filter";
 import { useMoment } from "./Picture";
 import { useFormats } from "./values";
 
-/** Row by row; it scrolls sideways by itself, by keyboard too, where the page is narrow. */
-export function StatisticsTable({ statistics, filter }: { statistics: Statistics; filter: StatisticsFilter }): ReactNode {
+/** A row's name as the way to what is behind it: its filter and the value of that. */
+export type RowLink = (filter: Filter, value: string, name: string) => ReactNode;
+
+interface Props {
+  statistics: Statistics;
+  link: RowLink;
+}
+
+const COLUMNS = ["requests", "errorRate", "tokens", "charged", "costColumn", "p50", "p95", "p99", "ttft"] as const;
+
+/** Row by row; it scrolls sideways by itself, by keyboard too, where the page is narrow. What the house pays is told to operators. */
+export function StatisticsTable({ statistics, link }: Props): ReactNode {
   const { t } = useTranslation("relay");
-  const { by } = filter;
+  // What the rows are by, not what was asked for meanwhile.
+  const by = groupingOf(statistics);
+  const costs = statistics.total.cost_nanos != null;
   const most = statistics.rows.reduce((top, row) => Math.max(top, row.requests), 0);
   return (
     <div className="panel overflow-x-auto" tabIndex={0} role="group" aria-label={t("statistics.table")}>
@@ -19,7 +30,7 @@ export function StatisticsTable({ statistics, filter }: { statistics: Statistics
         <thead>
           <tr>
             <th scope="col">{t(`by.${by}`)}</th>
-            {(["requests", "errorRate", "tokens", "charged", "costColumn", "p50", "p95", "p99", "ttft"] as const).map((name) => (
+            {COLUMNS.filter((name) => costs || name !== "costColumn").map((name) => (
               <th key={name} scope="col" data-number>
                 {t(`figure.${name}`)}
               </th>
@@ -28,7 +39,7 @@ export function StatisticsTable({ statistics, filter }: { statistics: Statistics
         </thead>
         <tbody>
           {statistics.rows.map((row) => (
-            <Row key={row.group ?? ""} row={row} most={most} currency={statistics.currency} filter={filter} />
+            <Row key={row.group ?? ""} row={row} most={most} currency={statistics.currency} costs={costs} name={<RowName row={row} by={by} link={link} />} />
           ))}
         </tbody>
       </table>
@@ -36,14 +47,22 @@ export function StatisticsTable({ statistics, filter }: { statistics: Statistics
   );
 }
 
-function Row({ row, most, currency, filter }: { row: StatisticsRow; most: number; currency: string; filter: StatisticsFilter }): ReactNode {
+interface RowProps {
+  row: StatisticsRow;
+  name: ReactNode;
+  most: number;
+  currency: string;
+  costs: boolean;
+}
+
+function Row({ row, name, most, currency, costs }: RowProps): ReactNode {
   const { t } = useTranslation("relay");
   const { count, brief, percent, duration, money } = useFormats();
   const why = row.errors_by_code[0] ?? row.failed_tries_by_code[0];
   return (
     <tr>
       <th scope="row">
-        <RowName row={row} filter={filter} />
+        {name}
         <span aria-hidden className="stat-share">
           <span style={{ width: `${most === 0 ? 0 : (row.requests / most) * 100}%` }} />
         </span>
@@ -61,9 +80,11 @@ function Row({ row, most, currency, filter }: { row: StatisticsRow; most: number
       <td data-number className="whitespace-nowrap">
         {money(row.charged_nanos, currency)}
       </td>
-      <td data-number className="whitespace-nowrap">
-        {money(row.cost_nanos, currency)}
-      </td>
+      {costs && (
+        <td data-number className="whitespace-nowrap">
+          {money(row.cost_nanos, currency)}
+        </td>
+      )}
       {[row.duration.p50_ms, row.duration.p95_ms, row.duration.p99_ms].map((ms, index) => (
         <td key={index} data-number className="whitespace-nowrap">
           {duration(ms)}
@@ -79,23 +100,16 @@ function Row({ row, most, currency, filter }: { row: StatisticsRow; most: number
   );
 }
 
-/** Leads to the calls behind the row, where they can be named. */
-function RowName({ row, filter }: { row: StatisticsRow; filter: StatisticsFilter }): ReactNode {
+function groupingOf({ group_by }: Statistics): Grouping {
+  return GROUPINGS.find((each) => each === group_by) ?? "channel";
+}
+
+function RowName({ row, by, link }: { row: StatisticsRow; by: Grouping; link: RowLink }): ReactNode {
   const { t } = useTranslation("relay");
   const hour = useMoment("hour");
   const day = useMoment("day");
-  const { by } = filter;
   const { group } = row;
   if (group == null) return <span className="text-muted">{t(`nothing.${by}`)}</span>;
   if (by === "hour" || by === "day") return <span className="whitespace-nowrap">{(by === "hour" ? hour : day)(Date.parse(group))}</span>;
-  const name = row.name ?? (by === "model" ? group : `…${group.slice(-8)}`);
-  return (
-    <Link to="/operations/$section" params={{ section: "statistics" }} search={searchOf({ ...filter, [narrowing(by)]: group }, "calls")} className="link wrap-anywhere">
-      {name}
-    </Link>
-  );
-}
-
-function narrowing(by: Grouping): string {
-  return FILTERS.find((name) => name === by) ?? "channel";
+  return link(narrowing(by), group, row.name ?? (by === "model" ? group : `…${group.slice(-8)}`));
 }

@@ -1,8 +1,12 @@
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
-import type { Statistics } from "@/features/operations/types";
+import type { Figures, Statistics } from "@/features/operations/types";
 import { inputTokens, outputTokens } from "./figures";
 import { useFormats } from "./values";
+
+function perRequest({ charged_nanos, requests }: Figures): bigint | null {
+  return requests === 0 ? null : BigInt(charged_nanos) / BigInt(requests);
+}
 
 /** Everything together, in the figures that one looks at first. */
 export function Totals({ statistics: { total, currency } }: { statistics: Statistics }): ReactNode {
@@ -10,6 +14,10 @@ export function Totals({ statistics: { total, currency } }: { statistics: Statis
   const { count, brief, percent, duration, money } = useFormats();
   const failed = total.errors_by_code[0];
   const unknown = total.unknown_cost_tries ?? 0;
+  const charged =
+    total.cost_nanos == null
+      ? t("figure.perRequest", { amount: money(perRequest(total), currency) })
+      : t("figure.cost", { amount: money(total.cost_nanos, currency) });
   const figures = [
     { name: t("figure.requests"), value: count(total.requests), note: t("figure.tries", { tries: count(total.tries) }) },
     {
@@ -19,7 +27,7 @@ export function Totals({ statistics: { total, currency } }: { statistics: Statis
       bad: total.errors > 0,
     },
     { name: t("figure.tokens"), value: brief(inputTokens(total.tokens) + outputTokens(total.tokens)), note: t("figure.inOut", { input: brief(inputTokens(total.tokens)), output: brief(outputTokens(total.tokens)) }) },
-    { name: t("figure.charged"), value: money(total.charged_nanos, currency), note: t("figure.cost", { amount: money(total.cost_nanos, currency) }) },
+    { name: t("figure.charged"), value: money(total.charged_nanos, currency), note: charged },
     {
       name: t("figure.duration"),
       value: duration(total.duration.p50_ms),

@@ -67,6 +67,16 @@ export function canBeHourly(period: Period | null): boolean {
   return lengthOf(period) <= MAX_HOURLY_DAYS;
 }
 
+/** The same in another period; rows by the hour become days where there would be too many. */
+export function inPeriod(filter: StatisticsFilter, period: Period | null): StatisticsFilter {
+  return { ...filter, period, by: filter.by === "hour" && !canBeHourly(period) ? "day" : filter.by };
+}
+
+/** The filter that a row of these rows stands for. */
+export function narrowing(by: Grouping): Filter {
+  return FILTERS.find((name) => name === by) ?? "channel";
+}
+
 /** In which steps a period is drawn. */
 export function stepOf(period: Period | null): "hour" | "day" {
   return lengthOf(period) <= HOURLY_PICTURE_DAYS ? "hour" : "day";

@@ -27,6 +27,17 @@ export function statisticsQuery(filter: StatisticsFilter, by: Grouping) {
   });
 }
 
+/** The same of one's own calls alone. */
+export function ownStatisticsQuery(filter: StatisticsFilter, by: Grouping) {
+  const query = { ...narrowed(filter), group_by: by };
+  return queryOptions({
+    queryKey: ["usage", query] as const,
+    staleTime: 0,
+    queryFn: ({ signal }): Promise<Statistics> => unwrap(api.GET("/api/v1/statistics", { params: { query }, signal })),
+    placeholderData: keepPreviousData,
+  });
+}
+
 export function statisticsCsv(filter: StatisticsFilter): Promise<Blob> {
   const query = { ...narrowed(filter), group_by: filter.by };
   return unwrap<Blob>(api.GET("/api/v1/admin/statistics.csv", { params: { query }, parseAs: "blob" }));
