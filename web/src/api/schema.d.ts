@@ -59,6 +59,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/admin/channels/health": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What rests of all channels, as far as this node knows. It is little: there is one page. */
+        get: operations["list_channel_health"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/admin/channels/{id}": {
         parameters: {
             query?: never;
@@ -211,7 +228,8 @@ export interface paths {
         get?: never;
         put?: never;
         post?: never;
-        delete?: never;
+        /** Removes a group that nobody is in and no channel names. A group of the same name can be added again. */
+        delete: operations["remove_group"];
         options?: never;
         head?: never;
         /** Changes what is given of a group; a factor counts from the next call on. */
@@ -911,6 +929,11 @@ export interface components {
             /** @description What it may do: `chat`, `models`, `billing`. */
             scopes: string[];
         };
+        /**
+         * @description How far it is from being asked again.
+         * @enum {string}
+         */
+        BreakerState: "open" | "half_open" | "dead";
         /** @description A run that was asked to stop. */
         Cancelled: {
             /** Format: uuid */
@@ -1009,6 +1032,31 @@ export interface components {
             /** @description Absent where it is a secret. */
             value: string | null;
         };
+        /** @description A channel, a key or a model that does not take every call now. What is not listed does. */
+        ChannelHealth: {
+            /** @description Why, in a word for programs, as in the errors of calls. */
+            cause: string;
+            /** Format: uuid */
+            channel_id: string;
+            /** @description The key's `name`, or the model as its provider names it; absent of the channel as a whole. */
+            name: string | null;
+            part: components["schemas"]["ChannelPart"];
+            /** @description Whether the node that answers has seen it itself; otherwise another one told of it. */
+            seen_here: boolean;
+            /**
+             * Format: date-time
+             * @description When it last took every call.
+             */
+            since: string | null;
+            state: components["schemas"]["BreakerState"];
+            /**
+             * Format: int32
+             * @description How many times it has rested since it last went well.
+             */
+            times: number;
+            /** Format: date-time */
+            until: string | null;
+        };
         /** @description A provider's key, as operators know it. */
         ChannelKey: {
             /** @description Its last characters; empty where it is short. */
@@ -1066,6 +1114,11 @@ export interface components {
             /** @description As the provider names it. */
             upstream: string;
         };
+        /**
+         * @description What rests of a channel: it as a whole, one of its keys or one of its models.
+         * @enum {string}
+         */
+        ChannelPart: "channel" | "key" | "model";
         /** @description What is to be changed of a channel. */
         ChannelPatch: components["schemas"]["ChannelSettings"] & {
             base_url?: string | null;
@@ -1131,7 +1184,10 @@ export interface components {
             /** @description How all of it is known: `reported`, `counted` or `estimated`. */
             basis: string;
             charged_nanos: string;
-            /** Format: uuid */
+            /**
+             * Format: uuid
+             * @description Of a call that cost nothing and so had no hold, its own id.
+             */
             hold_id: string;
             /** @description `reply` in a conversation, `api` through the compatible API. */
             kind: string;
@@ -1157,6 +1213,11 @@ export interface components {
              * @description Written to the provider's cache.
              */
             cache_write: number;
+            /**
+             * Format: int64
+             * @description Written to the provider's cache for an hour.
+             */
+            cache_write_hour: number;
             /** Format: int64 */
             cached_input: number;
             /** Format: int64 */
@@ -1774,6 +1835,35 @@ export interface components {
             next_cursor: string | null;
         };
         /** @description Some items of a list and where to go on. */
+        Page_ChannelHealth: {
+            items: {
+                /** @description Why, in a word for programs, as in the errors of calls. */
+                cause: string;
+                /** Format: uuid */
+                channel_id: string;
+                /** @description The key's `name`, or the model as its provider names it; absent of the channel as a whole. */
+                name: string | null;
+                part: components["schemas"]["ChannelPart"];
+                /** @description Whether the node that answers has seen it itself; otherwise another one told of it. */
+                seen_here: boolean;
+                /**
+                 * Format: date-time
+                 * @description When it last took every call.
+                 */
+                since: string | null;
+                state: components["schemas"]["BreakerState"];
+                /**
+                 * Format: int32
+                 * @description How many times it has rested since it last went well.
+                 */
+                times: number;
+                /** Format: date-time */
+                until: string | null;
+            }[];
+            /** @description To be passed as `cursor` for the next page; `null` after the last one. */
+            next_cursor: string | null;
+        };
+        /** @description Some items of a list and where to go on. */
         Page_Charge: {
             items: {
                 /** Format: uuid */
@@ -1783,7 +1873,10 @@ export interface components {
                 /** @description How all of it is known: `reported`, `counted` or `estimated`. */
                 basis: string;
                 charged_nanos: string;
-                /** Format: uuid */
+                /**
+                 * Format: uuid
+                 * @description Of a call that cost nothing and so had no hold, its own id.
+                 */
                 hold_id: string;
                 /** @description `reply` in a conversation, `api` through the compatible API. */
                 kind: string;
@@ -2153,6 +2246,8 @@ export interface components {
             audio_output?: string | null;
             /** @description Of input that is written to the provider's cache; as `input` where absent. */
             cache_write?: string | null;
+            /** @description Of input that is written to the provider's cache for an hour; as `cache_write` where absent. */
+            cache_write_hour?: string | null;
             /** @description As `input` where absent. */
             cached_input?: string | null;
             /** @description What all of it is multiplied by: the factor of the payer's group, in what was held and charged only. */
@@ -2544,7 +2639,7 @@ export interface components {
             audio_output: number;
             /**
              * Format: int64
-             * @description Written to the provider's cache.
+             * @description Written to the provider's cache, for however long.
              * @default 0
              */
             cache_write: number;
@@ -2589,6 +2684,8 @@ export interface components {
             audio_output?: string | null;
             /** @description Of input that is written to the provider's cache; as `input` where absent. */
             cache_write?: string | null;
+            /** @description Of input that is written to the provider's cache for an hour; as `cache_write` where absent. */
+            cache_write_hour?: string | null;
             /** @description As `input` where absent. */
             cached_input?: string | null;
             /** @description As `input` where absent. */
@@ -2837,6 +2934,34 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_channel_health: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_ChannelHealth"];
                 };
             };
             /** @description A problem (RFC 9457) */
@@ -3257,6 +3382,43 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Command"];
                 };
+            };
+            /** @description A problem (RFC 9457) */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_group: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Command"];
+                };
+            };
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem (RFC 9457) */
             default: {
