@@ -12,7 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use uuid::Uuid;
 
-use crate::problem::{FieldError, Problem};
+use crate::{
+    arriving::TookTooLong,
+    problem::{FieldError, Problem},
+};
 
 /// A JSON body.
 #[derive(Debug)]
@@ -79,7 +82,7 @@ pub(crate) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<
 
 /// Whether the time for bodies was over, somewhere below `error`.
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<tower_http::timeout::TimeoutError>() || error.source().is_some_and(is_timeout)
+    error.is::<TookTooLong>() || error.source().is_some_and(is_timeout)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

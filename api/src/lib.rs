@@ -6,6 +6,7 @@
 //! This page mounts every route; each capability's own `routes()` lists them.
 
 mod anthropic;
+mod arriving;
 mod auth;
 mod billing;
 mod chat;
@@ -26,12 +27,13 @@ mod relay;
 mod request_id;
 mod served;
 mod state;
+mod tally;
 mod users;
 
-use axum::{Router, extract::DefaultBodyLimit, http::HeaderValue, middleware};
+use axum::{Router, http::HeaderValue, middleware};
+use observe::Around;
 pub use state::{ApiDeps, ApiLimits, ApiOptions};
-use tower::util::option_layer;
-use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer, timeout::RequestBodyTimeoutLayer};
+use tower_http::cors::CorsLayer;
 pub use users::{PasswordCost, Quota, hash_password};
 use utoipa_axum::router::OpenApiRouter;
 
@@ -61,19 +63,16 @@ pub fn router(deps: ApiDeps) -> Router {
     let app = state::App::new(deps);
     tokio::spawn(app.keys.clone().follow(nats, shutdown));
     let (routes, document) = api().split_for_parts();
-    routes
+    let routes = routes
         .merge(openapi::route(document))
         .merge(served::routes(app.clone(), options.limits.max_completion_body_bytes, options.limits.max_upload_bytes))
         .method_not_allowed_fallback(observe::method_not_allowed)
-        .fallback_service(page::fallback())
-        // From the inside out.
-        .layer(DefaultBodyLimit::max(options.limits.max_body_bytes))
-        .layer(RequestBodyTimeoutLayer::new(options.limits.body_timeout))
-        .layer(option_layer(cors(&options.cors_origins)))
-        .layer(middleware::from_fn_with_state(app.clone(), observe::admit))
-        .layer(CatchPanicLayer::custom(observe::panicked))
-        .layer(middleware::from_fn(observe::observe))
-        .with_state(app)
+        .fallback_service(page::fallback());
+    let routes = match cors(&options.cors_origins) {
+        Some(cors) => routes.layer(cors),
+        None => routes,
+    };
+    routes.layer(middleware::from_fn_with_state(Around::new(options.limits), observe::observe)).with_state(app)
 }
 
 /// Lets the pages of `origins` read answers; without any there is no layer. Cookies are never shared with them.

@@ -1,29 +1,69 @@
-//! Around every request: its id, its log line, its metrics, the body of its problem, a panic caught, room for it.
+//! Around every request: its id, its log line, its metrics, the body of its problem, a panic caught, room for it, the
+//! bounds of its body.
+//!
+//! One layer and not one for each, because axum clones and boxes each layer of each route for every request.
 
-use std::{any::Any, time::Instant};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
-    extract::{MatchedPath, Request, State},
-    http::{HeaderValue, Method, StatusCode, header},
+    extract::{DefaultBodyLimit, MatchedPath, Request, State},
+    http::{HeaderValue, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures::FutureExt as _;
+use tokio::sync::Semaphore;
 use tracing::{Instrument as _, info, info_span};
 
 use crate::{
+    arriving,
     problem::Problem,
     request_id::{RequestId, X_REQUEST_ID},
     served::Manner,
-    state::Room,
+    state::ApiLimits,
+    tally::Tally,
 };
 
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+/// The page has its own policy; everything else is data and must never run as a page.
+const DATA_ONLY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// What the outermost layer goes by.
+pub(crate) struct Around {
+    /// The places for requests being answered.
+    room: Semaphore,
+    limits: ApiLimits,
+    tally: Tally,
+}
+
+impl Around {
+    pub(crate) fn new(limits: ApiLimits) -> Arc<Self> {
+        Arc::new(Self { room: Semaphore::new(limits.concurrency), limits, tally: Tally::default() })
+    }
+
+    /// The answer, whatever happens. Turns requests away while too many are being answered; streams count only until they
+    /// begin.
+    async fn run(&self, request: Request, next: Next) -> Response {
+        let Ok(_place) = self.room.try_acquire() else {
+            let problem = Problem::unavailable("overloaded", "too many requests at once; try again in a moment");
+            return problem.into_response();
+        };
+        let mut request = arriving::bounded(request, self.limits.body_timeout);
+        DefaultBodyLimit::max(self.limits.max_body_bytes).apply(&mut request);
+        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic))
+    }
+}
+
 /// The outermost layer.
-pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
+pub(crate) async fn observe(State(around): State<Arc<Around>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = RequestId::of(request.headers());
     let method = request.method().clone();
     // The pattern and not the path: few values for metrics, and no ids or queries in logs.
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
     request.extensions_mut().insert(id.clone());
     let span = info_span!("http", request_id = id.as_str(), %method, route);
     let manner = Manner::of(&request);
@@ -31,7 +71,7 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
         request.extensions_mut().insert(manner);
     }
 
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let mut response = around.run(request, next).instrument(span.clone()).await;
 
     let problem = response.extensions_mut().remove::<Problem>();
     let code = problem.as_ref().map(|problem| problem.code().to_owned());
@@ -47,49 +87,21 @@ pub(crate) async fn observe(mut request: Request, next: Next) -> Response {
     if let Some(value) = id.header() {
         headers.insert(X_REQUEST_ID, value);
     }
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    // The page has its own policy; everything else is data and must never run as a page.
-    headers
-        .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    headers.insert(header::REFERRER_POLICY, SAME_ORIGIN);
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(DATA_ONLY);
+    headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
 
     let (status, elapsed) = (response.status(), started.elapsed());
     span.in_scope(|| {
         info!(status = status.as_u16(), code, duration_ms = elapsed.as_secs_f64() * 1e3, "answered");
     });
-    measure(&method, route, status, elapsed.as_secs_f64());
+    around.tally.count(&method, route, status, elapsed);
     response
 }
 
-fn measure(method: &Method, route: String, status: StatusCode, seconds: f64) {
-    let labels = [("method", known(method).to_owned()), ("route", route), ("status", status.as_u16().to_string())];
-    metrics::counter!("http_requests_total", &labels).increment(1);
-    metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(seconds);
-}
-
-/// A client can send any word as method; metrics take the usual ones.
-fn known(method: &Method) -> &str {
-    match method.as_str() {
-        word @ ("GET" | "POST" | "PATCH" | "PUT" | "DELETE" | "HEAD" | "OPTIONS") => word,
-        _ => "other",
-    }
-}
-
-/// Turns requests away while too many are being answered. Streams count only until they begin.
-pub(crate) async fn admit(State(Room(room)): State<Room>, request: Request, next: Next) -> Response {
-    match room.try_acquire() {
-        Ok(_place) => next.run(request).await,
-        Err(_) => {
-            Problem::unavailable("overloaded", "too many requests at once; try again in a moment").into_response()
-        }
-    }
-}
-
 /// A panic is a bug like any other: logged, answered with the id.
-#[expect(clippy::needless_pass_by_value, reason = "the signature that CatchPanicLayer calls")]
-pub(crate) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     Problem::bug(&format!("panic: {}", text.unwrap_or("of an unknown kind"))).into_response()
 }
@@ -113,7 +125,6 @@ mod tests {
     use axum::{Router, body::Body, middleware, routing::get};
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;
-    use tower_http::catch_panic::CatchPanicLayer;
 
     use super::*;
 
@@ -125,8 +136,7 @@ mod tests {
         let router = Router::new()
             .route("/", get(broken))
             .route("/v1/broken", get(broken))
-            .layer(CatchPanicLayer::custom(panicked))
-            .layer(middleware::from_fn(observe));
+            .layer(middleware::from_fn_with_state(Around::new(ApiLimits::default()), observe));
         let ask = |uri: &str| {
             let request = Request::builder().uri(uri).header("x-request-id", "r-1").body(Body::empty()).unwrap();
             router.clone().oneshot(request)

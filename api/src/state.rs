@@ -8,7 +8,6 @@ use metering::{Catalogue, Meter};
 use metrics_exporter_prometheus::PrometheusHandle;
 use nats::CommandClient;
 use sqlx::PgPool;
-use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use vault::Vault;
 
@@ -176,9 +175,8 @@ pieces! {
     meter: Meter,
     metrics: Option<PrometheusHandle>,
     passwords: Passwords,
-    rate: ApiRate,
+    rate: Arc<ApiRate>,
     reads: Reads,
-    room: Room,
     signup_grant: SignupGrant,
     streams: Streams,
     throttle: Throttle,
@@ -204,10 +202,6 @@ impl Deref for App {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SignupGrant(pub(crate) Nanos);
 
-/// The places for requests being answered.
-#[derive(Clone)]
-pub(crate) struct Room(pub(crate) Arc<Semaphore>);
-
 impl App {
     pub(crate) fn new(deps: ApiDeps) -> Self {
         let ApiDeps { pool, nats, commands, catalogue, meter, calls, vault, metrics, shutdown, options } = deps;
@@ -232,12 +226,11 @@ impl App {
             auth,
             meter,
             metrics,
-            rate: ApiRate::new(limits.api_requests, limits.api_tokens),
+            rate: Arc::new(ApiRate::new(limits.api_requests, limits.api_tokens)),
             signup_grant: SignupGrant(options.signup_grant),
             upstreams: Upstreams(relay::AddressPolicy { allow_link_local }),
             passwords: Passwords::new(limits.password_cost, limits.password_workers, limits.password_queue),
             reads: Reads::new(pool, limits.read_your_writes_wait),
-            room: Room(Arc::new(Semaphore::new(limits.concurrency))),
             streams: Streams::new(limits.streams_per_user, limits.stream_grace, shutdown),
             throttle: Throttle::new(&options),
             client: nats,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::{
     Extension,
-    extract::{Request, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -14,13 +14,12 @@ use domain::UserId;
 
 use super::Manner;
 use crate::{
-    holder::Holders,
     problem::Problem,
-    users::{Buckets, Quota, Taken},
+    state::App,
+    users::{Bucket, Buckets, Quota, Taken},
 };
 
 /// How often one account may call, and with how much input.
-#[derive(Clone)]
 pub(crate) struct ApiRate {
     requests: Buckets<UserId>,
     tokens: Buckets<UserId>,
@@ -34,10 +33,7 @@ impl ApiRate {
 
 /// What one account may still send; the route finds it among the request's extensions.
 #[derive(Clone)]
-pub(crate) struct Allowance {
-    tokens: Buckets<UserId>,
-    user: UserId,
-}
+pub(crate) struct Allowance(Bucket);
 
 impl Allowance {
     /// Takes the input's tokens, as they were counted before the call.
@@ -45,7 +41,7 @@ impl Allowance {
     /// # Errors
     /// They are not left in this minute.
     pub(crate) fn take(&self, tokens: u64) -> Result<(), Problem> {
-        let taken = self.tokens.take_many(self.user, u32::try_from(tokens).unwrap_or(u32::MAX));
+        let taken = self.0.take(u32::try_from(tokens).unwrap_or(u32::MAX));
         taken.wait.map_or(Ok(()), |wait| Err(too_often(taken.limit, "tokens of input", wait)))
     }
 }
@@ -55,79 +51,92 @@ fn too_often(limit: u32, what: &str, wait: Duration) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", detail).retry_after(wait)
 }
 
-/// Lets in whoever holds a key or a token and does not call too often. The route finds its [`Holder`](crate::holder::Holder)
-/// and its [`Allowance`] among the request's extensions; every answer says what is left.
+/// Lets in whoever holds a key or a token and does not call too often, with a body of up to so many bytes. The route finds
+/// its [`Holder`](crate::holder::Holder) and its [`Allowance`] among the request's extensions; every answer says what is
+/// left.
 pub(crate) async fn enter(
-    State(holders): State<Holders>,
-    State(rate): State<ApiRate>,
+    State((app, max_body_bytes)): State<(App, usize)>,
     Extension(manner): Extension<Manner>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let holder = match holders.of_served(request.headers(), request.uri()).await {
+    let holder = match app.holders.of_served(request.headers(), request.uri()).await {
         Ok(holder) => holder,
         Err(problem) => return problem.into_response(),
     };
-    let (user, ApiRate { requests, tokens }) = (holder.user, rate);
-    let taken = requests.take(user);
+    let tokens = app.rate.tokens.of(holder.user);
+    let taken = app.rate.requests.of(holder.user).take(1);
     let mut response = match taken.wait {
         Some(wait) => too_often(taken.limit, "requests", wait).into_response(),
         None => {
+            DefaultBodyLimit::max(max_body_bytes).apply(&mut request);
             request.extensions_mut().insert(holder);
-            request.extensions_mut().insert(Allowance { tokens: tokens.clone(), user });
+            request.extensions_mut().insert(Allowance(tokens.clone()));
             next.run(request).await
         }
     };
-    tell(manner, Counted::Requests, &taken, response.headers_mut());
-    tell(manner, Counted::Tokens, &tokens.look(user), response.headers_mut());
+    let [of_requests, of_tokens] = names(manner);
+    let headers = response.headers_mut();
+    headers.reserve(of_requests.len() + of_tokens.len());
+    tell(manner, of_requests, &taken, headers);
+    tell(manner, of_tokens, &tokens.look(), headers);
     response
 }
 
-/// What is limited.
-#[derive(Clone, Copy)]
-enum Counted {
-    Requests,
-    Tokens,
-}
+/// The names of limit, rest and reset.
+type Names = [HeaderName; 3];
 
-/// The names of limit, rest and reset that the API's SDKs know.
-const fn names(manner: Manner, counted: Counted) -> [&'static str; 3] {
-    match (manner, counted) {
-        (Manner::Anthropic, Counted::Requests) => [
-            "anthropic-ratelimit-requests-limit",
-            "anthropic-ratelimit-requests-remaining",
-            "anthropic-ratelimit-requests-reset",
-        ],
-        (Manner::Anthropic, Counted::Tokens) => [
-            "anthropic-ratelimit-tokens-limit",
-            "anthropic-ratelimit-tokens-remaining",
-            "anthropic-ratelimit-tokens-reset",
-        ],
-        (Manner::Openai | Manner::Gemini, Counted::Requests) => {
-            ["x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"]
+/// Those that the API's SDKs know, for requests and for tokens.
+const fn names(manner: Manner) -> [Names; 2] {
+    const fn named(limit: &'static str, remaining: &'static str, reset: &'static str) -> Names {
+        [HeaderName::from_static(limit), HeaderName::from_static(remaining), HeaderName::from_static(reset)]
+    }
+    match manner {
+        Manner::Anthropic => {
+            const {
+                [
+                    named(
+                        "anthropic-ratelimit-requests-limit",
+                        "anthropic-ratelimit-requests-remaining",
+                        "anthropic-ratelimit-requests-reset",
+                    ),
+                    named(
+                        "anthropic-ratelimit-tokens-limit",
+                        "anthropic-ratelimit-tokens-remaining",
+                        "anthropic-ratelimit-tokens-reset",
+                    ),
+                ]
+            }
         }
-        (Manner::Openai | Manner::Gemini, Counted::Tokens) => {
-            ["x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"]
+        Manner::Openai | Manner::Gemini => {
+            const {
+                [
+                    named("x-ratelimit-limit-requests", "x-ratelimit-remaining-requests", "x-ratelimit-reset-requests"),
+                    named("x-ratelimit-limit-tokens", "x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"),
+                ]
+            }
         }
     }
 }
 
 /// What is left, in the form that the API's SDKs know.
-fn tell(manner: Manner, counted: Counted, taken: &Taken, headers: &mut HeaderMap) {
-    let reset = match manner {
-        // When it is full again.
-        Manner::Anthropic => (Utc::now() + taken.reset).to_rfc3339_opts(SecondsFormat::Secs, true),
-        // How long until then, as OpenAI writes it: `12ms`, `6s`.
-        Manner::Openai | Manner::Gemini => match (taken.reset.as_secs(), taken.reset.subsec_millis()) {
-            (0, millis) => format!("{millis}ms"),
-            (seconds, _) => format!("{seconds}s"),
-        },
-    };
-    let [limit, remaining, at] = names(manner, counted).map(HeaderName::from_static);
+fn tell(manner: Manner, [limit, remaining, reset]: Names, taken: &Taken, headers: &mut HeaderMap) {
     headers.insert(limit, taken.limit.into());
     headers.insert(remaining, taken.remaining.into());
-    if let Ok(reset) = HeaderValue::from_str(&reset) {
-        headers.insert(at, reset);
+    if let Ok(value) = HeaderValue::try_from(reset_of(manner, taken.reset)) {
+        headers.insert(reset, value);
+    }
+}
+
+fn reset_of(manner: Manner, after: Duration) -> String {
+    match manner {
+        // When it is full again.
+        Manner::Anthropic => (Utc::now() + after).to_rfc3339_opts(SecondsFormat::Secs, true),
+        // How long until then, as OpenAI writes it: `12ms`, `6s`.
+        Manner::Openai | Manner::Gemini => match (after.as_secs(), after.subsec_millis()) {
+            (0, millis) => millis.to_string() + "ms",
+            (seconds, _) => seconds.to_string() + "s",
+        },
     }
 }
 
@@ -140,8 +149,9 @@ mod tests {
         let taken = Taken { wait: None, limit: 9, remaining: 8, reset: Duration::from_millis(6_400) };
         let told = |manner| {
             let mut headers = HeaderMap::new();
-            tell(manner, Counted::Requests, &taken, &mut headers);
-            tell(manner, Counted::Tokens, &Taken { remaining: 7, ..taken }, &mut headers);
+            let [of_requests, of_tokens] = names(manner);
+            tell(manner, of_requests, &taken, &mut headers);
+            tell(manner, of_tokens, &Taken { remaining: 7, ..taken }, &mut headers);
             headers
         };
         let openai = told(Manner::Openai);

@@ -12,6 +12,7 @@ mod call;
 mod entrance;
 mod fields;
 mod frames;
+mod line;
 mod manner;
 mod models;
 mod reckon;
@@ -20,7 +21,7 @@ mod signatures;
 mod story;
 
 pub(crate) use ask::{Ask, Incoming};
-use axum::{Router, extract::DefaultBodyLimit, middleware};
+use axum::{Router, middleware};
 pub(crate) use beside::{Beside, FormRequest, Sent, Upload, Worth, written_tokens};
 pub(crate) use call::Calls;
 use entrance::Allowance;
@@ -43,6 +44,5 @@ pub(crate) fn routes(app: App, max_body_bytes: usize, max_upload_bytes: usize) -
     openai::routes(max_upload_bytes)
         .merge(anthropic::routes())
         .merge(gemini::routes())
-        .layer(DefaultBodyLimit::max(max_body_bytes))
-        .route_layer(middleware::from_fn_with_state(app, entrance::enter))
+        .route_layer(middleware::from_fn_with_state((app, max_body_bytes), entrance::enter))
 }

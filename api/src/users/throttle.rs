@@ -70,50 +70,60 @@ fn network_of(address: IpAddr) -> IpAddr {
 #[derive(Clone)]
 pub(crate) struct Buckets<K> {
     quota: Quota,
-    /// For each key the instant at which its bucket would be full again.
-    full_at: Arc<Cache<K, Arc<Mutex<Instant>>>>,
+    cells: Arc<Cache<K, Cell>>,
+}
+
+/// The instant at which a bucket would be full again; one that nobody took from is full.
+type Cell = Arc<Mutex<Option<Instant>>>;
+
+/// The bucket of one key.
+#[derive(Clone)]
+pub(crate) struct Bucket {
+    quota: Quota,
+    cell: Cell,
 }
 
 impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Buckets<K> {
     const MAX_KEYS: u64 = 100_000;
 
     pub(crate) fn new(quota: Quota) -> Self {
-        let full_at = Cache::builder().max_capacity(Self::MAX_KEYS).time_to_idle(quota.per * 2).build();
-        Self { quota, full_at: Arc::new(full_at) }
+        let cells = Cache::builder().max_capacity(Self::MAX_KEYS).time_to_idle(quota.per * 2).build();
+        Self { quota, cells: Arc::new(cells) }
     }
 
     fn admit(&self, key: K) -> Result<(), Duration> {
-        match self.take(key).wait {
+        match self.of(key).take(1).wait {
             Some(wait) => Err(wait),
             None => Ok(()),
         }
     }
 
-    /// Takes one from the bucket of `key`, if there is one left.
-    pub(crate) fn take(&self, key: K) -> Taken {
-        self.take_many(key, 1)
+    /// The bucket of `key`.
+    pub(crate) fn of(&self, key: K) -> Bucket {
+        Bucket { quota: self.quota, cell: self.cells.get_with(key, Cell::default) }
     }
+}
 
+impl Bucket {
     /// Takes so many, if they are left. More than a full bucket holds are all that it holds.
-    pub(crate) fn take_many(&self, key: K, many: u32) -> Taken {
-        self.take_at(key, many, Instant::now())
+    pub(crate) fn take(&self, many: u32) -> Taken {
+        self.take_at(many, Instant::now())
     }
 
     /// What is left, without taking any.
-    pub(crate) fn look(&self, key: K) -> Taken {
-        self.take_many(key, 0)
+    pub(crate) fn look(&self) -> Taken {
+        self.take(0)
     }
 
-    fn take_at(&self, key: K, many: u32, now: Instant) -> Taken {
+    fn take_at(&self, many: u32, now: Instant) -> Taken {
         let Quota { burst, per } = self.quota;
         let each = per / burst.max(1);
-        let cell = self.full_at.get_with(key, || Arc::new(Mutex::new(now)));
-        let mut full_at = cell.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = (*full_at).max(now) + each * many.min(burst);
+        let mut cell = self.cell.lock().unwrap_or_else(PoisonError::into_inner);
+        let full_at = cell.map_or(now, |full_at| full_at.max(now));
+        let next = full_at + each * many.min(burst);
         let wait = next.checked_duration_since(now + per).filter(|wait| !wait.is_zero());
-        if wait.is_none() {
-            *full_at = next;
-        }
+        let full_at = if wait.is_none() { next } else { full_at };
+        *cell = Some(full_at);
         let reset = full_at.saturating_duration_since(now);
         let left = per.saturating_sub(reset).as_nanos() / each.as_nanos().max(1);
         Taken { wait, limit: burst, remaining: u32::try_from(left).unwrap_or(burst), reset }
@@ -164,31 +174,33 @@ mod tests {
 
     #[test]
     fn a_burst_is_admitted_and_then_one_after_each_share_of_the_period() {
-        let buckets = Buckets::new(Quota { burst: 3, per: Duration::from_secs(30) });
         let start = Instant::now();
+        let buckets = Buckets::new(Quota { burst: 3, per: Duration::from_secs(30) });
+        let take = |key, many, at| buckets.of(key).take_at(many, at);
         let seconds = Duration::from_secs;
         for left in [2, 1, 0] {
             let reset = seconds(30 - 10 * u64::from(left));
             let taken = Taken { wait: None, limit: 3, remaining: left, reset };
-            assert_eq!(buckets.take_at("a", 1, start), taken);
+            assert_eq!(take("a", 1, start), taken);
         }
-        assert_eq!(buckets.take_at("a", 1, start).wait, Some(seconds(10)));
-        assert_eq!(buckets.take_at("b", 1, start).wait, None, "another key has its own bucket");
-        assert_eq!(buckets.take_at("a", 1, start + seconds(10)).wait, None);
-        assert!(buckets.take_at("a", 1, start + seconds(10)).wait.is_some());
+        assert_eq!(take("a", 1, start).wait, Some(seconds(10)));
+        assert_eq!(take("b", 1, start).wait, None, "another key has its own bucket");
+        assert_eq!(take("a", 1, start + seconds(10)).wait, None);
+        assert!(take("a", 1, start + seconds(10)).wait.is_some());
     }
 
     #[test]
     fn many_are_taken_at_once_or_none_and_more_than_there_ever_are_need_a_full_bucket() {
-        let buckets = Buckets::new(Quota { burst: 60, per: Duration::from_secs(60) });
         let start = Instant::now();
+        let buckets = Buckets::new(Quota { burst: 60, per: Duration::from_secs(60) });
+        let take = |key, many, at| buckets.of(key).take_at(many, at);
         let seconds = Duration::from_secs;
-        assert_eq!(buckets.take_at("a", 50, start).remaining, 10);
-        let refused = buckets.take_at("a", 20, start);
+        assert_eq!(take("a", 50, start).remaining, 10);
+        let refused = take("a", 20, start);
         assert_eq!((refused.wait, refused.remaining), (Some(seconds(10)), 10));
-        assert_eq!(buckets.take_at("a", 0, start), Taken { wait: None, ..refused }, "looking takes nothing");
-        assert_eq!(buckets.take_at("a", 1_000, start).wait, Some(seconds(50)));
-        assert_eq!(buckets.take_at("a", 1_000, start + seconds(50)).wait, None);
+        assert_eq!(take("a", 0, start), Taken { wait: None, ..refused }, "looking takes nothing");
+        assert_eq!(take("a", 1_000, start).wait, Some(seconds(50)));
+        assert_eq!(take("a", 1_000, start + seconds(50)).wait, None);
     }
 
     #[test]
