@@ -318,7 +318,25 @@ fn id_of(dialect: Dialect) -> String {
 
 #[cfg(test)]
 mod tests {
+    use metering::Meter;
     use super::*;
+
+    /// The bytes of what a function of four gives.
+    fn bytes<'a, A: 'a, B, C, D, F>(_: impl FnOnce(&'a mut A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn sizes() {
+        let prepare = bytes(|caller: &mut Caller, ask, kept, hold| caller.prepare(ask, kept, hold));
+        let call = bytes(|_: &mut (), caller: Caller, ask, kept| caller.call(ask, kept));
+        let hold = bytes(|caller: &mut (Meter, Call), quote, (), ()| caller.0.hold_whole(caller.1.clone(), quote));
+        let hold2 = bytes(|caller: &mut (Meter, Call), quote, (), ()| caller.0.hold(caller.1.clone(), quote));
+        let sig = bytes(|c: &mut (Calls, RequestBody), (), (), ()| c.0.signatures.of(UserId::new(Uuid::nil()), &c.1));
+        let keptb = bytes(|c: &mut (Kept, Envelope), (), (), ()| c.0.begin(&c.1));
+        let choices = bytes(|c: &mut Caller, (), (), ()| c.choices("m"));
+        panic!("prepare {prepare} call {call} hold {hold} {hold2} sig {sig} kept {keptb} choices {choices} Caller {} Ask {} Paid {} ServedCall {} Choices {} Held {}", size_of::<Caller>(), size_of::<Ask>(), size_of::<Paid>(), size_of::<ServedCall>(), size_of::<Choices>(), size_of::<Held>());
+    }
 
     #[test]
     fn what_is_no_json_object_is_refused() {

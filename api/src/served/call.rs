@@ -1,10 +1,10 @@
 //! One call of a provider, from its first byte to its settlement, whoever still listens.
 //!
-//! Promise: the provider is read by a task of its own. A client that goes away, or stops reading, is waited for no
-//! longer than the drain time, or that of the channel that answers, nor for more tokens than its operator allows; then
+//! Promise: the provider is read whether somebody listens or not. A client that goes away, or stops reading, is waited for
+//! no longer than the drain time, or that of the channel that answers, nor for more tokens than its operator allows; then
 //! the provider is stopped and what it generated until then is settled. A whole answer is let finish, because half of it
-//! has no price. A failure before any output gives the hold back; a task that dies leaves its hold to expire by policy. At
-//! shutdown streams are stopped at once and settled.
+//! has no price. A failure before any output gives the hold back; work that dies leaves its hold to expire by policy. At
+//! shutdown streams are stopped at once and settled. Whose task does all that is the affair of `line`.
 
 use std::{
     ops::Deref,
@@ -22,23 +22,20 @@ use relay::{Basis, PassedEvent, RelayError, ServedAnswer, ServedCall, ServedEven
 use routing::{Answered, Asked, Demand, Tries, Waiting};
 use serde_json::Value;
 use tokio::{
-    sync::{
-        OwnedSemaphorePermit, Semaphore,
-        mpsc::{self, error::TrySendError},
-    },
-    time::{sleep, timeout},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{signatures::Signatures, story::Story};
+use super::{
+    line::{Lines, Listener, Speaker},
+    signatures::Signatures,
+    story::Story,
+};
 use crate::{openai::Kept, problem::Problem};
 
-/// Events that wait for a slow client, at most.
-pub(super) const MAX_WAITING: usize = 256;
-/// A client that takes nothing for so long counts as gone.
-pub(super) const STALLED: Duration = Duration::from_secs(60);
 /// A provider that was stopped ends within moments; after this time it is not waited for.
-pub(super) const STOPPED: Duration = Duration::from_secs(10);
+const STOPPED: Duration = Duration::from_secs(10);
 /// The end of an answer waits so long for its settlement, so that a balance read after it includes it.
 pub(super) const SETTLED: Duration = Duration::from_secs(2);
 /// A shutdown waits so long for it, at most.
@@ -53,9 +50,9 @@ pub(crate) struct Shared {
     pub(super) catalogue: Catalogue,
     pub(super) meter: Meter,
     pub(super) signatures: Signatures,
-    pub(super) tracker: TaskTracker,
+    pub(super) lines: Lines,
     pub(super) drain: Duration,
-    pub(super) shutdown: CancellationToken,
+    shutdown: CancellationToken,
     /// KiB of requests under way.
     room: Arc<Semaphore>,
 }
@@ -113,7 +110,8 @@ impl Calls {
         shutdown: CancellationToken,
     ) -> Self {
         let room = Arc::new(Semaphore::new(max_bytes / 1024));
-        Self(Arc::new(Shared { catalogue, meter, signatures, tracker, drain, shutdown, room }))
+        let lines = Lines::new(tracker, shutdown.clone());
+        Self(Arc::new(Shared { catalogue, meter, signatures, lines, drain, shutdown, room }))
     }
 
     /// Room for a request of this size, so that many large ones cannot take all memory.
@@ -132,16 +130,13 @@ impl Calls {
         }
     }
 
-    /// Makes the call, which keeps `room` until it is over. Dropping the receiver is the client going away.
-    pub(super) fn begin(&self, paid: Paid, following: Following, room: OwnedSemaphorePermit) -> mpsc::Receiver<Heard> {
-        let (listener, heard) = mpsc::channel(MAX_WAITING);
+    /// Makes the call, which keeps `room` until it is over. Dropping the listener is the client going away.
+    pub(super) fn begin(&self, paid: Paid, following: Following, room: OwnedSemaphorePermit) -> Listener<Heard> {
         let Paid { choices, known, call, held, kept } = paid;
-        let (calls, deaf) = (self.clone(), CancellationToken::new());
         let demand = choices.demand(&known, Tries::default());
-        let (drain, story) = (OnceLock::new(), Story::new(following));
-        let call = Call { calls, choices, demand, call, kept, listener, deaf, drain, story, _room: room };
-        self.tracker.spawn(call.run(held));
-        heard
+        let (calls, drain, story) = (self.clone(), OnceLock::new(), Story::new(following));
+        self.lines
+            .open(|listener| Call { calls, choices, demand, call, kept, listener, drain, story, _room: room }.run(held))
     }
 }
 
@@ -151,9 +146,7 @@ struct Call {
     demand: Demand,
     call: ServedCall,
     kept: Option<Kept>,
-    listener: mpsc::Sender<Heard>,
-    /// The listener has missed something: nothing more is said to it.
-    deaf: CancellationToken,
+    listener: Speaker<Heard>,
     /// How far the channel that answers is read on for nobody, where its operator says so.
     drain: OnceLock<Drain>,
     story: Story,
@@ -187,7 +180,7 @@ impl Call {
         let settling = async { futures::join!(settling, keeping) };
         let mut settling = Box::pin(settling);
         let in_time = timeout(SETTLED, &mut settling).await;
-        self.tell(last).await;
+        self.listener.tell(last).await;
         if in_time.is_err() {
             // The client has its answer; the shutdown still knows of this.
             settling.await;
@@ -226,9 +219,9 @@ impl Call {
         let _close = upstream.clone().drop_guard();
         let (mut passed, mut by) = (0, Arc::clone(self.choices.first()));
         let ending = {
-            let reading = self.read(&upstream, &mut passed, &mut by);
-            tokio::pin!(reading);
+            let mut reading = Box::pin(self.read(&upstream, &mut passed, &mut by));
             tokio::select! {
+                biased;
                 ending = &mut reading => Some(ending),
                 () = self.left() => {
                     upstream.cancel();
@@ -291,8 +284,8 @@ impl Call {
                 metrics::histogram!("api_first_chunk_seconds").record(asked.elapsed().as_secs_f64());
             }
             *passed += 1;
-            self.tell(heard).await;
-            if self.is_alone() {
+            self.listener.tell(heard).await;
+            if self.listener.is_alone() {
                 unheard += 1;
                 // An event is about a token.
                 if self.drain.get().is_some_and(|drain| unheard > drain.tokens) {
@@ -312,7 +305,7 @@ impl Call {
             let call = ServedCall { model, key, max_output_tokens: most, ..self.call.clone() };
             async move { offer.provider.call(call, upstream).await }
         };
-        let still = || !self.listener.is_closed();
+        let still = || !self.listener.is_alone();
         let waiting = Waiting { cancel: upstream, still: &still };
         let attempt = self.calls.catalogue.router().attempt(&self.demand, waiting, ask).await;
         let Answered { answer, by, story } = attempt.map_err(|unanswered| {
@@ -326,40 +319,14 @@ impl Call {
             let _ = self.drain.set(drain);
         }
         let (channel, model) = (offer.public_channel(), offer.model.clone());
-        self.tell(Heard::Taken(Route { tries: story.asked(), channel, model })).await;
+        self.listener.tell(Heard::Taken(Route { tries: story.asked(), channel, model })).await;
         Ok((answer, offer))
-    }
-
-    async fn tell(&self, heard: Heard) {
-        if self.deaf.is_cancelled() {
-            return;
-        }
-        // A listener that has gone is noticed by `left`.
-        let Err(TrySendError::Full(heard)) = self.listener.try_send(heard) else { return };
-        if timeout(STALLED, self.listener.send(heard)).await.is_err() {
-            self.deaf.cancel();
-        }
-    }
-
-    /// Nobody listens any more.
-    fn is_alone(&self) -> bool {
-        self.listener.is_closed() || self.deaf.is_cancelled()
     }
 
     /// Nobody has listened for the drain time, or the server goes down.
     async fn left(&self) {
-        let gone = async {
-            tokio::select! {
-                () = self.listener.closed() => {}
-                () = self.deaf.cancelled() => {}
-            }
-            let of_channel = self.drain.get().map(|drain| Duration::from_secs(drain.seconds.into()));
-            sleep(of_channel.unwrap_or(self.calls.drain)).await;
-        };
-        tokio::select! {
-            () = gone => {}
-            () = self.calls.shutdown.cancelled() => {}
-        }
+        let of_channel = || self.drain.get().map(|drain| Duration::from_secs(drain.seconds.into()));
+        self.listener.left(|| of_channel().unwrap_or(self.calls.drain)).await;
     }
 }
 

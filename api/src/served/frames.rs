@@ -4,28 +4,32 @@
 //! the end. A stream says that it lives every ten seconds, also before its first event; it is never compressed and
 //! nothing on the way is asked to hold it back. What is ready at the same time is written at once.
 
-use std::{borrow::Cow, convert::Infallible, time::Duration};
+use std::{
+    borrow::Cow,
+    convert::Infallible,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
-use async_stream::stream;
 use axum::{
     Json,
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     http::{HeaderName, HeaderValue, header},
     response::{IntoResponse as _, Response},
 };
-use futures::Stream;
+use http_body::Frame;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use relay::{PassedEvent, ServedEvent};
 use serde_json::Value;
-use tokio::{
-    sync::mpsc::Receiver,
-    time::{Instant, sleep_until, timeout},
-};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::{
     Manner,
     ask::{Ask, Caller},
     call::{Heard, Route},
+    line::Listener,
     refusals::of_upstream,
 };
 use crate::{
@@ -92,7 +96,7 @@ impl Caller {
 }
 
 /// The answer in one piece.
-async fn whole(heard: &mut Receiver<Heard>, wire: Wire) -> Result<Response, Problem> {
+async fn whole(heard: &mut Listener<Heard>, wire: Wire) -> Result<Response, Problem> {
     let mut route = None;
     loop {
         match heard.recv().await {
@@ -121,7 +125,7 @@ async fn whole(heard: &mut Receiver<Heard>, wire: Wire) -> Result<Response, Prob
 }
 
 /// The answer as it is generated.
-async fn streamed(mut heard: Receiver<Heard>, writer: Writer) -> Result<Response, Problem> {
+async fn streamed(mut heard: Listener<Heard>, writer: Writer) -> Result<Response, Problem> {
     let mut route = None;
     let begun = async {
         loop {
@@ -141,7 +145,7 @@ async fn streamed(mut heard: Receiver<Heard>, writer: Writer) -> Result<Response
         Wire::Array => "application/json",
         _ => "text/event-stream",
     };
-    let mut response = Body::from_stream(written(first, heard, writer)).into_response();
+    let mut response = Body::new(Written::new(first, heard, writer)).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -163,48 +167,67 @@ pub(super) fn marked(mut response: Response, route: Option<Route>) -> Response {
     response
 }
 
-/// Everything that the client gets, in order. Without a `first` the stream begins with a ping.
-fn written(
-    first: Option<Heard>,
-    mut heard: Receiver<Heard>,
-    mut writer: Writer,
-) -> impl Stream<Item = Result<Bytes, Infallible>> + Send {
-    stream! {
-        let mut is_over = match first {
+/// Everything that the client gets, in order.
+struct Written {
+    heard: Listener<Heard>,
+    writer: Writer,
+    is_over: bool,
+    last_write: Instant,
+    /// One for the whole answer: it is only moved when it rings.
+    ring: Pin<Box<Sleep>>,
+}
+
+impl Written {
+    /// Without a `first` it begins with a ping.
+    fn new(first: Option<Heard>, heard: Listener<Heard>, mut writer: Writer) -> Self {
+        let is_over = match first {
             Some(first) => writer.hear(Some(first)),
             None => {
                 writer.ping();
                 false
             }
         };
-        let mut last_write = Instant::now();
-        // One for the whole answer: it is only moved when it rings.
-        let mut ring = Box::pin(sleep_until(last_write + PING));
+        let last_write = Instant::now();
+        Self { heard, writer, is_over, last_write, ring: Box::pin(sleep_until(last_write + PING)) }
+    }
+}
+
+impl HttpBody for Written {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Self { heard, writer, is_over, last_write, ring } = &mut *self;
+        if !*is_over
+            && writer.out.is_empty()
+            && let Poll::Ready(next) = heard.poll_recv(context)
+        {
+            *is_over = writer.hear(next);
+        }
+        // What was made together is written together.
+        while !*is_over
+            && writer.out.len() < ONE_WRITE
+            && let Some(next) = heard.try_recv()
+        {
+            *is_over = writer.hear(Some(next));
+        }
         loop {
-            while !is_over
-                && writer.out.len() < ONE_WRITE
-                && let Ok(next) = heard.try_recv()
-            {
-                is_over = writer.hear(Some(next));
-            }
             if let Some(bytes) = writer.take() {
-                yield Ok(bytes);
-                last_write = Instant::now();
+                *last_write = Instant::now();
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
-            if is_over {
-                return;
+            if *is_over {
+                return Poll::Ready(None);
             }
-            tokio::select! {
-                biased;
-                next = heard.recv() => is_over = writer.hear(next),
-                () = &mut ring => {
-                    if last_write.elapsed() >= PING {
-                        writer.ping();
-                        last_write = Instant::now();
-                    }
-                    ring.as_mut().reset(last_write + PING);
-                }
+            ready!(ring.as_mut().poll(context));
+            if last_write.elapsed() >= PING {
+                writer.ping();
+                *last_write = Instant::now();
             }
+            ring.as_mut().reset(*last_write + PING);
         }
     }
 }
@@ -228,7 +251,7 @@ struct Writer {
 impl Writer {
     /// What is to be sent, if there is anything.
     fn take(&mut self) -> Option<Bytes> {
-        (!self.out.is_empty()).then(|| Bytes::from(std::mem::replace(&mut self.out, Vec::with_capacity(ONE_EVENT))))
+        (!self.out.is_empty()).then(|| Bytes::from(mem::replace(&mut self.out, Vec::with_capacity(ONE_EVENT))))
     }
 
     /// Writes what was heard; whether that was the end.

@@ -14,10 +14,10 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use futures::Stream;
-use tokio::{sync::mpsc::Receiver, time::timeout};
+use tokio::time::timeout;
 
 use super::{
-    super::{Manner, call::Route, frames::marked, refusals::of_upstream},
+    super::{Manner, call::Route, frames::marked, line::Listener, refusals::of_upstream},
     call::Told,
 };
 use crate::{problem::Problem, request_id::RequestId};
@@ -26,7 +26,7 @@ use crate::{problem::Problem, request_id::RequestId};
 const PING: Duration = Duration::from_secs(10);
 
 /// The answer, once it has begun.
-pub(super) async fn answer(mut heard: Receiver<Told>, manner: Manner, id: RequestId) -> Result<Response, Problem> {
+pub(super) async fn answer(mut heard: Listener<Told>, manner: Manner, id: RequestId) -> Result<Response, Problem> {
     let mut route: Option<Route> = None;
     loop {
         match heard.recv().await {
@@ -45,7 +45,7 @@ fn lost() -> Problem {
     Problem::bug("a call ended without a word")
 }
 
-fn passing(content_type: &str, heard: Receiver<Told>, manner: Manner, id: RequestId) -> Response {
+fn passing(content_type: &str, heard: Listener<Told>, manner: Manner, id: RequestId) -> Response {
     let is_events = content_type.trim_start().to_ascii_lowercase().starts_with("text/event-stream");
     let mut response = if is_events {
         Body::from_stream(events(heard, manner, id)).into_response()
@@ -62,7 +62,7 @@ fn passing(content_type: &str, heard: Receiver<Told>, manner: Manner, id: Reques
 }
 
 /// Sound or a text.
-fn bytes(mut heard: Receiver<Told>) -> impl Stream<Item = io::Result<Bytes>> + Send {
+fn bytes(mut heard: Listener<Told>) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream! {
         loop {
             match heard.recv().await {
@@ -78,7 +78,7 @@ fn bytes(mut heard: Receiver<Told>) -> impl Stream<Item = io::Result<Bytes>> + S
 }
 
 /// Server-sent events, as the provider writes them.
-fn events(mut heard: Receiver<Told>, manner: Manner, id: RequestId) -> impl Stream<Item = io::Result<Bytes>> + Send {
+fn events(mut heard: Listener<Told>, manner: Manner, id: RequestId) -> impl Stream<Item = io::Result<Bytes>> + Send {
     stream! {
         // Between two events, where something may be put in.
         let mut is_between = true;

@@ -1,6 +1,6 @@
 //! One call besides conversations, from its first byte to its settlement, whoever still listens.
 //!
-//! Promise: the provider is read by a task of its own. A whole answer is let finish, because half of it has no price; one
+//! Promise: the provider is read whether somebody listens or not. A whole answer is let finish, because half of it has no price; one
 //! that comes piece by piece is read on for a client that has gone as long as a conversation is, then stopped and settled
 //! for all that was sent: nobody says how much of it was made. A failure before any output gives the hold back.
 
@@ -16,20 +16,17 @@ use relay::{
 };
 use routing::{Answered, Asked, Demand, Tries, Waiting};
 use serde_json::Value;
-use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
-    time::timeout,
-};
+use tokio::{sync::OwnedSemaphorePermit, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{
         ask::Caller,
         call::{Calls, Route, SETTLED, SETTLED_AT_LAST},
+        line::{Listener, Speaker},
     },
     Sent,
     bill::Bill,
-    listener::Listener,
 };
 
 /// What the client's side is told. `Whole`, `End` and `Failed` are the last, and come after the settlement.
@@ -58,7 +55,7 @@ pub(super) struct Work {
 struct Running {
     work: Work,
     calls: Calls,
-    listener: Listener<Told>,
+    listener: Speaker<Told>,
     _room: OwnedSemaphorePermit,
 }
 
@@ -78,13 +75,11 @@ impl Work {
         Self { model, choices, demand, sent, bill }
     }
 
-    /// Makes the call. Dropping the receiver is the client going away.
-    pub(super) fn begin(self, held: Held, following: Following, caller: Caller) -> mpsc::Receiver<Told> {
-        let (listener, heard) = Listener::new();
+    /// Makes the call. Dropping the listener is the client going away.
+    pub(super) fn begin(self, held: Held, following: Following, caller: Caller) -> Listener<Told> {
         let Caller { calls, room, .. } = caller;
-        let running = Running { work: self, calls: calls.clone(), listener, _room: room };
-        calls.tracker.spawn(running.run(held, following));
-        heard
+        let running = |listener| Running { work: self, calls: calls.clone(), listener, _room: room };
+        calls.lines.open(|listener| running(listener).run(held, following))
     }
 }
 
@@ -153,8 +148,7 @@ impl Running {
         let stopped = (Consumed::default(), Told::Failed(RelayError::Cancelled));
         tokio::select! {
             ended = passing => ended,
-            () = self.listener.left(drain) => stopped,
-            () = self.calls.shutdown.cancelled() => stopped,
+            () = self.listener.left(|| drain) => stopped,
         }
     }
 
