@@ -1,5 +1,7 @@
 //! Logs go to standard error, as text for people or as JSON for machines.
 
+mod line;
+
 use std::io::{IsTerminal as _, stderr};
 
 use anyhow::Context as _;
@@ -17,7 +19,7 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<()> {
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(stderr().is_terminal());
     let started = match config.log_format {
-        LogFormat::Text => builder.try_init(),
+        LogFormat::Text => builder.event_format(line::Line::default()).fmt_fields(line::Fields::default()).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("logging was started twice: {error}"))
