@@ -101,12 +101,14 @@ pub fn tokens_of(usage: &Usage) -> (Tokens, Basis) {
             &[
                 usage.cached_input_tokens,
                 usage.cache_write_input_tokens,
+                usage.cache_write_hour_input_tokens,
                 usage.audio_input_tokens,
                 usage.image_input_tokens,
             ],
         ),
         cached_input: usage.cached_input_tokens,
         cache_write: usage.cache_write_input_tokens,
+        cache_write_hour: usage.cache_write_hour_input_tokens,
         audio_input: usage.audio_input_tokens,
         image_input: usage.image_input_tokens,
         output: rest(
@@ -138,7 +140,8 @@ mod tests {
         let tokens = Tokens { input: 70, cached_input: 30, output: 30, reasoning: 20, ..Tokens::default() };
         assert_eq!(tokens_of(&usage), (tokens, Basis::Reported));
         let usage = Usage {
-            cache_write_input_tokens: 20,
+            cache_write_input_tokens: 16,
+            cache_write_hour_input_tokens: 4,
             audio_input_tokens: 10,
             image_input_tokens: 5,
             audio_output_tokens: 7,
@@ -148,7 +151,8 @@ mod tests {
         let tokens = Tokens {
             input: 35,
             cached_input: 30,
-            cache_write: 20,
+            cache_write: 16,
+            cache_write_hour: 4,
             audio_input: 10,
             image_input: 5,
             output: 20,

@@ -24,9 +24,13 @@ pub struct Usage {
     #[serde(default)]
     pub cached_input_tokens: u64,
     /// Those of the prompt that the provider wrote to its cache at a price of their own: Anthropic's
-    /// `cache_creation_input_tokens`. Zero where it does not say.
+    /// `cache_creation_input_tokens`, without those for an hour. Zero where it does not say.
     #[serde(default)]
     pub cache_write_input_tokens: u64,
+    /// Those of the prompt that the provider wrote to its cache for an hour, at a price of their own. Zero where it does
+    /// not say.
+    #[serde(default)]
+    pub cache_write_hour_input_tokens: u64,
     /// Those of the prompt that were sound. Zero where nobody says.
     #[serde(default)]
     pub audio_input_tokens: u64,
@@ -49,6 +53,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Those of the prompt that were written to the provider's cache, for however long.
+    #[must_use]
+    pub const fn all_cache_write_input_tokens(&self) -> u64 {
+        self.cache_write_input_tokens.saturating_add(self.cache_write_hour_input_tokens)
+    }
+
     /// A usage of which no parts are known.
     #[must_use]
     pub const fn new(input_tokens: u64, output_tokens: u64, basis: Basis) -> Self {
@@ -56,6 +66,7 @@ impl Usage {
             input_tokens,
             cached_input_tokens: 0,
             cache_write_input_tokens: 0,
+            cache_write_hour_input_tokens: 0,
             audio_input_tokens: 0,
             image_input_tokens: 0,
             output_tokens,
@@ -75,24 +86,26 @@ impl Usage {
     /// The same with every part cut to what its side has left, in the order of the fields.
     #[must_use]
     pub fn fitted(mut self) -> Self {
-        let cut = |whole: u64, parts: [&mut u64; 4]| {
-            let mut left = whole;
+        fn cut<const PARTS: usize>(mut left: u64, parts: [&mut u64; PARTS]) {
             for part in parts {
                 *part = (*part).min(left);
                 left -= *part;
             }
-        };
-        let mut none = 0;
-        let input = [
-            &mut self.cached_input_tokens,
-            &mut self.cache_write_input_tokens,
-            &mut self.audio_input_tokens,
-            &mut self.image_input_tokens,
-        ];
-        cut(self.input_tokens, input);
-        let output =
-            [&mut self.reasoning_tokens, &mut self.audio_output_tokens, &mut self.image_output_tokens, &mut none];
-        cut(self.output_tokens, output);
+        }
+        cut(
+            self.input_tokens,
+            [
+                &mut self.cached_input_tokens,
+                &mut self.cache_write_input_tokens,
+                &mut self.cache_write_hour_input_tokens,
+                &mut self.audio_input_tokens,
+                &mut self.image_input_tokens,
+            ],
+        );
+        cut(
+            self.output_tokens,
+            [&mut self.reasoning_tokens, &mut self.audio_output_tokens, &mut self.image_output_tokens],
+        );
         self
     }
 

@@ -33,6 +33,9 @@ pub struct Rates {
     /// Of input that is written to the provider's cache; as `input` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<Rate>,
+    /// Of input that is written to the provider's cache for an hour; as `cache_write` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_hour: Option<Rate>,
     /// As `input` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio_input: Option<Rate>,
@@ -96,6 +99,9 @@ pub struct Tiers {
     /// As `input` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<Rate>,
+    /// Of input that is written to the provider's cache for an hour; as `cache_write` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_hour: Option<Rate>,
     /// As `input` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audio_input: Option<Rate>,
@@ -113,8 +119,9 @@ pub struct Tiers {
 impl Tiers {
     /// What each tier of the input costs, in the order of [`Tokens::of_input`].
     #[must_use]
-    pub fn of_input(&self) -> [Rate; 5] {
-        [None, self.cached_input, self.cache_write, self.audio_input, self.image_input]
+    pub fn of_input(&self) -> [Rate; 6] {
+        let for_an_hour = self.cache_write_hour.or(self.cache_write);
+        [None, self.cached_input, self.cache_write, for_an_hour, self.audio_input, self.image_input]
             .map(|own| own.unwrap_or(self.input))
     }
 
@@ -132,6 +139,7 @@ impl Tiers {
             cached_input: part(self.cached_input)?,
             reasoning: part(self.reasoning)?,
             cache_write: part(self.cache_write)?,
+            cache_write_hour: part(self.cache_write_hour)?,
             audio_input: part(self.audio_input)?,
             image_input: part(self.image_input)?,
             audio_output: part(self.audio_output)?,
@@ -164,6 +172,7 @@ impl Rates {
             cached_input: self.cached_input,
             reasoning: self.reasoning,
             cache_write: self.cache_write,
+            cache_write_hour: self.cache_write_hour,
             audio_input: self.audio_input,
             image_input: self.image_input,
             audio_output: self.audio_output,
@@ -192,6 +201,7 @@ impl Rates {
             cached_input: base.cached_input,
             reasoning: base.reasoning,
             cache_write: base.cache_write,
+            cache_write_hour: base.cache_write_hour,
             audio_input: base.audio_input,
             image_input: base.image_input,
             audio_output: base.audio_output,

@@ -22,6 +22,9 @@ pub struct Tokens {
     /// Input that the provider wrote to its cache.
     #[serde(default, skip_serializing_if = "is_none")]
     pub cache_write: u64,
+    /// Input that the provider wrote to its cache for an hour.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub cache_write_hour: u64,
     /// Input that was sound.
     #[serde(default, skip_serializing_if = "is_none")]
     pub audio_input: u64,
@@ -47,8 +50,8 @@ const fn is_none(tokens: &u64) -> bool {
 impl Tokens {
     /// The input by tier, in the order of [`super::Tiers::of_input`].
     #[must_use]
-    pub const fn of_input(&self) -> [u64; 5] {
-        [self.input, self.cached_input, self.cache_write, self.audio_input, self.image_input]
+    pub const fn of_input(&self) -> [u64; 6] {
+        [self.input, self.cached_input, self.cache_write, self.cache_write_hour, self.audio_input, self.image_input]
     }
 
     /// The output by tier, in the order of [`super::Tiers::of_output`].
@@ -65,11 +68,12 @@ impl Tokens {
 
     /// Every tier by its name.
     #[must_use]
-    pub const fn by_tier(&self) -> [(&'static str, u64); 9] {
+    pub const fn by_tier(&self) -> [(&'static str, u64); 10] {
         [
             ("input", self.input),
             ("cached_input", self.cached_input),
             ("cache_write", self.cache_write),
+            ("cache_write_hour", self.cache_write_hour),
             ("audio_input", self.audio_input),
             ("image_input", self.image_input),
             ("output", self.output),
@@ -88,6 +92,7 @@ impl Tokens {
             output: self.output.min(most),
             reasoning: self.reasoning.min(most),
             cache_write: self.cache_write.min(most),
+            cache_write_hour: self.cache_write_hour.min(most),
             audio_input: self.audio_input.min(most),
             image_input: self.image_input.min(most),
             audio_output: self.audio_output.min(most),

@@ -18,6 +18,9 @@ pub struct RatesSchema {
     /// Of input that is written to the provider's cache; as `input` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<String>,
+    /// Of input that is written to the provider's cache for an hour; as `cache_write` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_hour: Option<String>,
     /// As `input` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio_input: Option<String>,
@@ -77,6 +80,9 @@ pub struct TiersSchema {
     /// Of input that is written to the provider's cache; as `input` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<String>,
+    /// Of input that is written to the provider's cache for an hour; as `cache_write` where absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_hour: Option<String>,
     /// As `input` where absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audio_input: Option<String>,

@@ -168,8 +168,8 @@ async fn days(tx: &mut PgConnection, user: Uuid, (start, end): Period) -> sqlx::
 async fn models(tx: &mut PgConnection, user: Uuid, (start, end): Period) -> sqlx::Result<Vec<StatementModel>> {
     sqlx::query_as(
         "SELECT model, count(*) AS calls, \
-         least(sum(input_tokens::numeric + cached_input_tokens + cache_write_tokens + audio_input_tokens + \
-             image_input_tokens), 9223372036854775807)::bigint AS input_tokens, \
+         least(sum(input_tokens::numeric + cached_input_tokens + cache_write_tokens + cache_write_hour_tokens + \
+             audio_input_tokens + image_input_tokens), 9223372036854775807)::bigint AS input_tokens, \
          least(sum(output_tokens::numeric + reasoning_tokens + audio_output_tokens + image_output_tokens), \
              9223372036854775807)::bigint AS output_tokens, \
          sum(charged_nanos)::bigint AS charged_nanos \

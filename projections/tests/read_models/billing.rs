@@ -103,8 +103,8 @@ async fn a_call_is_held_and_settled_and_what_it_costs_the_house_is_for_operators
         json!([{
             "hold_id": hold_id(1), "kind": "api", "model": "small",
             "tokens": {
-                "input": 10, "cached_input": 0, "output": 15, "reasoning": 0, "cache_write": 0, "audio_input": 0,
-                "image_input": 0, "audio_output": 0, "image_output": 0,
+                "input": 10, "cached_input": 0, "output": 15, "reasoning": 0, "cache_write": 0, "cache_write_hour": 0,
+                "audio_input": 0, "image_input": 0, "audio_output": 0, "image_output": 0,
             },
             "basis": "reported",
             "prices": {"input": "1", "output": "2"}, "price_version": 3, "charged_nanos": "40000",
@@ -144,8 +144,8 @@ async fn calls_that_cost_nothing_are_listed_with_their_tokens_each_once_and_move
         json!({
             "hold_id": free[0].id, "kind": "api", "model": "small",
             "tokens": {
-                "input": 10, "cached_input": 0, "output": 20, "reasoning": 0, "cache_write": 0, "audio_input": 0,
-                "image_input": 0, "audio_output": 0, "image_output": 0,
+                "input": 10, "cached_input": 0, "output": 20, "reasoning": 0, "cache_write": 0, "cache_write_hour": 0,
+                "audio_input": 0, "image_input": 0, "audio_output": 0, "image_output": 0,
             },
             "basis": "reported", "prices": {"input": "0", "output": "0"}, "price_version": 2, "charged_nanos": "0",
             "session_id": null, "run_id": null, "api_key_id": null, "at": free[0].ended_at(),

@@ -30,6 +30,12 @@ fn a_tier_without_its_own_rate_costs_what_its_kind_costs() {
     let rates = Rates { input: rate("1"), output: rate("2"), ..Rates::default() };
     let tokens = Tokens { cached_input: 5, cache_write: 4, audio_input: 3, image_input: 2, ..Tokens::default() };
     assert_eq!(rates.cost(&tokens), Some(Nanos::new(14_000)));
+    let for_an_hour = Tokens { cache_write_hour: 6, ..Tokens::default() };
+    assert_eq!(rates.cost(&for_an_hour), Some(Nanos::new(6_000)));
+    let written = Rates { cache_write: Some(rate("1.25")), ..rates.clone() };
+    assert_eq!(written.cost(&for_an_hour), Some(Nanos::new(7_500)), "the nearest rate that there is");
+    let held = Rates { cache_write_hour: Some(rate("2")), ..written };
+    assert_eq!(held.cost(&for_an_hour), Some(Nanos::new(12_000)));
     let tokens = Tokens { reasoning: 7, audio_output: 5, image_output: 3, ..Tokens::default() };
     assert_eq!(rates.cost(&tokens), Some(Nanos::new(30_000)));
 }
@@ -40,6 +46,7 @@ fn every_tier_has_its_own_rate() {
         input: rate("0.000001"),
         cached_input: Some(rate("0.00001")),
         cache_write: Some(rate("0.0001")),
+        cache_write_hour: Some(rate("1000")),
         audio_input: Some(rate("0.001")),
         image_input: Some(rate("0.01")),
         output: rate("0.1"),
@@ -53,6 +60,7 @@ fn every_tier_has_its_own_rate() {
         input: mega(1),
         cached_input: mega(2),
         cache_write: mega(3),
+        cache_write_hour: mega(1),
         audio_input: mega(4),
         image_input: mega(5),
         output: mega(6),
@@ -62,9 +70,9 @@ fn every_tier_has_its_own_rate() {
         pieces: Pieces::NONE,
     };
     // Each digit is the tokens of its tier.
-    assert_eq!(rates.cost(&tokens), Some(Nanos::new(987_654_321_000)));
+    assert_eq!(rates.cost(&tokens), Some(Nanos::new(1_987_654_321_000)));
     let summed: u64 = tokens.by_tier().iter().map(|(_, count)| count).sum();
-    assert_eq!(summed, mega(45), "every token is in exactly one tier");
+    assert_eq!(summed, mega(46), "every token is in exactly one tier");
 }
 
 #[test]
@@ -178,13 +186,14 @@ fn cost_of_the_first_version(rates: &Rates, tokens: &Tokens) -> Option<Nanos> {
 fn tiers() -> impl Strategy<Value = Tiers> {
     let own = || proptest::option::of(any::<u32>().prop_map(nano_rate));
     let base = (any::<u32>().prop_map(nano_rate), any::<u32>().prop_map(nano_rate));
-    (base, (own(), own(), own(), own()), (own(), own(), own())).prop_map(|((input, output), a, b)| Tiers {
+    (base, (own(), own(), own(), own(), own()), (own(), own(), own())).prop_map(|((input, output), a, b)| Tiers {
         input,
         output,
         cached_input: a.0,
         cache_write: a.1,
-        audio_input: a.2,
-        image_input: a.3,
+        cache_write_hour: a.2,
+        audio_input: a.3,
+        image_input: a.4,
         reasoning: b.0,
         audio_output: b.1,
         image_output: b.2,
@@ -207,6 +216,7 @@ fn any_rates() -> impl Strategy<Value = Rates> {
             cached_input: base.cached_input,
             reasoning: base.reasoning,
             cache_write: base.cache_write,
+            cache_write_hour: base.cache_write_hour,
             audio_input: base.audio_input,
             image_input: base.image_input,
             audio_output: base.audio_output,
@@ -225,16 +235,17 @@ fn any_rates() -> impl Strategy<Value = Rates> {
 proptest! {
     #[test]
     fn what_is_held_covers_whatever_is_charged_within_the_bound(
-        rates in any_rates(), inputs in any::<[u16; 5]>(), outputs in any::<[u16; 4]>(), spare in any::<(u16, u16)>(),
+        rates in any_rates(), inputs in any::<[u16; 6]>(), outputs in any::<[u16; 4]>(), spare in any::<(u16, u16)>(),
         counts in any::<[u16; 4]>(),
     ) {
         let [images, searches, characters, sound_ms] = counts.map(u32::from);
         let pieces = Pieces { images, searches, characters, sound_ms };
-        let [input, cached_input, cache_write, audio_input, image_input] = inputs.map(|count| u64::from(count) * 8);
+        let [input, cached_input, cache_write, cache_write_hour, audio_input, image_input] =
+            inputs.map(|count| u64::from(count) * 8);
         let [output, reasoning, audio_output, image_output] = outputs.map(u64::from);
         let tokens = Tokens {
-            input, cached_input, output, reasoning, cache_write, audio_input, image_input, audio_output, image_output,
-            pieces,
+            input, cached_input, output, reasoning, cache_write, cache_write_hour, audio_input, image_input,
+            audio_output, image_output, pieces,
         };
         let most_output = u32::try_from(tokens.of_output().iter().sum::<u64>()).unwrap() + u32::from(spare.1);
         let held = rates.at_most(tokens.all_input() + u64::from(spare.0), most_output, &tokens.pieces).unwrap();

@@ -73,6 +73,7 @@ const NONE: Tokens = Tokens {
     reasoning: 0,
     cache_write: 0,
     audio_input: 0,
+    cache_write_hour: 0,
     image_input: 0,
     audio_output: 0,
     image_output: 0,

@@ -107,7 +107,7 @@ pub struct StatisticsTokens {
     pub input: i64,
     #[sqlx(rename = "cached_input_tokens")]
     pub cached_input: i64,
-    /// Written to the provider's cache.
+    /// Written to the provider's cache, for however long.
     #[sqlx(rename = "cache_write_tokens")]
     pub cache_write: i64,
     #[sqlx(rename = "audio_input_tokens")]
