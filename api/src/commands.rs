@@ -13,9 +13,8 @@ use axum::{
 };
 use chrono::{TimeDelta, Utc};
 use domain::{Decider, DeviceId, UserId, billing::Paid};
-use nats::{CommandClient, CommandMessage, EventRef, Outcome, Sent};
+use nats::{Body, CommandClient, CommandMessage, EventRef, Outcome, Sent};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -64,7 +63,7 @@ pub(crate) struct Envelope {
     pub(crate) aggregate: &'static str,
     pub(crate) verb: String,
     pub(crate) aggregate_id: Uuid,
-    pub(crate) body: Value,
+    pub(crate) body: Body,
 }
 
 /// A command that was not refused.
@@ -90,7 +89,7 @@ impl Bus {
         aggregate_id: Uuid,
         command: &D::Command,
     ) -> Result<Accepted, Problem> {
-        let body = serde_json::to_value(command).map_err(|error| Problem::bug(&error))?;
+        let body = Body::of(command).map_err(|error| Problem::bug(&error))?;
         let verb = verb_of(&body)?;
         let envelope = Envelope { capability: D::CAPABILITY, aggregate: D::TYPE, verb, aggregate_id, body };
         self.send_envelope(origin, actor, identity, envelope).await
@@ -105,8 +104,9 @@ impl Bus {
         aggregate_id: Uuid,
         paid: &Paid<D::Command>,
     ) -> Result<Accepted, Problem> {
-        let body = serde_json::to_value(paid).map_err(|error| Problem::bug(&error))?;
-        let verb = verb_of(&body["command"])?;
+        let written = |of: serde_json::Result<Body>| of.map_err(|error| Problem::bug(&error));
+        let verb = verb_of(&written(Body::of(&paid.command))?)?;
+        let body = written(Body::of(paid))?;
         let envelope = Envelope { capability: D::CAPABILITY, aggregate: D::TYPE, verb, aggregate_id, body };
         self.send_envelope(origin, actor, identity, envelope).await
     }
@@ -150,9 +150,8 @@ impl Bus {
 }
 
 /// The one key of a command's JSON is its imperative.
-fn verb_of(command: &Value) -> Result<String, Problem> {
-    let verb = command.as_object().and_then(|object| object.keys().next().cloned());
-    verb.ok_or_else(|| Problem::bug("a command without a name"))
+fn verb_of(command: &Body) -> Result<String, Problem> {
+    command.verb().map(str::to_owned).ok_or_else(|| Problem::bug("a command without a name"))
 }
 
 /// The answer to a write.

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, anyhow};
 use chrono::{DateTime, Utc};
-use nats::{CommandClient, CommandMessage, Outcome, Sent};
+use nats::{Body, CommandClient, CommandMessage, Outcome, Sent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgPool;
@@ -59,7 +59,7 @@ impl DeadLetters {
     pub async fn bury(&self, message: &CommandMessage, error: &str, attempts: u32) -> anyhow::Result<()> {
         let mut transaction = self.pool.begin().await?;
         if outcomes::record(&mut transaction, message, &Outcome::Dead).await? {
-            let sealed = self.vault.seal_bytes(&context(message.command_id), message.body.to_string().as_bytes())?;
+            let sealed = self.vault.seal_bytes(&context(message.command_id), message.body.bytes())?;
             sqlx::query(
                 "INSERT INTO dead_letters (command_id, subject, headers, sealed_body, error, attempts) \
                  VALUES ($1, $2, $3, $4, $5, $6)",
@@ -146,7 +146,7 @@ impl DeadLetters {
             deadline: None,
             traceparent: envelope.traceparent,
             fingerprint: envelope.fingerprint,
-            body: serde_json::from_slice(&body)?,
+            body: Body::read_from(body)?,
         })
     }
 }

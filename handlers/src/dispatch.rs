@@ -43,7 +43,9 @@ impl<D: Decider> Plan for One<D> {
 /// # Errors
 /// [`Stop::Malformed`], without the body's content.
 pub fn body<C: DeserializeOwned>(message: &CommandMessage) -> Result<C, Stop> {
-    C::deserialize(&message.body)
+    message
+        .body
+        .read()
         .map_err(|error| Stop::Malformed(format!("the body is no {}.{}: {error}", message.aggregate, message.verb)))
 }
 

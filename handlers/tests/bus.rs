@@ -210,7 +210,7 @@ async fn an_unknown_command_is_given_up_and_a_malformed_one_is_retried_until_it_
     unknown.aggregate = "spaceship".to_owned();
     assert!(matches!(node.handle(&Arc::new(unknown), 1).await, Handled::GiveUp { .. }));
     let mut malformed = Chat::of(new_user()).start();
-    malformed.body = json!({"start_session": {"owner": "the secret of Kyoto"}});
+    malformed.body = json!({"start_session": {"owner": "the secret of Kyoto"}}).into();
     let handled = node.handle(&Arc::new(malformed), 1).await;
     assert!(matches!(&handled, Handled::Retry { .. }), "{}", describe(&handled));
 }

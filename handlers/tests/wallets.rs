@@ -292,7 +292,9 @@ async fn a_new_account_is_given_its_first_credit_once_and_a_refused_one_nothing(
     let node = side.node();
     let with_gift = |owner: UserId, email: &str| {
         let mut message = registration(&side.vault, owner, email, "ann");
-        message.body["grant"] = grant(owner, CALL).body;
+        let mut body: serde_json::Value = message.body.read().unwrap();
+        body["grant"] = grant(owner, CALL).body.read().unwrap();
+        message.body = body.into();
         message
     };
     let (ann, other) = (new_user(), new_user());

@@ -144,7 +144,7 @@ async fn settle(credit: &Credit, step: &str, command: &WalletCommand) -> bool {
     let Ok(message) = meter::message(&credit.call, step, command) else { return false };
     let mut pause = Duration::from_millis(50);
     loop {
-        match credit.commands.send(message.clone(), TRY).await {
+        match credit.commands.send(&message, TRY).await {
             Ok(Sent::Outcome(Outcome::Done { .. })) => return true,
             Ok(Sent::Outcome(outcome)) => {
                 metrics::counter!("settlements_refused_total").increment(1);

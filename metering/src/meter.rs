@@ -7,7 +7,7 @@ use domain::{
     Decider as _, HoldId, UserId,
     billing::{Nanos, Purpose, Quote, Wallet, WalletCommand, WalletEvent},
 };
-use nats::{CommandClient, CommandMessage, EventRef, Outcome, Sent};
+use nats::{Body, CommandClient, CommandMessage, EventRef, Outcome, Sent};
 use serde_json::Value;
 use thiserror::Error;
 use uuid::Uuid;
@@ -111,8 +111,9 @@ impl Meter {
         if is_for_nothing(&call, &quote) {
             return self.for_nothing(&call, quote);
         }
-        let (event, _) = self.hold_as("hold", &call, quote).await?;
-        match self.held_event(&event).await? {
+        // Far larger than what is done for a call without money: in a place of their own.
+        let (event, _) = Box::pin(self.hold_as("hold", &call, quote)).await?;
+        match Box::pin(self.held_event(&event)).await? {
             WalletEvent::Held { max_output_tokens, alternatives, expires_at, .. } => {
                 Ok(Held::keep(self, call, (max_output_tokens, alternatives), expires_at))
             }
@@ -132,7 +133,7 @@ impl Meter {
         // All of it was held: what stands in the event need not be looked up.
         let held = (quote.max_output_tokens, quote.alternatives.clone());
         let whole = Quote { min_output_tokens: quote.max_output_tokens, ..quote };
-        let (_, expires_at) = self.hold_as("hold:whole", &call, whole).await?;
+        let (_, expires_at) = Box::pin(self.hold_as("hold:whole", &call, whole)).await?;
         Ok(Held::keep(self, call, held, expires_at))
     }
 
@@ -185,8 +186,8 @@ pub(crate) fn life(span: Duration) -> TimeDelta {
 
 /// `command` on the payer's wallet; `step` names it within its hold, so that a repetition is the same command.
 pub(crate) fn message(call: &Call, step: &str, command: &WalletCommand) -> Result<CommandMessage, MeterError> {
-    let body = serde_json::to_value(command).map_err(|error| MeterError::Unavailable(error.to_string()))?;
-    let verb = body.as_object().and_then(|object| object.keys().next().cloned()).unwrap_or_default();
+    let body = Body::of(command).map_err(|error| MeterError::Unavailable(error.to_string()))?;
+    let verb = body.verb().unwrap_or_default().to_owned();
     Ok(CommandMessage {
         command_id: Uuid::new_v5(&call.hold_id.uuid(), step.as_bytes()),
         correlation_id: call.correlation_id,

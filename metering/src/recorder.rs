@@ -16,7 +16,7 @@ use domain::{
         call::{MAX_CALLS, MAX_PARTS_TOGETHER},
     },
 };
-use nats::{CommandClient, CommandMessage, Outcome, SendError, Sent};
+use nats::{Body, CommandClient, CommandMessage, Outcome, SendError, Sent};
 use tokio::{
     sync::{
         mpsc::{self, error::TrySendError},
@@ -144,7 +144,7 @@ async fn send(commands: &CommandClient, calls: Vec<Call>) {
     };
     let mut pause = Duration::from_millis(50);
     loop {
-        match commands.send(message.clone(), TRY).await {
+        match commands.send(&message, TRY).await {
             Ok(Sent::Outcome(Outcome::Done { .. }) | Sent::Pending) => return,
             Ok(Sent::Outcome(outcome)) => return lost(format!("{outcome:?}")),
             // It would never be taken.
@@ -158,7 +158,7 @@ async fn send(commands: &CommandClient, calls: Vec<Call>) {
 
 /// A batch as a command; its id is the batch's, so that it counts once.
 fn message(id: CallBatchId, calls: Vec<Call>) -> serde_json::Result<CommandMessage> {
-    let body = serde_json::to_value(CallBatchCommand::RecordCalls { calls })?;
+    let body = Body::of(&CallBatchCommand::RecordCalls { calls })?;
     let aim = (CallBatch::CAPABILITY, CallBatch::TYPE, "record_calls");
     Ok(CommandMessage { command_id: id.uuid(), ..CommandMessage::new(aim, id, ACTOR, body) })
 }

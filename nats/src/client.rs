@@ -3,10 +3,9 @@
 //! Promises: the same command id is executed once in effect, however often it is sent; an `Outcome` answer is committed
 //! in Postgres; `Pending` means the queue has the command on disk and the outcome can be asked for later.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{borrow::Borrow, collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_nats::{Client, connection::State};
-use bytes::Bytes;
+use async_nats::{Client, connection::State, jetstream::publish::PublishAck};
 use futures::StreamExt;
 use parking::Waiting;
 use sqlx::PgPool;
@@ -85,9 +84,9 @@ impl CommandClient {
     ///
     /// # Errors
     /// See [`SendError`]; after `Unavailable` the command may or may not have been queued.
-    pub async fn send(&self, message: CommandMessage, wait: Duration) -> Result<Sent, SendError> {
-        let message_id = message.command_id;
-        self.send_as(message, message_id, wait).await
+    pub async fn send(&self, message: impl Borrow<CommandMessage>, wait: Duration) -> Result<Sent, SendError> {
+        let message = message.borrow();
+        self.send_as(message, message.command_id, wait).await
     }
 
     /// Queues a command again that had come to an end, such as one from the dead letters: the stream takes it for new,
@@ -95,8 +94,8 @@ impl CommandClient {
     ///
     /// # Errors
     /// As [`CommandClient::send`].
-    pub async fn resend(&self, message: CommandMessage, wait: Duration) -> Result<Sent, SendError> {
-        self.send_as(message, Uuid::now_v7(), wait).await
+    pub async fn resend(&self, message: impl Borrow<CommandMessage>, wait: Duration) -> Result<Sent, SendError> {
+        self.send_as(message.borrow(), Uuid::now_v7(), wait).await
     }
 
     /// The payload of an event that a command came to, as it lies in the log: sealed fields stay closed.
@@ -118,48 +117,47 @@ impl CommandClient {
         skip_all, name = "command.send",
         fields(command_id = %message.command_id, aggregate = %message.aggregate, verb = %message.verb)
     )]
-    async fn send_as(&self, message: CommandMessage, message_id: Uuid, wait: Duration) -> Result<Sent, SendError> {
+    async fn send_as(&self, message: &CommandMessage, message_id: Uuid, wait: Duration) -> Result<Sent, SendError> {
         let until = Instant::now() + wait;
-        let subject = message.subject(self.options.partitions)?;
-        let mut map = message.headers()?;
-        let body = Bytes::from(message.body.to_string());
-        if body.len() > self.options.max_body_bytes {
-            return Err(SendError::TooLarge { size_bytes: body.len(), limit_bytes: self.options.max_body_bytes });
+        let size_bytes = message.body.bytes().len();
+        if size_bytes > self.options.max_body_bytes {
+            return Err(SendError::TooLarge { size_bytes, limit_bytes: self.options.max_body_bytes });
         }
         let mut waiting = self.replies.expect(&self.client).await.map_err(SendError::Unavailable)?;
-        headers::put(&mut map, headers::REPLY_TO, waiting.inbox()).map_err(InvalidCommand::from)?;
-        headers::put(&mut map, "Nats-Msg-Id", &message_id.to_string()).map_err(InvalidCommand::from)?;
-
+        let inbox = waiting.inbox();
         let published = tokio::select! {
             // The handler can be faster than the stream's acknowledgement.
             outcome = waiting.outcome() => return Ok(Sent::Outcome(outcome)),
-            published = self.publish(subject, map, body, until) => published?,
+            published = self.publish(message, (message_id, &inbox), until) => published?,
         };
         if published.duplicate {
-            return Ok(self.await_stored(&message, until).await);
+            return Ok(self.await_stored(message, until).await);
         }
         if let Ok(outcome) = timeout_at(until, waiting.outcome()).await {
             return Ok(Sent::Outcome(outcome));
         }
         // A reply is sent at most once; its handler may have died between commit and reply.
-        let last_look = self.stored(&message);
+        let last_look = self.stored(message);
         Ok(timeout_at(Instant::now() + LAST_LOOK, last_look).await.ok().flatten().map_or(Sent::Pending, Sent::Outcome))
     }
 
     async fn publish(
         &self,
-        subject: String,
-        map: async_nats::HeaderMap,
-        body: Bytes,
+        message: &CommandMessage,
+        (message_id, reply_to): (Uuid, &str),
         until: Instant,
-    ) -> Result<async_nats::jetstream::publish::PublishAck, SendError> {
+    ) -> Result<PublishAck, SendError> {
+        let subject = async_nats::Subject::from(message.subject(self.options.partitions)?);
         loop {
             // While disconnected the library would keep the message and send it long after we answered.
             if self.client.connection_state() != State::Connected {
                 return Err(SendError::Unavailable("not connected".into()));
             }
-            let sent = ack::publish(&self.client, subject.clone(), map.clone(), body.clone(), self.options.ack_timeout);
-            return match sent.await {
+            let mut map = message.headers()?;
+            headers::put(&mut map, headers::REPLY_TO, reply_to).map_err(InvalidCommand::from)?;
+            headers::put_id(&mut map, headers::MESSAGE_ID, message_id).map_err(InvalidCommand::from)?;
+            let body = message.body.bytes().clone();
+            return match ack::publish(&self.client, subject.clone(), map, body, self.options.ack_timeout).await {
                 Ok(published) => Ok(published),
                 // The message id makes a second try safe.
                 Err(PublishFailure::Unknown) if Instant::now() < until => continue,
@@ -168,7 +166,8 @@ impl CommandClient {
                     Err(SendError::QueueFull { retry_after: self.options.retry_after })
                 }
                 Err(PublishFailure::TooLarge) => {
-                    Err(SendError::TooLarge { size_bytes: body.len(), limit_bytes: self.options.max_body_bytes })
+                    let size_bytes = message.body.bytes().len();
+                    Err(SendError::TooLarge { size_bytes, limit_bytes: self.options.max_body_bytes })
                 }
                 Err(failure) => Err(SendError::Unavailable(failure.to_string())),
             };
@@ -213,8 +212,6 @@ pub async fn stored_outcome(pool: &PgPool, message: &CommandMessage) -> Result<O
 
 const LAST_LOOK: Duration = Duration::from_millis(250);
 
-type Parked = std::sync::Mutex<HashMap<String, tokio::sync::oneshot::Sender<Outcome>>>;
-
 /// One wildcard subscription for all replies of this process.
 #[derive(Default)]
 struct Replies {
@@ -223,9 +220,9 @@ struct Replies {
 }
 
 impl Replies {
-    async fn expect(&self, client: &Client) -> Result<Waiting, String> {
+    async fn expect(&self, client: &Client) -> Result<Waiting<'_>, String> {
         let prefix = self.prefix.get_or_try_init(|| self.listen(client)).await?;
-        Ok(Waiting::new(format!("{prefix}.{}", Uuid::now_v7().simple()), Arc::clone(&self.parked)))
+        Ok(Waiting::new(prefix, Arc::clone(&self.parked)))
     }
 
     async fn listen(&self, client: &Client) -> Result<String, String> {
@@ -235,8 +232,11 @@ impl Replies {
         tokio::spawn(async move {
             while let Some(answer) = answers.next().await {
                 let Some(parked) = parked.upgrade() else { return };
-                let Ok(outcome) = serde_json::from_slice(&answer.payload) else { continue };
-                if let Some(waiting) = parking::lock(&parked).remove(answer.subject.as_str()) {
+                let place = answer.subject.rsplit('.').next().and_then(|place| place.parse().ok());
+                let Some(waiting) = place.and_then(|place| parking::lock(&parked).waiting.remove(&place)) else {
+                    continue;
+                };
+                if let Ok(outcome) = serde_json::from_slice(&answer.payload) {
                     // Whoever waited may have left.
                     let _ = waiting.send(outcome);
                 }
@@ -246,6 +246,8 @@ impl Replies {
     }
 }
 
+type Parked = std::sync::Mutex<parking::Places>;
+
 mod parking {
     use std::{
         future::pending,
@@ -254,28 +256,41 @@ mod parking {
 
     use tokio::sync::oneshot;
 
-    use super::{HashMap, Outcome, Parked};
+    use super::{BTreeMap, Outcome, Parked};
 
-    pub(super) fn lock(parked: &Parked) -> MutexGuard<'_, HashMap<String, oneshot::Sender<Outcome>>> {
+    /// Those who wait, by place. No place is ever taken twice.
+    #[derive(Default)]
+    pub(super) struct Places {
+        next: u64,
+        pub(super) waiting: BTreeMap<u64, oneshot::Sender<Outcome>>,
+    }
+
+    pub(super) fn lock(parked: &Parked) -> MutexGuard<'_, Places> {
         parked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place in the table of those who wait; gives it up when dropped.
-    pub(super) struct Waiting {
-        inbox: String,
+    /// A place among those who wait; gives it up when dropped.
+    pub(super) struct Waiting<'r> {
+        prefix: &'r str,
+        place: u64,
         parked: Arc<Parked>,
         receiver: oneshot::Receiver<Outcome>,
     }
 
-    impl Waiting {
-        pub(super) fn new(inbox: String, parked: Arc<Parked>) -> Self {
+    impl<'r> Waiting<'r> {
+        pub(super) fn new(prefix: &'r str, parked: Arc<Parked>) -> Self {
             let (sender, receiver) = oneshot::channel();
-            lock(&parked).insert(inbox.clone(), sender);
-            Self { inbox, parked, receiver }
+            let mut places = lock(&parked);
+            let place = places.next;
+            places.next += 1;
+            places.waiting.insert(place, sender);
+            drop(places);
+            Self { prefix, place, parked, receiver }
         }
 
-        pub(super) fn inbox(&self) -> &str {
-            &self.inbox
+        /// Where the reply is to be sent.
+        pub(super) fn inbox(&self) -> String {
+            format!("{}.{}", self.prefix, self.place)
         }
 
         /// The reply; never ends when none can come any more.
@@ -287,9 +302,9 @@ mod parking {
         }
     }
 
-    impl Drop for Waiting {
+    impl Drop for Waiting<'_> {
         fn drop(&mut self) {
-            lock(&self.parked).remove(&self.inbox);
+            lock(&self.parked).waiting.remove(&self.place);
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::str::FromStr;
 
 use async_nats::{HeaderMap, HeaderValue};
+use uuid::Uuid;
 
 pub(crate) const COMMAND_ID: &str = "Command-Id";
 pub(crate) const AGGREGATE_ID: &str = "Aggregate-Id";
@@ -14,6 +15,7 @@ pub(crate) const TENANT: &str = "Tenant";
 pub(crate) const CORRELATION_ID: &str = "Correlation-Id";
 pub(crate) const CAUSATION_ID: &str = "Causation-Id";
 pub(crate) const DEADLINE: &str = "Deadline";
+pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
 pub(crate) const REPLY_TO: &str = "Reply-To";
 pub(crate) const EPOCH: &str = "Epoch";
 pub(crate) const POSITION: &str = "Position";
@@ -34,6 +36,10 @@ pub struct InvalidHeader(pub &'static str);
 pub(crate) fn put(headers: &mut HeaderMap, name: &'static str, value: &str) -> Result<(), InvalidHeader> {
     headers.insert(name, HeaderValue::from_str(value).map_err(|_| InvalidHeader(name))?);
     Ok(())
+}
+
+pub(crate) fn put_id(headers: &mut HeaderMap, name: &'static str, id: Uuid) -> Result<(), InvalidHeader> {
+    put(headers, name, id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
 }
 
 pub(crate) fn put_opt(headers: &mut HeaderMap, name: &'static str, value: Option<&str>) -> Result<(), InvalidHeader> {

@@ -19,11 +19,13 @@ pub mod sequencer;
 pub mod streams;
 
 mod ack;
+mod body;
 mod headers;
 mod published;
 mod tail;
 
 pub use audit::{AuditError, StreamAudit, StreamFault, last_streamed};
+pub use body::Body;
 pub use client::{CommandClient, CommandOptions, SendError, Sent, stored_outcome};
 pub use command::{CommandMessage, Outcome};
 pub use consumer::{CommandHandler, ConsumerOptions, Handled, run_commands};

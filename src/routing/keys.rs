@@ -11,7 +11,7 @@ use chrono::{SubsecRound as _, Utc};
 use domain::relay::{Channel, ChannelCommand};
 use domain::{ChannelId, Decider as _};
 use metering::Catalogue;
-use nats::{CommandClient, CommandMessage, Outcome, Sent};
+use nats::{Body, CommandClient, CommandMessage, Outcome, Sent};
 use projections::relay as rows;
 use relay::{KeyRef, RelayError, VOID_KEY};
 use routing::{Change, Part, State};
@@ -149,11 +149,11 @@ impl Keys {
 
     /// Until it is taken: what is known of a key must not be lost to a bus that is away.
     async fn send(&self, channel: ChannelId, command: &ChannelCommand) {
-        let Ok(body) = serde_json::to_value(command) else { return };
-        let verb = body.as_object().and_then(|fields| fields.keys().next().cloned()).unwrap_or_default();
+        let Ok(body) = Body::of(command) else { return };
+        let verb = body.verb().unwrap_or_default().to_owned();
         let message = CommandMessage::new((Channel::CAPABILITY, Channel::TYPE, &verb), channel, "router", body);
         loop {
-            match self.commands.send(message.clone(), WAIT).await {
+            match self.commands.send(&message, WAIT).await {
                 Ok(Sent::Outcome(Outcome::Done { .. }) | Sent::Pending) => return,
                 // The channel was removed meanwhile.
                 Ok(Sent::Outcome(outcome)) => {

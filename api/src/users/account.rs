@@ -89,7 +89,7 @@ pub(super) async fn register(
         aggregate: User::TYPE,
         verb: "register_user".to_owned(),
         aggregate_id: user.uuid(),
-        body: serde_json::to_value(RegisterUser::from(applicant)).map_err(|error| Problem::bug(&error))?,
+        body: nats::Body::of(&RegisterUser::from(applicant)).map_err(|error| Problem::bug(&error))?,
     };
     match bus.send_envelope(origin, Actor::User(user), CommandIdentity::unique(), envelope).await? {
         Accepted::Pending(command_id) => Ok(Written::Pending(command_id)),

@@ -24,7 +24,7 @@ impl<D> Default for Together<D> {
 
 impl<D: Decider> Plan for Together<D> {
     fn decide(&self, unit: &mut Unit<'_>, message: &CommandMessage) -> Result<(), Stop> {
-        if message.body.get("wallet").is_none() {
+        if !message.body.has("wallet") {
             return unit.decide::<D>(&message.aggregate_id, body(message)?);
         }
         let Paid { command, payer, wallet } = body::<Paid<D::Command>>(message)?;

@@ -14,7 +14,7 @@ use domain::{
     relay::Surface,
 };
 use metering::{Begun, Call, Choices, Following, Held, Known, MeterError, Offer, PayerGroup, tokens_of};
-use nats::{CommandMessage, LiveError, Outcome, Sent};
+use nats::{Body, CommandMessage, LiveError, Outcome, Sent};
 use relay::{ChatRequest, RelayError, Role, Turn};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -312,7 +312,7 @@ impl Attempt<'_> {
     /// Sends until the command came to something: the lease is renewed meanwhile, and the text is only in our memory.
     /// `step` names the command within its attempt.
     async fn command(&self, verb: &str, step: &str, body: &impl Serialize) -> Result<(), Left> {
-        let Ok(body) = serde_json::to_value(body) else { return Err(Left::Abandoned) };
+        let Ok(body) = Body::of(body) else { return Err(Left::Abandoned) };
         let name = format!("{}:{}:{step}", self.run_id, self.number);
         let message = CommandMessage {
             command_id: Uuid::new_v5(&self.run_id.uuid(), name.as_bytes()),
@@ -324,7 +324,7 @@ impl Attempt<'_> {
         loop {
             let sent = tokio::select! {
                 () = self.lease.lost.cancelled() => return Err(Left::Abandoned),
-                sent = self.worker.commands.send(message.clone(), Duration::from_secs(5)) => sent,
+                sent = self.worker.commands.send(&message, Duration::from_secs(5)) => sent,
             };
             match sent {
                 Ok(Sent::Outcome(Outcome::Done { .. })) => return Ok(()),

@@ -20,7 +20,7 @@ use crate::{
 };
 
 fn command_of(message: &CommandMessage) -> WalletCommand {
-    serde_json::from_value(message.body.clone()).unwrap()
+    message.body.read().unwrap()
 }
 
 #[tokio::test]

@@ -82,7 +82,7 @@ async fn a_command_that_is_too_large_is_refused_before_it_is_sent() {
     let (database, bus) = tokio::join!(testkit::database(), testkit::nats());
     let client = CommandClient::new(bus.client.clone(), database.pool.clone(), options());
     let mut large = command("a", "rename");
-    large.body = serde_json::json!("x".repeat(options().max_body_bytes));
+    large.body = serde_json::json!("x".repeat(options().max_body_bytes)).into();
     let limit_bytes = options().max_body_bytes;
     assert_eq!(client.send(large, WAIT).await, Err(SendError::TooLarge { size_bytes: limit_bytes + 2, limit_bytes }));
 }
@@ -131,7 +131,7 @@ async fn a_repeated_command_reads_the_stored_outcome_and_a_reused_id_is_found_ou
 
     assert_eq!(client.send(first.clone(), WAIT).await, Ok(Sent::Outcome(refusal)));
     let mut other = first.clone();
-    other.body = serde_json::json!({ "text": "something else" });
+    other.body = serde_json::json!({ "text": "something else" }).into();
     assert_eq!(client.send(other, WAIT).await, Ok(Sent::Outcome(Outcome::KeyReused)));
     let stream = jetstream::new(bus.client.clone()).get_stream(COMMANDS).await.unwrap();
     assert_eq!(stream.cached_info().state.messages, 1, "the repetitions were not queued");

@@ -32,7 +32,7 @@ pub(crate) fn command(aggregate_id: &str, verb: &str) -> CommandMessage {
         deadline: None,
         traceparent: None,
         fingerprint: None,
-        body: serde_json::json!({ "text": "hello" }),
+        body: serde_json::json!({ "text": "hello" }).into(),
     }
 }
 
