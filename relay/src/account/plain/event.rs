@@ -168,8 +168,8 @@ impl<'a> Chunk<'a> {
 
     /// Where in the chunk that is told that text begins, which is at `at` in this one.
     pub(in crate::account) fn moved(&self, data: &'a str, model: &str, at: usize) -> Option<usize> {
-        let before = self.changes(data, model)?.into_iter().filter(|(range, _)| range.end <= at);
-        before.fold(Some(at), |at, (range, new)| (at? + new.len()).checked_sub(range.len()))
+        let mut before = self.changes(data, model)?.into_iter().filter(|(range, _)| range.end <= at);
+        before.try_fold(at, |at, (range, new)| (at + new.len()).checked_sub(range.len()))
     }
 }
 
