@@ -50,7 +50,7 @@ export function operatorScreens(email: string): Screen[] {
     }),
     at("groups", "groups", "tbody tr"),
     at("group-form", "groups", "tbody tr", async (page) => {
-      await page.locator("tbody button").last().click();
+      await page.locator("tbody button").first().click();
       await page.getByRole("dialog").waitFor();
     }),
     at("statistics", "statistics", ".stat-table tbody tr", async (page) => {

@@ -129,6 +129,25 @@ async function callsAreCounted({ page, base }: Place): Promise<void> {
   await call.getByRole("list", { name: "Who was asked" }).getByRole("listitem").first().waitFor();
 }
 
+async function anUnusedGroupIsRemoved(place: Place): Promise<void> {
+  const { page, base } = place;
+  const remove = async (): Promise<void> => {
+    await page.goto(`${base}/operations/groups`);
+    await page.getByRole("button", { name: "Remove the group journey" }).click();
+    await page.getByRole("alertdialog").getByRole("button", { name: "Remove" }).click();
+  };
+  await remove();
+  await page.getByText("Of the journey stays: 1 user is in it.").waitFor();
+  await openUser(place);
+  await page.getByRole("combobox", { name: "Group" }).selectOption("default");
+  await page.getByRole("button", { name: "Put into this group" }).click();
+  await page.getByText(/is in default now/).waitFor();
+  await page.goto(`${base}/operations/groups`);
+  await page.getByRole("row").filter({ hasText: "Of the journey" }).getByRole("cell", { name: "0", exact: true }).waitFor();
+  await remove();
+  await page.getByRole("row").filter({ hasText: "Of the journey" }).waitFor({ state: "detached" });
+}
+
 /** After the channel was added and its price changed. */
 export const RELAY_STEPS: readonly Step[] = [
   ["everything is said of the channel, keys come and go one by one, secrets stay hidden", everythingIsSaidOfIt],
@@ -136,4 +155,5 @@ export const RELAY_STEPS: readonly Step[] = [
   ["the public price list tells what it would change, and what it does not know", publicPricesAreLookedAt],
   ["a group pays less, and a user is put into it", aGroupPaysLess],
   ["calls are counted, and each tells its story", callsAreCounted],
+  ["a group that is used stays, and goes when nobody is in it", anUnusedGroupIsRemoved],
 ];

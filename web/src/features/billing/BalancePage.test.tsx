@@ -37,7 +37,7 @@ const charge: Charge = {
   hold_id: "h1",
   kind: "reply",
   model: "fast",
-  tokens: { input: 1200, cached_input: 300, output: 80, reasoning: 0, cache_write: 0, audio_input: 0, image_input: 0, audio_output: 0, image_output: 0 },
+  tokens: { input: 1200, cached_input: 300, output: 80, reasoning: 0, cache_write: 0, cache_write_hour: 0, audio_input: 0, image_input: 0, audio_output: 0, image_output: 0 },
   basis: "estimated",
   prices: { input: "2.50", output: "10" },
   price_version: 1,

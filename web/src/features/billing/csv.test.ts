@@ -9,7 +9,7 @@ function charge(at: string, change: Partial<Charge> = {}): Charge {
     hold_id: `h-${at}`,
     kind: "reply",
     model: "mock-1",
-    tokens: { input: 10, cached_input: 2, output: 5, reasoning: 1, cache_write: 0, audio_input: 0, image_input: 0, audio_output: 0, image_output: 0 },
+    tokens: { input: 10, cached_input: 2, output: 5, reasoning: 1, cache_write: 0, cache_write_hour: 0, audio_input: 0, image_input: 0, audio_output: 0, image_output: 0 },
     basis: "reported",
     prices: { input: "2.50", output: "10" },
     price_version: 1,

@@ -52,6 +52,7 @@ beforeAll(() => preparePages("operations", "relay"));
 beforeEach(() => {
   server.use(
     http.get("*/api/v1/admin/channels", () => HttpResponse.json({ items: [channel], next_cursor: null })),
+    http.get("*/api/v1/admin/channels/health", () => HttpResponse.json({ items: [], next_cursor: null })),
     http.get("*/api/v1/admin/groups", () => HttpResponse.json({ items: [], next_cursor: null })),
   );
 });

@@ -14,6 +14,7 @@ export type ChannelKey = Schemas["ChannelKey"];
 export type ChannelKeyInput = Schemas["ChannelKeyInput"];
 export type ChannelSettings = Schemas["ChannelSettings"];
 export type ChannelChange = Schemas["ChannelChange"];
+export type ChannelHealth = Schemas["ChannelHealth"];
 export type NewHeader = Schemas["NewChannelHeader"];
 export type ProbeBy = Channel["probe"];
 export type ParameterOverride = Schemas["ParameterOverride"];

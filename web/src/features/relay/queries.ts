@@ -2,12 +2,13 @@
 import { infiniteQueryOptions, queryOptions } from "@tanstack/react-query";
 import { api, unwrap } from "@/api/client";
 import type { Page } from "@/api/types";
-import type { ChannelChange, Group, PriceList } from "@/features/operations/types";
+import type { ChannelChange, ChannelHealth, Group, PriceList } from "@/features/operations/types";
 
 const PAGE = 30;
 
 export const relayKeys = {
   groups: ["operations", "groups"] as const,
+  health: ["operations", "health"] as const,
   prices: ["operations", "prices"] as const,
   history: (channel: string) => ["operations", "channels", "history", channel] as const,
 };
@@ -18,6 +19,20 @@ export function groupsQuery() {
     queryKey: relayKeys.groups,
     staleTime: 0,
     queryFn: async ({ signal }): Promise<Group[]> => (await unwrap(api.GET("/api/v1/admin/groups", { signal }))).items,
+  });
+}
+
+/** What rests changes by itself: it is asked for again while the tab is seen. */
+export const HEALTH_POLL_MS = 5_000;
+
+/** What takes no or few calls now, of all channels. */
+export function healthQuery() {
+  return queryOptions({
+    queryKey: relayKeys.health,
+    staleTime: 0,
+    refetchInterval: HEALTH_POLL_MS,
+    refetchIntervalInBackground: false,
+    queryFn: async ({ signal }): Promise<ChannelHealth[]> => (await unwrap(api.GET("/api/v1/admin/channels/health", { signal }))).items,
   });
 }
 

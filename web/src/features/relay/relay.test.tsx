@@ -2,6 +2,7 @@
 import { screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import { http, HttpResponse } from "msw";
+import { toast } from "sonner";
 import { beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { CHANNEL, openOperations } from "@/test/operations";
 import { preparePages, refuse } from "@/test/page";
@@ -15,6 +16,7 @@ beforeAll(() => preparePages("operations", "relay", "billing"));
 beforeEach(() => {
   server.use(
     http.get("*/api/v1/admin/channels", () => HttpResponse.json({ items: [CHANNEL], next_cursor: null })),
+    http.get("*/api/v1/admin/channels/health", () => HttpResponse.json({ items: [], next_cursor: null })),
     http.get("*/api/v1/admin/groups", () => HttpResponse.json({ items: [], next_cursor: null })),
   );
 });
@@ -110,6 +112,55 @@ test("the default group is made when something is first said of it", async () =>
   await fill(dialog.getByRole("textbox", { name: "Pays of every price" }), "1.50");
   await userEvent.click(dialog.getByRole("button", { name: "Save" }));
   await waitFor(() => expect(made).toEqual([{ name: "default", title: "All", factor: "1.5" }]));
+});
+
+test("a group goes after a question, and what still uses it is named", async () => {
+  const group = (name: string, title: string, users: number) => ({ name, title, factor: "0.5", users, created_at: CHANNEL.created_at, updated_at: CHANNEL.created_at });
+  let groups = [group("default", "All", 3), group("staff", "Staff", 0)];
+  let refusal: object | null = { users: 0, channels: ["Main"] };
+  server.use(
+    http.get("*/api/v1/admin/groups", () => HttpResponse.json({ items: groups, next_cursor: null })),
+    http.delete("*/api/v1/admin/groups/staff", () => {
+      if (refusal !== null) return refuse(409, "group_in_use", refusal);
+      groups = groups.slice(0, 1);
+      return new HttpResponse(null, { status: 204 });
+    }),
+  );
+  const errors = vi.spyOn(toast, "error").mockReturnValue("");
+  openOperations("groups");
+  const remove = async (): Promise<void> => {
+    await userEvent.click(await screen.findByRole("button", { name: "Remove the group staff" }));
+    await userEvent.click(within(await screen.findByRole("alertdialog")).getByRole("button", { name: "Remove" }));
+  };
+  await remove();
+  await waitFor(() => expect(errors).toHaveBeenCalledWith("Staff stays: Main admits it. Take it out of the channel first."));
+  refusal = null;
+  await remove();
+  await waitFor(() => expect(screen.queryByText("Staff")).toBeNull());
+  expect(screen.queryByRole("button", { name: "Remove the group default" })).toBeNull();
+});
+
+test("what rests of a channel is told with its reason, but not again what is told of its keys", async () => {
+  const keys = [{ name: "k1", hint: "a1B2", suspended: null }, { name: "k2", hint: "c3D4", suspended: { code: "invalid_api_key", at: CHANNEL.created_at } }];
+  const ill = (part: string, name: string | null, state: string, more: object = {}) => ({
+    channel_id: "c1", part, name, state, since: CHANNEL.created_at, until: null, cause: "timed_out", seen_here: true, times: 1, ...more,
+  });
+  const items = [
+    ill("model", "fast-2026", "half_open", { seen_here: false }),
+    ill("key", "k2", "dead", { cause: "invalid_api_key" }),
+    ill("key", "k1", "open", { cause: "upstream_rate_limited", until: "2026-11-21T10:25:00Z", times: 3 }),
+    { ...ill("channel", null, "open"), channel_id: "another" },
+  ];
+  server.use(
+    http.get("*/api/v1/admin/channels", () => HttpResponse.json({ items: [{ ...CHANNEL, keys }], next_cursor: null })),
+    http.get("*/api/v1/admin/channels/health", () => HttpResponse.json({ items, next_cursor: null })),
+  );
+  openOperations("channels");
+  const told = within(await screen.findByRole("list", { name: "What rests of Main" })).getAllByRole("listitem");
+  expect(told.map((item) => item.textContent)).toEqual([
+    expect.stringMatching(/^restsKey …a1B2: upstream_rate_limiteduntil .* · not well since .* · 3 times in a row$/),
+    expect.stringMatching(/^being triedfast-2026: timed_outnot well since .* · told by another node$/),
+  ]);
 });
 
 test("a call tells who was asked in order, why each failed, and who was not asked", async () => {

@@ -59,6 +59,15 @@ export async function changeGroup(client: QueryClient, name: string, patch: Grou
   await groupsChanged(client);
 }
 
+/** Removes a group that nobody is in and no channel names; what still uses it is in the refusal. */
+export async function removeGroup(client: QueryClient, name: string): Promise<void> {
+  try {
+    await once(() => api.DELETE("/api/v1/admin/groups/{name}", { params: { path: { name } } }));
+  } finally {
+    await groupsChanged(client);
+  }
+}
+
 /** Puts an account into a group, and out of the one that it was in. */
 export async function assignGroup(client: QueryClient, user: string, group: string): Promise<void> {
   await once(() => api.PUT("/api/v1/admin/users/{id}/group", { params: { path: { id: user } }, body: { group } }));

@@ -4,6 +4,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Activity, CircleCheck, TriangleAlert } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Empty, Loaded } from "@/components/ui/Loaded";
+import { FROM, GridTable, Section } from "../parts/Section";
 import { Badge, Time, useNumber } from "../parts/values";
 import { PROJECTIONS_POLL_MS, projectionsQuery } from "../queries";
 import type { Projection } from "../types";
@@ -14,8 +15,7 @@ export function ProjectionsSection(): ReactNode {
   const query = useQuery(projectionsQuery());
   const items = query.data?.items ?? [];
   return (
-    <section className="flex flex-col gap-3" aria-label={t("sections.projections")}>
-      <p className="text-muted max-w-2xl text-sm text-pretty">{t("projections.intro", { seconds: PROJECTIONS_POLL_MS / 1000 })}</p>
+    <Section label={t("sections.projections")} intro={t("projections.intro", { seconds: PROJECTIONS_POLL_MS / 1000 })}>
       <Loaded query={query} texts="operations" height="12rem">
         <p className="text-sm">
           {t("projections.last", { position: number(query.data?.last_position ?? 0) })}
@@ -30,7 +30,7 @@ export function ProjectionsSection(): ReactNode {
           <Table items={items} />
         )}
       </Loaded>
-    </section>
+    </Section>
   );
 }
 
@@ -38,47 +38,36 @@ function Table({ items }: { items: readonly Projection[] }): ReactNode {
   const { t } = useTranslation("operations");
   const number = useNumber();
   return (
-    <div className="panel overflow-hidden">
-      <table className="grid-table">
-        <caption className="sr-only">{t("sections.projections")}</caption>
-        <thead>
-          <tr>
-            <th scope="col">{t("projections.name")}</th>
-            <th scope="col" data-number className="hidden sm:table-cell">
-              {t("projections.position")}
-            </th>
-            <th scope="col" data-number>
-              {t("projections.lag")}
-            </th>
-            <th scope="col" data-number>
-              {t("projections.parked")}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {items.map((item) => (
-            <tr key={item.name}>
-              <th scope="row">
-                <span className="flex flex-wrap items-center gap-x-2 gap-y-1">
-                  <span className="font-mono text-[0.8125rem] font-medium">{item.name}</span>
-                  <State item={item} />
-                </span>
-                {item.last_error != null && (
-                  <span className="text-danger mt-1 block text-xs font-normal wrap-anywhere">{t("projections.lastError", { error: item.last_error })}</span>
-                )}
-              </th>
-              <td data-number className="hidden sm:table-cell">
-                {number(item.position)}
-              </td>
-              <td data-number>{number(item.lag)}</td>
-              <td data-number className={item.parked > 0 ? "text-danger font-medium" : ""}>
-                {number(item.parked)}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <GridTable
+      caption={t("sections.projections")}
+      columns={[
+        { title: t("projections.name") },
+        { title: t("projections.position"), number: true, from: "sm" },
+        { title: t("projections.lag"), number: true },
+        { title: t("projections.parked"), number: true },
+      ]}
+    >
+      {items.map((item) => (
+        <tr key={item.name}>
+          <th scope="row">
+            <span className="flex flex-wrap items-center gap-x-2 gap-y-1">
+              <span className="font-mono text-[0.8125rem] font-medium">{item.name}</span>
+              <State item={item} />
+            </span>
+            {item.last_error != null && (
+              <span className="text-danger mt-1 block text-xs font-normal wrap-anywhere">{t("projections.lastError", { error: item.last_error })}</span>
+            )}
+          </th>
+          <td data-number className={FROM.sm}>
+            {number(item.position)}
+          </td>
+          <td data-number>{number(item.lag)}</td>
+          <td data-number className={item.parked > 0 ? "text-danger font-medium" : ""}>
+            {number(item.parked)}
+          </td>
+        </tr>
+      ))}
+    </GridTable>
   );
 }
 

@@ -5,6 +5,7 @@ import { Search, Users } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Field } from "@/components/ui/Field";
 import { Empty, Loaded, MoreButton } from "@/components/ui/Loaded";
+import { FROM, GridTable, Section } from "../parts/Section";
 import { Amount, Badge, Time } from "../parts/values";
 import { usersQuery } from "../queries";
 import type { OperationsSearch } from "../search";
@@ -56,7 +57,7 @@ function UserList({ search }: { search: string }): ReactNode {
   const query = useInfiniteQuery(usersQuery(search));
   const users = query.data?.pages.flatMap((page) => page.items) ?? [];
   return (
-    <section className="flex flex-col gap-4" aria-label={t("sections.users")}>
+    <Section label={t("sections.users")}>
       <SearchField value={search} />
       <Loaded query={query} texts="operations" height="26rem">
         {users.length === 0 ? (
@@ -66,66 +67,54 @@ function UserList({ search }: { search: string }): ReactNode {
         )}
         <MoreButton query={query} />
       </Loaded>
-    </section>
+    </Section>
   );
 }
 
 function UserTable({ users, search, busy }: { users: readonly Account[]; search: string; busy: boolean }): ReactNode {
   const { t } = useTranslation("operations");
   return (
-    <div className="panel overflow-hidden" aria-busy={busy}>
-      <table className="grid-table">
-        <caption className="sr-only">{t("sections.users")}</caption>
-        <thead>
-          <tr>
-            <th scope="col">{t("users.user")}</th>
-            <th scope="col" data-number>
-              {t("wallet.available")}
-            </th>
-            <th scope="col" data-number className="hidden sm:table-cell">
-              {t("wallet.held")}
-            </th>
-            <th scope="col" data-number className="hidden md:table-cell">
-              {t("wallet.balance")}
-            </th>
-            <th scope="col" className="hidden lg:table-cell">
-              {t("users.since")}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {users.map((user) => (
-            <tr key={user.id}>
-              <th scope="row">
-                <span className="flex flex-wrap items-center gap-2">
-                  <Link
-                    to="/operations/$section"
-                    params={{ section: "users" }}
-                    search={{ user: user.id, ...(search === "" ? {} : { query: search }) }}
-                    className="link wrap-anywhere"
-                  >
-                    {user.username}
-                  </Link>
-                  {user.role === "admin" && <Badge tone="good">{t("users.admin")}</Badge>}
-                </span>
-                <span className="text-muted block text-xs font-normal wrap-anywhere">{user.email}</span>
-              </th>
-              <td data-number>
-                <Amount nanos={user.wallet.available_nanos} currency={user.wallet.currency} />
-              </td>
-              <td data-number className="hidden sm:table-cell">
-                <Amount nanos={user.wallet.held_nanos} currency={user.wallet.currency} />
-              </td>
-              <td data-number className="hidden md:table-cell">
-                <Amount nanos={user.wallet.balance_nanos} currency={user.wallet.currency} />
-              </td>
-              <td className="hidden lg:table-cell">
-                <Time at={user.created_at} />
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <GridTable
+      caption={t("sections.users")}
+      busy={busy}
+      columns={[
+        { title: t("users.user") },
+        { title: t("wallet.available"), number: true },
+        { title: t("wallet.held"), number: true, from: "sm" },
+        { title: t("wallet.balance"), number: true, from: "md" },
+        { title: t("users.since"), from: "lg" },
+      ]}
+    >
+      {users.map((user) => (
+        <tr key={user.id}>
+          <th scope="row">
+            <span className="flex flex-wrap items-center gap-2">
+              <Link
+                to="/operations/$section"
+                params={{ section: "users" }}
+                search={{ user: user.id, ...(search === "" ? {} : { query: search }) }}
+                className="link wrap-anywhere"
+              >
+                {user.username}
+              </Link>
+              {user.role === "admin" && <Badge tone="good">{t("users.admin")}</Badge>}
+            </span>
+            <span className="text-muted block text-xs font-normal wrap-anywhere">{user.email}</span>
+          </th>
+          <td data-number>
+            <Amount nanos={user.wallet.available_nanos} currency={user.wallet.currency} />
+          </td>
+          <td data-number className={FROM.sm}>
+            <Amount nanos={user.wallet.held_nanos} currency={user.wallet.currency} />
+          </td>
+          <td data-number className={FROM.md}>
+            <Amount nanos={user.wallet.balance_nanos} currency={user.wallet.currency} />
+          </td>
+          <td className={FROM.lg}>
+            <Time at={user.created_at} />
+          </td>
+        </tr>
+      ))}
+    </GridTable>
   );
 }

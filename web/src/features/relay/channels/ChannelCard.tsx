@@ -10,16 +10,23 @@ import { notify, notifyError } from "@/components/ui/toast";
 import { useErrorText } from "@/i18n/problems";
 import { Switch } from "@/features/operations/parts/Switch";
 import { Badge } from "@/features/operations/parts/values";
-import type { Channel } from "@/features/operations/types";
+import type { Channel, ChannelHealth } from "@/features/operations/types";
 import { deleteChannel, patchChannel } from "@/features/operations/writes";
 import { ratesDraft } from "../rates/rates";
+import { Ailments } from "./Ailments";
 import { keyHints } from "./draft";
 import { TestCall } from "./TestCall";
 
 /** More models than this are counted, not listed. */
 const SHOWN_MODELS = 12;
 
-export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
+interface Props {
+  channel: Channel;
+  /** What of it rests. */
+  ailments: readonly ChannelHealth[];
+}
+
+export function ChannelCard({ channel, ailments }: Props): ReactNode {
   const { t } = useTranslation("relay");
   const { name } = channel;
   const suspended = channel.keys.filter((key) => key.suspended != null).length;
@@ -52,6 +59,7 @@ export function ChannelCard({ channel }: { channel: Channel }): ReactNode {
         </div>
         <EnableSwitch channel={channel} />
       </div>
+      {ailments.length > 0 && <Ailments channel={channel} ailments={ailments} />}
       <ModelChips channel={channel} />
       <TestCall
         channel={channel}

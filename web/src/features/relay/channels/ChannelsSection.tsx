@@ -7,11 +7,14 @@ import { buttonClass } from "@/components/ui/Button";
 import { Empty, Loaded } from "@/components/ui/Loaded";
 import { Notice } from "@/components/ui/Notice";
 import { channelsQuery } from "@/features/operations/queries";
+import { Section } from "@/features/operations/parts/Section";
 import type { OperationsSearch } from "@/features/operations/search";
 import type { Channel } from "@/features/operations/types";
 import { ChannelHistory } from "../history/ChannelHistory";
+import { healthQuery } from "../queries";
 import { ChannelCard } from "./ChannelCard";
 import { ChannelForm } from "./ChannelForm";
+import { ailmentsOf } from "./health";
 import "../relay.css";
 
 export function ChannelsSection(): ReactNode {
@@ -44,6 +47,8 @@ function AddLink(): ReactNode {
 
 function ChannelList({ channels }: { channels: readonly Channel[] }): ReactNode {
   const { t } = useTranslation("relay");
+  // A list without it is still a list: a failure to say what rests is not told.
+  const health = useQuery({ ...healthQuery(), enabled: channels.length > 0 });
   if (channels.length === 0) {
     return (
       <Empty icon={Cable} title={t("channels.emptyTitle")} text={t("channels.emptyText")}>
@@ -52,16 +57,12 @@ function ChannelList({ channels }: { channels: readonly Channel[] }): ReactNode 
     );
   }
   return (
-    <section className="flex flex-col gap-4" aria-label={t("channels.title")}>
-      <div className="flex flex-wrap items-center justify-between gap-3">
-        <p className="text-muted max-w-xl text-sm text-pretty">{t("channels.intro")}</p>
-        <AddLink />
-      </div>
+    <Section label={t("channels.title")} intro={t("channels.intro")} action={<AddLink />}>
       <ul className="flex flex-col gap-3">
         {channels.map((channel) => (
-          <ChannelCard key={channel.id} channel={channel} />
+          <ChannelCard key={channel.id} channel={channel} ailments={ailmentsOf(channel, health.data ?? [])} />
         ))}
       </ul>
-    </section>
+    </Section>
   );
 }

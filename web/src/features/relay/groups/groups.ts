@@ -32,6 +32,14 @@ export function channelsFor(group: string, channels: readonly Channel[]): Channe
   return channels.filter((channel) => channel.groups.length === 0 || channel.groups.includes(group));
 }
 
+/** What still uses a group, as the refusal to remove it says; null where it does not say so. */
+export function usersOf(data: unknown): { users: number; channels: string[] } | null {
+  if (typeof data !== "object" || data === null) return null;
+  const { users, channels } = data as { users?: unknown; channels?: unknown };
+  if (typeof users !== "number" || !Array.isArray(channels)) return null;
+  return { users, channels: channels.map(String) };
+}
+
 export interface GroupDraft {
   readonly name: string;
   readonly title: string;

@@ -7,6 +7,7 @@ import { useTranslation } from "react-i18next";
 import { buttonClass } from "@/components/ui/Button";
 import { IconButton } from "@/components/ui/IconButton";
 import { Empty, Loaded } from "@/components/ui/Loaded";
+import { FROM, GridTable, Section } from "@/features/operations/parts/Section";
 import { Badge, useNumber } from "@/features/operations/parts/values";
 import { channelsQuery } from "@/features/operations/queries";
 import type { OperationsSearch } from "@/features/operations/search";
@@ -38,16 +39,18 @@ function Offers({ offers }: { offers: readonly Offer[] }): ReactNode {
     );
   }
   return (
-    <section className="flex flex-col gap-4" aria-label={t("models.title")}>
-      <div className="flex flex-wrap items-center justify-between gap-3">
-        <p className="text-muted max-w-2xl text-sm text-pretty">{t("models.intro")}</p>
+    <Section
+      label={t("models.title")}
+      intro={t("models.intro")}
+      action={
         <Link to="/operations/$section" params={{ section: "models" }} search={{ view: "import" }} className={buttonClass()}>
           <Download aria-hidden />
           {t("import.link")}
         </Link>
-      </div>
+      }
+    >
       <OfferTable offers={offers} />
-    </section>
+    </Section>
   );
 }
 
@@ -64,49 +67,34 @@ function OfferTable({ offers }: { offers: readonly Offer[] }): ReactNode {
     opener.current?.focus();
   };
   return (
-    <div className="panel overflow-hidden">
-      <table className="grid-table">
-        <caption className="sr-only">{t("models.caption")}</caption>
-        <thead>
-          <tr>
-            <th scope="col">{t("models.model")}</th>
-            <th scope="col" data-number>
-              {t("models.price")}
-            </th>
-            <th scope="col" data-number className="hidden md:table-cell">
-              {t("models.cost")}
-            </th>
-            <th scope="col" data-number className="hidden sm:table-cell">
-              {t("models.margin")}
-            </th>
-            <th scope="col" data-number className="hidden lg:table-cell">
-              {t("models.context")}
-            </th>
-            <th scope="col">
-              <span className="sr-only">{t("models.actions")}</span>
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {offers.map((offer) => {
-            const key = `${offer.channel.id} ${offer.model.name}`;
-            const isOpen = open === key;
-            return (
-              <Fragment key={key}>
-                <OfferRow offer={offer} isOpen={isOpen} onToggle={(button) => toggle(key, button)} />
-                {isOpen && (
-                  <tr className="border-t-0!">
-                    <td colSpan={6}>
-                      <PriceEditor offer={offer} onClose={close} />
-                    </td>
-                  </tr>
-                )}
-              </Fragment>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+    <GridTable
+      caption={t("models.caption")}
+      columns={[
+        { title: t("models.model") },
+        { title: t("models.price"), number: true },
+        { title: t("models.cost"), number: true, from: "md" },
+        { title: t("models.margin"), number: true, from: "sm" },
+        { title: t("models.context"), number: true, from: "lg" },
+        { title: t("models.actions"), spoken: true },
+      ]}
+    >
+      {offers.map((offer) => {
+        const key = `${offer.channel.id} ${offer.model.name}`;
+        const isOpen = open === key;
+        return (
+          <Fragment key={key}>
+            <OfferRow offer={offer} isOpen={isOpen} onToggle={(button) => toggle(key, button)} />
+            {isOpen && (
+              <tr className="border-t-0!">
+                <td colSpan={6}>
+                  <PriceEditor offer={offer} onClose={close} />
+                </td>
+              </tr>
+            )}
+          </Fragment>
+        );
+      })}
+    </GridTable>
   );
 }
 
@@ -138,13 +126,13 @@ function OfferRow({ offer, isOpen, onToggle }: { offer: Offer; isOpen: boolean; 
       <td data-number>
         <RatesCell rates={model.prices} />
       </td>
-      <td data-number className="hidden md:table-cell">
+      <td data-number className={FROM.md}>
         <RatesCell rates={model.costs} />
       </td>
-      <td data-number className="hidden sm:table-cell">
+      <td data-number className={FROM.sm}>
         <Margin offer={offer} />
       </td>
-      <td data-number className="hidden lg:table-cell">
+      <td data-number className={FROM.lg}>
         {model.context_tokens == null ? t("models.unknown") : number(model.context_tokens)}
       </td>
       <td className="w-0 py-1.5!">

@@ -6,7 +6,7 @@ import { Button } from "@/components/ui/Button";
 import { Field } from "@/components/ui/Field";
 import { IconButton } from "@/components/ui/IconButton";
 import { Fold } from "@/features/operations/parts/Fold";
-import { emptyLong, FALLBACK, FEES, finerCount, MAX_LONG, TIERS, type LongDraft, type RatesDraft, type Tier, type TiersDraft } from "./rates";
+import { emptyLong, FALLBACK, fallbackOf, FEES, finerCount, MAX_LONG, TIERS, type LongDraft, type RatesDraft, type Tier, type TiersDraft } from "./rates";
 
 /** Sentences by place: `input`, `per_image`, `long.0.above`. */
 export type RatesErrors = Readonly<Record<string, string>>;
@@ -34,8 +34,7 @@ interface CellProps {
 /** What a finer tier falls back to is shown in it. */
 function TierField({ draft, tier, error, onChange }: CellProps): ReactNode {
   const { t } = useTranslation("relay");
-  const from = FALLBACK[tier];
-  const placeholder = from === undefined || draft[from] === "" ? "0.00" : draft[from];
+  const placeholder = fallbackOf(draft, tier) || "0.00";
   return (
     <Field label={t(`tier.${tier}`)} inputMode="decimal" autoComplete="off" placeholder={placeholder} value={draft[tier]} error={error} onChange={(event) => onChange(event.target.value)} />
   );

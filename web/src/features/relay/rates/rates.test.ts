@@ -1,17 +1,22 @@
 import { expect, test } from "vitest";
-import { emptyLong, finerCount, NO_RATES, ratesDraft, ratesOf, ratesProblems, sameRates } from "./rates";
+import { emptyLong, fallbackOf, finerCount, NO_RATES, ratesDraft, ratesOf, ratesProblems, sameRates } from "./rates";
 
 test("every rate of the server is in the form and goes back as it was", () => {
   const rates = {
-    input: "2.50", output: "10.00", cached_input: "0.25", cache_write: "3.00", reasoning: "12.00", image_input: "1.00", image_output: "40.00",
+    input: "2.50", output: "10.00", cached_input: "0.25", cache_write: "3.00", cache_write_hour: "5.00", reasoning: "12.00", image_input: "1.00", image_output: "40.00",
     audio_input: "6.00", audio_output: "12.00", per_request: "0.01", long: [{ above_input_tokens: 200_000, rates: { input: "5.00", output: "15.00", cached_input: "0.50" } }],
   };
   expect(ratesOf(ratesDraft(rates))).toEqual(rates);
-  expect(finerCount(ratesDraft(rates))).toBe(9);
+  expect(finerCount(ratesDraft(rates))).toBe(10);
 });
 
 test("an empty field costs what it falls back to, and nothing is sent of it", () => {
   expect(ratesOf({ ...NO_RATES, input: "1" })).toEqual({ input: "1.00", output: "0.00" });
+});
+
+test("the field of a tier shows what it costs while it is empty, over more than one step", () => {
+  const draft = { ...NO_RATES, input: "2" };
+  expect([fallbackOf(draft, "cache_write_hour"), fallbackOf({ ...draft, cache_write: "3" }, "cache_write_hour"), fallbackOf(draft, "output")]).toEqual(["2", "3", ""]);
 });
 
 test("lists for long inputs are sent in the order of their thresholds", () => {

@@ -6,7 +6,7 @@ import { wholeProblem } from "../wholes";
 
 /** Per million tokens; those that are asked of everybody first. */
 export const TIERS = [
-  "input", "output", "cached_input", "cache_write", "reasoning", "image_input", "image_output", "audio_input", "audio_output",
+  "input", "output", "cached_input", "cache_write", "cache_write_hour", "reasoning", "image_input", "image_output", "audio_input", "audio_output",
 ] as const;
 export type Tier = (typeof TIERS)[number];
 /** For each call, picture, search, character or second. */
@@ -14,8 +14,8 @@ export const FEES = ["per_request", "per_image", "per_search", "per_character", 
 export type Fee = (typeof FEES)[number];
 
 /** What a tier costs where nothing is said of it. */
-export const FALLBACK: Readonly<Partial<Record<Tier, "input" | "output">>> = {
-  cached_input: "input", cache_write: "input", image_input: "input", audio_input: "input",
+export const FALLBACK: Readonly<Partial<Record<Tier, Tier>>> = {
+  cached_input: "input", cache_write: "input", cache_write_hour: "cache_write", image_input: "input", audio_input: "input",
   reasoning: "output", image_output: "output", audio_output: "output",
 };
 
@@ -39,7 +39,7 @@ const MAX_RATE_NANOS = 1_000_000n * 1_000_000_000n;
 export const MAX_LONG = 8;
 
 const NO_TIERS: TiersDraft = {
-  input: "", output: "", cached_input: "", cache_write: "", reasoning: "", image_input: "", image_output: "", audio_input: "", audio_output: "",
+  input: "", output: "", cached_input: "", cache_write: "", cache_write_hour: "", reasoning: "", image_input: "", image_output: "", audio_input: "", audio_output: "",
 };
 export const NO_RATES: RatesDraft = {
   ...NO_TIERS, per_request: "", per_image: "", per_search: "", per_character: "", per_second: "", long: [],
@@ -50,6 +50,13 @@ let rows = 0;
 export function emptyLong(): LongDraft {
   rows += 1;
   return { ...NO_TIERS, row: rows, above: "" };
+}
+
+/** What an empty field costs, as it is typed elsewhere. */
+export function fallbackOf(draft: TiersDraft, tier: Tier): string {
+  const from = FALLBACK[tier];
+  if (from === undefined) return "";
+  return draft[from] === "" ? fallbackOf(draft, from) : draft[from];
 }
 
 /** Whether nothing else says what it costs. */
