@@ -15,6 +15,8 @@ import { StatisticsPeriod } from "../statistics/StatisticsPeriod";
 import type { RowLink } from "../statistics/StatisticsTable";
 import { OWN_GROUPINGS, searchOfUsage, usageFilter } from "./filter";
 import type { UsageSearch } from "./search";
+// The panels and tables of the statistics are the operators'.
+import "@/features/operations/operations.css";
 import "../relay.css";
 
 export function UsagePage(): ReactNode {
