@@ -1,4 +1,4 @@
-//! `POST /v1/images/generations` and `/v1/images/edits`: pictures from words, and from pictures and words.
+//! `POST /v1/images/generations`, and what pictures are worth: from words, and from pictures and words.
 //!
 //! Source: `createImage` and `createImageEdit` of OpenAI's API description; the tokens of a picture by its quality from the
 //! guide "Image generation", the largest of the three sizes.
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     problem::Problem,
-    served::{Beside, Fields, FormRequest, Incoming, Sent, Upload, Worth, invalid},
+    served::{Beside, Fields, Incoming, Sent, Upload, Worth, invalid},
 };
 
 /// Pictures of one request, at most, as OpenAI has it.
@@ -29,13 +29,6 @@ pub(super) async fn generate(incoming: Incoming) -> Result<Response, Problem> {
     caller.beside(read(body.into_tree())?).await
 }
 
-/// Draws anew what was sent.
-pub(super) async fn edit(request: FormRequest) -> Result<Response, Problem> {
-    // How many are drawn is what is paid for: until it is known nothing passes through.
-    let (caller, upload) = request.read(&["model", "prompt", "n"]).await?;
-    caller.beside(read_form(upload)?).await
-}
-
 fn read(body: Map<String, Value>) -> Result<Beside, Problem> {
     let fields = Fields::of(&body);
     let model = fields.text("model")?;
@@ -46,7 +39,8 @@ fn read(body: Map<String, Value>) -> Result<Beside, Problem> {
     Ok(Beside { modality: Modality::ImageGeneration, model, stream, worth, sent: Sent::document(body) })
 }
 
-fn read_form(upload: Upload) -> Result<Beside, Problem> {
+/// What a form with pictures to begin from asks.
+pub(super) fn read_form(upload: Upload) -> Result<Beside, Problem> {
     let texts: Map<String, Value> =
         ["model", "prompt"].into_iter().filter_map(|name| Some((name.to_owned(), upload.text(name)?.into()))).collect();
     let fields = Fields::of(&texts);

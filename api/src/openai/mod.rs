@@ -4,6 +4,7 @@ mod audio;
 mod chat;
 mod completions;
 mod dashboard;
+mod edits;
 mod embeddings;
 mod error;
 mod images;
@@ -47,7 +48,7 @@ pub(crate) fn routes(max_upload_bytes: usize) -> Router<App> {
                 .route(&format!("{root}/rerank{tail}"), post(rerank::create))
                 .route(&format!("{root}/moderations{tail}"), post(moderations::create))
                 .route(&format!("{root}/images/generations{tail}"), post(images::generate))
-                .route(&format!("{root}/images/edits{tail}"), post(images::edit).layer(of_upload()))
+                .route(&format!("{root}/images/edits{tail}"), post(edits::edit).layer(of_upload()))
                 .route(&format!("{root}/audio/speech{tail}"), post(audio::speak))
                 .route(&format!("{root}/audio/transcriptions{tail}"), post(audio::transcribe).layer(of_upload()))
                 .route(&format!("{root}/audio/translations{tail}"), post(audio::translate).layer(of_upload()))

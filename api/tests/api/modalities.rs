@@ -168,6 +168,26 @@ async fn an_edit_is_a_form_with_pictures_that_reaches_the_provider_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_may_be_a_document_with_its_pictures_inside() {
+    let app = house().await;
+    let ann = app.user("ann").await;
+    let images = json!([{ "image_url": "data:image/png;base64,cG5n" }]);
+    let body = json!({ "prompt": "a hat", "model": "draw", "n": 2, "size": "1024x1024", "images": images });
+    let answer = ann.post("/v1/images/edits", body).await;
+    assert_eq!(answer.status, StatusCode::OK, "{:?}", answer.body);
+    let sent = &app.provider.requests()[0].body;
+    assert_eq!(
+        (&sent["size"], &sent["image[]"]["bytes"], &sent["model"]),
+        (&json!("1024x1024"), &json!(3), &json!("draw"))
+    );
+    assert_eq!(charge(&ann).await["pieces"], json!({ "images": 2 }));
+    let body = json!({ "prompt": "a hat", "model": "draw", "images": [{ "file_id": "file-1" }] });
+    let refused = ann.post("/v1/images/edits", body).await;
+    assert_eq!(code(&refused), (400, "unsupported_value"));
+    assert_eq!(app.provider.received(), 1, "nothing was asked");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn speech_comes_as_it_is_made_and_costs_its_characters() {
     let app = house().await;
     let ann = app.user("ann").await;

@@ -64,6 +64,20 @@ struct Passed {
 }
 
 impl Upload {
+    /// One whose files came within a document: each under the name of its field, with its type.
+    pub(crate) fn whole(fields: Vec<(String, String)>, files: Vec<(&str, String, Vec<u8>)>) -> Self {
+        let kept = files.into_iter().enumerate().map(|(at, (field, media_type, bytes))| {
+            // Providers tell formats by the ending.
+            let ending = media_type.rsplit('/').next().unwrap_or_default();
+            let name = Some(format!("{at}.{ending}"));
+            let head = FileHead { field: field.to_owned(), name, media_type: Some(media_type) };
+            KeptFile { head, bytes: vec![bytes.into()] }
+        });
+        let files: Vec<KeptFile> = kept.collect();
+        let bytes_at_most = files.iter().flat_map(|file| &file.bytes).map(|bytes| bytes.len() as u64).sum();
+        Self { fields, files, rest: None, bytes_at_most }
+    }
+
     /// The text under this name.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
