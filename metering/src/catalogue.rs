@@ -5,7 +5,7 @@
 //! serves on every node at once.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -79,7 +79,28 @@ pub struct ChannelProvider {
 /// The offers, and the reading that found them: one that began later knows at least as much.
 struct Snapshot {
     reading: u64,
-    offers: Arc<[Arc<Offer>]>,
+    offers: Arc<Offers>,
+}
+
+/// Every offer, and where those of one model are: a call looks at no others.
+pub(crate) struct Offers {
+    all: Arc<[Arc<Offer>]>,
+    by_model: HashMap<String, Vec<Arc<Offer>>>,
+}
+
+impl Offers {
+    fn of(all: Arc<[Arc<Offer>]>) -> Arc<Self> {
+        let mut by_model = HashMap::<String, Vec<Arc<Offer>>>::new();
+        for offer in all.iter() {
+            by_model.entry(offer.model.clone()).or_default().push(Arc::clone(offer));
+        }
+        Arc::new(Self { all, by_model })
+    }
+
+    /// Those of one model, the preferred channel first.
+    pub(crate) fn of_model(&self, model: &str) -> &[Arc<Offer>] {
+        self.by_model.get(model).map(Vec::as_slice).unwrap_or_default()
+    }
 }
 
 /// All models that can be asked. Cheap to clone; all clones see the same.
@@ -111,7 +132,7 @@ impl Catalogue {
         let groups = Cache::builder().max_capacity(MAX_GROUPS).time_to_live(GROUP_LIFE).build();
         Self {
             source,
-            offers: Arc::new(RwLock::new(Snapshot { reading: 0, offers })),
+            offers: Arc::new(RwLock::new(Snapshot { reading: 0, offers: Offers::of(offers) })),
             readings: Arc::default(),
             groups,
             looked: Arc::default(),
@@ -139,7 +160,7 @@ impl Catalogue {
     pub async fn reload(&self) -> anyhow::Result<()> {
         self.groups.invalidate_all();
         let reading = 1 + self.readings.fetch_add(1, Ordering::Relaxed);
-        let offers = self.source.load().await?.into();
+        let offers = Offers::of(self.source.load().await?.into());
         let mut snapshot = self.offers.write().unwrap_or_else(PoisonError::into_inner);
         if snapshot.reading < reading {
             *snapshot = Snapshot { reading, offers };
@@ -150,6 +171,10 @@ impl Catalogue {
     /// Every offer of every channel, the preferred channel first, whoever may use it.
     #[must_use]
     pub fn all(&self) -> Arc<[Arc<Offer>]> {
+        Arc::clone(&self.offers().all)
+    }
+
+    fn offers(&self) -> Arc<Offers> {
         Arc::clone(&self.offers.read().unwrap_or_else(PoisonError::into_inner).offers)
     }
 
@@ -177,7 +202,7 @@ impl Catalogue {
             return Ok(offer);
         }
         if self.may_look()
-            && let Err(error) = self.reload().await
+            && let Err(error) = Box::pin(self.reload()).await
         {
             tracing::warn!(error = format!("{error:#}"), "the channels cannot be read now");
         }
@@ -191,7 +216,7 @@ impl Catalogue {
     pub async fn choices(&self, model: Option<&str>, group: &PayerGroup) -> Result<Choices, RelayError> {
         let first = self.resolve(model, group).await?;
         let admits = |offer: &Offer| offer.routing.admits(&group.name);
-        let choices = Choices::of(&first.model, &self.all(), &admits, &self.router);
+        let choices = Choices::of(&first.model, &self.offers(), &admits, &self.router);
         choices.ok_or_else(|| RelayError::UnknownModel(first.model.clone()))
     }
 
@@ -207,7 +232,7 @@ impl Catalogue {
     ) -> Result<Option<Choices>, RelayError> {
         self.resolve(Some(model), group).await?;
         let admits = |offer: &Offer| offer.routing.admits(&group.name) && able(offer);
-        Ok(Choices::of(model, &self.all(), &admits, &self.router))
+        Ok(Choices::of(model, &self.offers(), &admits, &self.router))
     }
 
     /// The group of whoever pays, as it is now or was within the last second.
@@ -228,9 +253,9 @@ impl Catalogue {
     }
 
     fn find(&self, model: Option<&str>, group: &PayerGroup) -> Option<Arc<Offer>> {
-        let is_it =
-            |offer: &&Arc<Offer>| model.is_none_or(|wanted| wanted == offer.model) && offer.routing.admits(&group.name);
-        self.all().iter().find(is_it).cloned()
+        let offers = self.offers();
+        let asked = model.map_or(&*offers.all, |model| offers.of_model(model));
+        asked.iter().find(|offer| offer.routing.admits(&group.name)).cloned()
     }
 
     fn may_look(&self) -> bool {

@@ -11,6 +11,7 @@ use domain::{
 };
 use routing::{Asked, Candidate, Demand, Router, Stage, Tries, When, Wish};
 
+use crate::catalogue::Offers as Catalogued;
 use crate::{Bounds, Offer};
 
 /// Channels of the model that was asked for, at most.
@@ -49,9 +50,14 @@ impl Choices {
     /// Those among `offers` whom `admits` lets pass that answer `model`, and those that may answer instead of it. `None`
     /// where nobody offers it.
     #[must_use]
-    pub fn of(model: &str, offers: &[Arc<Offer>], admits: &dyn Fn(&Offer) -> bool, router: &Router) -> Option<Self> {
+    pub(crate) fn of(
+        model: &str,
+        offers: &Catalogued,
+        admits: &dyn Fn(&Offer) -> bool,
+        router: &Router,
+    ) -> Option<Self> {
         let of_model = |model: &str| -> Vec<Arc<Offer>> {
-            offers.iter().filter(|offer| offer.model == model && admits(offer)).cloned().collect()
+            offers.of_model(model).iter().filter(|offer| admits(offer)).cloned().collect()
         };
         let own = of_model(model);
         let preferred = preferred(&own)?;
@@ -65,7 +71,8 @@ impl Choices {
         let instead = lists.into_iter().flat_map(|(when, names)| names.iter().map(move |name| (when, name)));
         let instead = instead.filter(|(_, name)| name.as_str() != model).take(MOST_FALLBACKS);
         let instead = instead.map(|(when, name)| Offers { when, offers: best(of_model(name), MOST_INSTEAD, router) });
-        let own = Offers { when: When::First, offers: best(own.clone(), MOST_CHANNELS, router) };
+        let instead: Vec<Offers> = instead.collect();
+        let own = Offers { when: When::First, offers: best(own, MOST_CHANNELS, router) };
         let stages = [own].into_iter().chain(instead).filter(|stage| !stage.offers.is_empty()).collect();
         Some(Self { first: preferred, stages })
     }

@@ -58,6 +58,19 @@ impl Router {
                     Ok(next) => next,
                     Err(error) => return Err(course.unanswered(error)),
                 };
+                if demand.hedge_after.is_none() {
+                    // Nobody is asked beside: it is waited for where it is.
+                    let (number, asked, ended) = tokio::select! {
+                        biased;
+                        () = waiting.cancel.cancelled() => return Err(course.unanswered(RelayError::Cancelled)),
+                        ended = one_try(number, asked, watch) => ended,
+                    };
+                    match ended {
+                        Ok(answer) => return Ok(course.answered(number, asked, answer)),
+                        Err(error) => course.failed(number, &asked, error),
+                    }
+                    continue;
+                }
                 under_way.push(one_try(number, asked, watch));
                 hedge_at = demand.hedge_after.map(|after| tokio::time::Instant::now() + after);
             }

@@ -10,6 +10,34 @@ use crate::State;
 /// The cause of what another node has seen.
 pub(crate) const TOLD: &str = "told";
 
+/// What a breaker is of, by somebody else's words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PartOf<'p> {
+    Channel,
+    Key(&'p str),
+    Model(&'p str),
+}
+
+impl PartOf<'_> {
+    pub(crate) fn owned(self) -> Part {
+        match self {
+            Self::Channel => Part::Channel,
+            Self::Key(name) => Part::Key { name: name.to_owned() },
+            Self::Model(name) => Part::Model { name: name.to_owned() },
+        }
+    }
+}
+
+impl<'p> From<&'p Part> for PartOf<'p> {
+    fn from(part: &'p Part) -> Self {
+        match part {
+            Part::Channel => Self::Channel,
+            Part::Key { name } => Self::Key(name),
+            Part::Model { name } => Self::Model(name),
+        }
+    }
+}
+
 /// What a breaker is of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "part", rename_all = "snake_case")]

@@ -3,7 +3,7 @@
 //! Promise: pure: the clock is handed in and chance is seeded. Every call that begins ends once; each change of a
 //! breaker's state is told once, by [`Health::changes`].
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use domain::ChannelId;
 use relay::{KeyRef, RelayError};
 
 use crate::breaker::{Breaker, BreakerOptions, Passed, State};
-use crate::change::TOLD;
+use crate::change::{PartOf, TOLD};
 use crate::decay::Decaying;
 use crate::plan::{Reason, within_limits};
 use crate::window::LastMinute;
@@ -60,7 +60,7 @@ pub struct Ticket {
 /// Everything that is known about all channels.
 pub struct Health {
     pub(crate) options: HealthOptions,
-    channels: HashMap<ChannelId, ChannelHealth>,
+    channels: BTreeMap<ChannelId, ChannelHealth>,
     pub(crate) random: fastrand::Rng,
     changes: Vec<Change>,
     /// Nodes that share the channels' limits, this one included.
@@ -70,8 +70,9 @@ pub struct Health {
 pub(crate) struct ChannelHealth {
     name: Arc<str>,
     pub(crate) breaker: Breaker,
-    pub(crate) models: HashMap<Arc<str>, Breaker>,
-    pub(crate) keys: HashMap<KeyRef, Breaker>,
+    pub(crate) models: BTreeMap<Arc<str>, Breaker>,
+    /// By their names.
+    pub(crate) keys: BTreeMap<Arc<str>, Breaker>,
     pub(crate) in_flight: u32,
     pub(crate) first_output: Decaying,
     pub(crate) errors: Decaying,
@@ -88,8 +89,8 @@ impl ChannelHealth {
         Self {
             name: Arc::default(),
             breaker: Breaker::default(),
-            models: HashMap::new(),
-            keys: HashMap::new(),
+            models: BTreeMap::new(),
+            keys: BTreeMap::new(),
             in_flight: 0,
             first_output: Decaying::new(options.half_life),
             errors: Decaying::new(options.half_life),
@@ -102,15 +103,20 @@ impl ChannelHealth {
 
     /// The breakers of its keys and models.
     fn parts(&self) -> impl Iterator<Item = (Part, &Breaker)> {
-        let keys = self.keys.iter().map(|(key, breaker)| (Part::Key { name: key.as_str().to_owned() }, breaker));
+        let keys = self.keys.iter().map(|(key, breaker)| (Part::Key { name: (**key).to_owned() }, breaker));
         keys.chain(self.models.iter().map(|(model, breaker)| (Part::Model { name: (**model).to_owned() }, breaker)))
     }
 
-    pub(crate) fn breaker_mut(&mut self, part: &Part) -> &mut Breaker {
-        match part {
-            Part::Channel => &mut self.breaker,
-            Part::Key { name } => self.keys.entry(KeyRef::new(name)).or_default(),
-            Part::Model { name } => self.models.entry(name.as_str().into()).or_default(),
+    pub(crate) fn breaker_mut(&mut self, part: PartOf<'_>) -> &mut Breaker {
+        let (breakers, name) = match part {
+            PartOf::Channel => return &mut self.breaker,
+            PartOf::Key(name) => (&mut self.keys, name),
+            PartOf::Model(name) => (&mut self.models, name),
+        };
+        // Nearly always it is there.
+        match breakers.contains_key(name) {
+            true => breakers.get_mut(name).unwrap_or(&mut self.breaker),
+            false => breakers.entry(name.into()).or_default(),
         }
     }
 }
@@ -120,7 +126,7 @@ impl Health {
     #[must_use]
     pub fn new(options: HealthOptions, seed: u64) -> Self {
         let random = fastrand::Rng::with_seed(seed);
-        Self { options, channels: HashMap::new(), random, changes: vec![], nodes: 1 }
+        Self { options, channels: BTreeMap::new(), random, changes: vec![], nodes: 1 }
     }
 
     /// So many nodes share the channels' limits; at least one.
@@ -147,7 +153,7 @@ impl Health {
         let health = self.channels.get(&channel);
         let breaker = health.and_then(|health| match part {
             Part::Channel => Some(&health.breaker),
-            Part::Key { name } => health.keys.get(&KeyRef::new(name)),
+            Part::Key { name } => health.keys.get(name.as_str()),
             Part::Model { name } => health.models.get(name.as_str()),
         });
         breaker.map_or(State::Closed, |breaker| breaker.state(now))
@@ -170,19 +176,17 @@ impl Health {
         now: Moment,
     ) -> Result<Ticket, Reason> {
         let (channel, model) = (candidate.channel, Arc::clone(&candidate.model));
-        let parts = parts_of(&model, key);
+        let (nodes, options) = (self.nodes, self.options);
+        let health = self.entry(channel);
         // All of them are asked first, so that no trial is begun that another breaker forbids.
-        for part in &parts {
-            let options = self.options.breaker_of(part);
-            let breaker = self.entry(channel).breaker_mut(part);
-            breaker.check(now, &options).map_err(|shut| Reason::Shut { part: part.clone(), shut })?;
+        for part in parts_of(&model, key).into_iter().flatten() {
+            let checked = health.breaker_mut(part).check(now, &options.breaker_of(part));
+            checked.map_err(|shut| Reason::Shut { part: part.owned(), shut })?;
         }
-        let nodes = self.nodes;
-        within_limits(candidate, self.entry(channel), input_tokens, nodes, now)?;
-        let key_part = key.map(|key| Part::Key { name: key.as_str().to_owned() });
-        let channel_pass = self.pass(channel, &Part::Channel, now)?;
-        let model_pass = self.pass(channel, &Part::Model { name: (*model).to_owned() }, now)?;
-        let key_pass = key_part.map(|part| self.pass(channel, &part, now)).transpose()?;
+        within_limits(candidate, health, input_tokens, nodes, now)?;
+        let channel_pass = self.pass(channel, PartOf::Channel, now)?;
+        let model_pass = self.pass(channel, PartOf::Model(&model), now)?;
+        let key_pass = key.map(|key| self.pass(channel, PartOf::Key(key.as_str()), now)).transpose()?;
         let health = self.entry(channel);
         health.in_flight += 1;
         health.turn = health.turn.wrapping_add(1);
@@ -196,9 +200,9 @@ impl Health {
         Ok(Ticket { channel, model, key, channel_pass, model_pass, key_pass, begun, input_tokens, heard: false })
     }
 
-    fn pass(&mut self, channel: ChannelId, part: &Part, now: Moment) -> Result<Passed, Reason> {
+    fn pass(&mut self, channel: ChannelId, part: PartOf<'_>, now: Moment) -> Result<Passed, Reason> {
         let passed = self.changing(channel, part, "trial", |breaker, options, _| breaker.pass(now, options));
-        passed.map_err(|shut| Reason::Shut { part: part.clone(), shut })
+        passed.map_err(|shut| Reason::Shut { part: part.owned(), shut })
     }
 
     /// The first output came. Further ones change nothing.
@@ -213,7 +217,7 @@ impl Health {
             breaker.hear(&mut ticket.model_pass);
         }
         if let (Some(key), Some(passed)) = (&ticket.key, &mut ticket.key_pass)
-            && let Some(breaker) = health.keys.get_mut(key)
+            && let Some(breaker) = health.keys.get_mut(key.as_str())
         {
             breaker.hear(passed);
         }
@@ -239,9 +243,9 @@ impl Health {
         }
         let has_key = key.is_some();
         for (part, passed) in
-            parts_of(&model, key.as_ref()).iter().zip([Some(channel_pass), Some(model_pass), key_pass])
+            parts_of(&model, key.as_ref()).into_iter().zip([Some(channel_pass), Some(model_pass), key_pass])
         {
-            let Some(passed) = passed else { continue };
+            let (Some(part), Some(passed)) = (part, passed) else { continue };
             match (ended, fault) {
                 (Ended::Well { .. }, _) => {
                     self.changing(channel, part, "recovered", |breaker, options, _| breaker.succeed(passed, options));
@@ -263,12 +267,12 @@ impl Health {
     /// Takes over what another node has seen. Whether it was news.
     pub fn adopt(&mut self, channel: ChannelId, part: &Part, state: State, opened: u32, now: Moment) -> bool {
         self.entry(channel).used = now;
-        self.changing(channel, part, TOLD, |breaker, options, _| breaker.adopt(state, opened, now, options))
+        self.changing(channel, part.into(), TOLD, |breaker, options, _| breaker.adopt(state, opened, now, options))
     }
 
     /// Closes a dead breaker: somebody who knows says that its thing works again, or shall be tried. Whether it was one.
     pub fn resume(&mut self, channel: ChannelId, part: &Part, now: Moment) -> bool {
-        self.changing(channel, part, "resumed", |breaker, options, _| {
+        self.changing(channel, part.into(), "resumed", |breaker, options, _| {
             breaker.state(now) == State::Dead && breaker.adopt(State::Closed, 0, now, options)
         })
     }
@@ -278,7 +282,7 @@ impl Health {
     /// # Errors
     /// It is no time for a trial.
     pub fn begin_probe(&mut self, channel: ChannelId, part: &Part, now: Moment) -> Result<Passed, Reason> {
-        self.pass(channel, part, now)
+        self.pass(channel, part.into(), now)
     }
 
     /// The probe is over. A failure that tells against somebody keeps the breaker open, whomever it tells against.
@@ -288,6 +292,7 @@ impl Health {
         result: Result<(), &RelayError>,
         now: Moment,
     ) {
+        let part = PartOf::from(part);
         match result.map_err(|error| (error, Fault::of(error))) {
             Ok(()) => self.changing(channel, part, "probed", |breaker, options, _| breaker.succeed(passed, options)),
             Err((_, fault)) if fault.blame == Blame::Nobody => self.entry(channel).breaker_mut(part).leave(passed),
@@ -322,7 +327,7 @@ impl Health {
         for (channel, health) in &self.channels {
             let is_due = |part: &Part, breaker: &Breaker| {
                 let half_open = breaker.state(now) == State::HalfOpen;
-                half_open && breaker.check(now, &self.options.breaker_of(part)).is_ok()
+                half_open && breaker.check(now, &self.options.breaker_of(part.into())).is_ok()
             };
             if is_due(&Part::Channel, &health.breaker) {
                 due.push((*channel, Part::Channel));
@@ -346,20 +351,20 @@ impl Health {
     fn changing<T>(
         &mut self,
         channel: ChannelId,
-        part: &Part,
+        part: PartOf<'_>,
         cause: &'static str,
         work: impl FnOnce(&mut Breaker, &BreakerOptions, f64) -> T,
     ) -> T {
         let (options, chance) = (self.options.breaker_of(part), self.random.f64());
         let health = self.entry(channel);
-        let name = Arc::clone(&health.name);
         let breaker = health.breaker_mut(part);
         // A half-open one that nobody has tried yet is still an open one to those who were told so.
         let from = breaker.told_state();
         let result = work(breaker, &options, chance);
         let (to, opened) = (breaker.told_state(), breaker.opened());
         if from != to {
-            self.changes.push(Change { channel, name, part: part.clone(), from, to, opened, cause });
+            let (name, part) = (Arc::clone(&health.name), part.owned());
+            self.changes.push(Change { channel, name, part, from, to, opened, cause });
         }
         result
     }
@@ -367,27 +372,25 @@ impl Health {
 
 impl HealthOptions {
     /// The narrowest opens first: a channel's bears twice as much, so that one bad model does not shut the others.
-    pub(crate) const fn breaker_of(&self, part: &Part) -> BreakerOptions {
+    pub(crate) const fn breaker_of(&self, part: PartOf<'_>) -> BreakerOptions {
         match part {
-            Part::Channel => BreakerOptions { failures: self.breaker.failures.saturating_mul(2), ..self.breaker },
-            Part::Key { .. } | Part::Model { .. } => self.breaker,
+            PartOf::Channel => BreakerOptions { failures: self.breaker.failures.saturating_mul(2), ..self.breaker },
+            PartOf::Key(_) | PartOf::Model(_) => self.breaker,
         }
     }
 }
 
 /// The breakers that a call passes: of its channel, its model and its key.
-fn parts_of(model: &Arc<str>, key: Option<&KeyRef>) -> Vec<Part> {
-    let mut parts = vec![Part::Channel, Part::Model { name: (**model).to_owned() }];
-    parts.extend(key.map(|key| Part::Key { name: key.as_str().to_owned() }));
-    parts
+fn parts_of<'p>(model: &'p str, key: Option<&'p KeyRef>) -> [Option<PartOf<'p>>; 3] {
+    [Some(PartOf::Channel), Some(PartOf::Model(model)), key.map(|key| PartOf::Key(key.as_str()))]
 }
 
-const fn is_to_blame(blame: Blame, part: &Part, has_key: bool) -> bool {
+const fn is_to_blame(blame: Blame, part: PartOf<'_>, has_key: bool) -> bool {
     match (blame, part) {
-        (Blame::Upstream | Blame::Channel, Part::Channel)
-        | (Blame::Upstream | Blame::Model, Part::Model { .. })
-        | (Blame::Key, Part::Key { .. }) => true,
-        (Blame::Key, Part::Channel) => !has_key,
+        (Blame::Upstream | Blame::Channel, PartOf::Channel)
+        | (Blame::Upstream | Blame::Model, PartOf::Model(_))
+        | (Blame::Key, PartOf::Key(_)) => true,
+        (Blame::Key, PartOf::Channel) => !has_key,
         _ => false,
     }
 }

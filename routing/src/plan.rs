@@ -11,6 +11,7 @@ use domain::relay::Strategy;
 use relay::KeyRef;
 
 use crate::breaker::Shut;
+use crate::change::PartOf;
 use crate::health::ChannelHealth;
 use crate::{Candidate, Health, Moment, Part, Tried, Wish};
 
@@ -143,21 +144,21 @@ impl Health {
         let Some(health) = self.of(candidate.channel) else {
             return Ok(in_turn(candidate, 0, wish).collect());
         };
-        let shut = |part: Part, breaker: &crate::Breaker| {
-            let checked = breaker.check(now, &self.options.breaker_of(&part));
-            checked.map_err(|shut| Reason::Shut { part, shut })
+        let shut = |part: PartOf<'_>, breaker: &crate::Breaker| {
+            let checked = breaker.check(now, &self.options.breaker_of(part));
+            checked.map_err(|shut| Reason::Shut { part: part.owned(), shut })
         };
-        shut(Part::Channel, &health.breaker)?;
+        shut(PartOf::Channel, &health.breaker)?;
         if let Some(breaker) = health.models.get(&candidate.model) {
-            shut(Part::Model { name: (*candidate.model).to_owned() }, breaker)?;
+            shut(PartOf::Model(&candidate.model), breaker)?;
         }
         within_limits(candidate, health, wish.input_tokens, self.nodes(), now)?;
         let mut keys = vec![];
         let mut refused: Option<Reason> = None;
         for key in in_turn(candidate, health.turn, wish) {
-            let breaker = key.as_ref().and_then(|key| health.keys.get(key));
-            let name = key.as_ref().map(|key| key.as_str().to_owned()).unwrap_or_default();
-            match breaker.map_or(Ok(()), |breaker| shut(Part::Key { name }, breaker)) {
+            let name = key.as_ref().map(KeyRef::as_str).unwrap_or_default();
+            let breaker = health.keys.get(name).filter(|_| key.is_some());
+            match breaker.map_or(Ok(()), |breaker| shut(PartOf::Key(name), breaker)) {
                 Ok(()) => keys.push(key),
                 Err(reason) => refused = Some(sooner(refused, reason)),
             }
