@@ -95,27 +95,28 @@ impl KeyGrants {
         Self { pool, belief, known, revocations: Arc::default() }
     }
 
-    /// What `key` may do; `None` where it is unknown, revoked or expired.
+    /// What the key that was presented may do; `None` where it is unknown, revoked, expired or none at all.
     ///
     /// # Errors
     /// The database is away.
-    pub(crate) async fn of(&self, key: Key) -> sqlx::Result<Option<Arc<Grant>>> {
-        let grant = match self.believed(&key) {
+    pub(crate) async fn of(&self, presented: &str) -> sqlx::Result<Option<Arc<Grant>>> {
+        let grant = match self.believed(presented) {
             Some(grant) => Some(grant),
-            None => self.look_up(key).await?,
+            None => self.look_up(presented).await?,
         };
         Ok(grant.filter(|grant| !grant.has_ended()))
     }
 
-    fn believed(&self, key: &Key) -> Option<Arc<Grant>> {
-        let known = self.known.get(&key.id())?;
+    fn believed(&self, presented: &str) -> Option<Arc<Grant>> {
+        let known = self.known.get(&Key::id_in(presented)?)?;
         let is_fresh = known.revocations == self.revocations.load(Ordering::Acquire)
             && known.asked_at.elapsed() < self.belief
-            && known.key.is_same(key);
+            && known.key.is(presented);
         is_fresh.then(|| Arc::clone(&known.grant))
     }
 
-    async fn look_up(&self, key: Key) -> sqlx::Result<Option<Arc<Grant>>> {
+    async fn look_up(&self, presented: &str) -> sqlx::Result<Option<Arc<Grant>>> {
+        let Some(key) = Key::read(presented) else { return Ok(None) };
         let (asked_at, revocations) = (Instant::now(), self.revocations.load(Ordering::Acquire));
         let access = projections::users::api_key_access(&self.pool, key.id().uuid()).await?;
         let Some(access) = access.filter(|access| !access.revoked && key.is_of(&access.key_hash)) else {

@@ -69,3 +69,14 @@ async fn an_upload_beyond_the_limit_is_refused() {
     assert_eq!(code(&refused), (413, "body_too_large"));
     assert_eq!(app.provider.received(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_form_that_does_not_arrive_is_not_waited_for() {
+    let mut setup = Setup::default();
+    setup.options.limits.body_timeout = std::time::Duration::from_millis(100);
+    let app = App::start_with(setup).await;
+    let ann = app.user("ann").await;
+    let never = Body::from_stream(futures::stream::pending::<Result<Bytes, std::io::Error>>());
+    let refused = Reply::read(send_form(&ann, "/v1/audio/transcriptions", never).await).await;
+    assert_eq!(code(&refused), (408, "body_timeout"), "{:?}", refused.body);
+}

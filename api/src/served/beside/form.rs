@@ -15,7 +15,7 @@ use super::{
     super::{ask::Caller, call::Calls, invalid},
     upload::{FileHead, KEPT_BYTES, KeptFile, Rest, Upload},
 };
-use crate::problem::Problem;
+use crate::{arriving::TookTooLong, problem::Problem};
 
 /// Texts and files of one form, at most.
 const MAX_PARTS: usize = 64;
@@ -127,11 +127,10 @@ fn unreadable(error: &multer::Error) -> Problem {
     let cause: &(dyn std::error::Error + 'static) = error;
     let mut causes = std::iter::successors(Some(cause), |cause| cause.source());
     let is_limit = |cause: &(dyn std::error::Error + 'static)| cause.is::<http_body_util::LengthLimitError>();
-    let is_timeout = |cause: &(dyn std::error::Error + 'static)| cause.is::<tower_http::timeout::TimeoutError>();
     if causes.clone().any(is_limit) {
         return too_large();
     }
-    if causes.any(is_timeout) {
+    if causes.any(|cause| cause.is::<TookTooLong>()) {
         let detail = "the body of the request took too long to arrive";
         return Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail);
     }
