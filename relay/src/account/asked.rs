@@ -161,8 +161,9 @@ fn reach(dialect: Dialect) -> Marks {
         Dialect::ChatCompletions => Marks::NONE,
         Dialect::Messages => messages::passing::REACH,
         Dialect::GenerateContent => generate_content::passing::reach(),
-        // Its items are looked at one by one.
-        Dialect::Responses | Dialect::Converse => Marks::ALL,
+        Dialect::Responses => responses::passing::REACH,
+        // Never served.
+        Dialect::Converse => Marks::ALL,
     }
 }
 
@@ -237,3 +238,6 @@ fn invalid(error: InvalidRequest) -> RelayError {
         param: error.param,
     }
 }
+
+#[cfg(test)]
+mod spec;

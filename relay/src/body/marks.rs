@@ -32,6 +32,8 @@ impl Marks {
     pub(crate) const SNAKE_CASE: Self = Self(1 << 10);
     /// Google's call of a function, or a signature.
     pub(crate) const GOOGLE_CALLS: Self = Self(1 << 11);
+    /// An item of OpenAI's that is thoughts.
+    pub(crate) const REASONING_ITEMS: Self = Self(1 << 12);
     pub(crate) const ALL: Self = Self(u16::MAX);
 
     /// What matters of tools: the rest of the names in them is what their authors chose.

@@ -94,6 +94,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
             Under::Type if FLAT.iter().any(|flat| text.starts_with(flat)) && text != INPUT_TEXT => {
                 self.found.mark(Marks::FLAT);
             }
+            Under::Type if text == "reasoning" => self.found.mark(Marks::REASONING_ITEMS),
             Under::Role if text == "developer" => self.found.mark(Marks::DEVELOPER),
             _ if text.starts_with(CARRIED) => self.found.mark(Marks::CARRIED),
             _ => {}

@@ -127,7 +127,7 @@ pub(crate) fn base_url(vendor: &dyn Vendor, typed: Option<&str>, policy: Address
     check_address(&vendor.base_url(typed).ok_or_else(missing)?, policy)
 }
 
-fn vendor(kind: &str, typed: Option<&str>) -> Result<Box<dyn Vendor>, RelayError> {
+pub(crate) fn vendor(kind: &str, typed: Option<&str>) -> Result<Box<dyn Vendor>, RelayError> {
     Ok(match kind {
         anthropic::ID => Box::new(anthropic::Anthropic),
         bedrock::ID => Box::new(bedrock::Bedrock),

@@ -1,12 +1,12 @@
 //! Whole answers that need no correcting.
 
 use serde::{Deserialize, de::IgnoredAny};
-use serde_json::{Value, value::RawValue};
+use serde_json::value::RawValue;
 
 use super::super::usage::is_believable;
 use super::{Text, place, spliced};
 use crate::Usage;
-use crate::dialects::chat_completions::usage;
+use crate::dialects::chat_completions::usage::Report;
 
 /// A whole answer in chat completions.
 #[derive(Deserialize)]
@@ -17,7 +17,7 @@ struct Whole<'a> {
     model: &'a RawValue,
     #[serde(borrow)]
     choices: Vec<Finished<'a>>,
-    usage: Value,
+    usage: Report,
     error: Option<IgnoredAny>,
     base_resp: Option<IgnoredAny>,
 }
@@ -83,7 +83,7 @@ pub(in crate::account) fn whole(data: &str, model: &str, most: Option<u64>) -> O
         let texts = texts.chain(calls.flat_map(|function| [&function.name, &function.arguments]));
         bytes += texts.map(|Text(text)| text.len()).sum::<usize>();
     }
-    let usage = usage::read(&whole.usage).filter(|usage| is_believable(usage, bytes, most))?;
-    let model = Value::from(model).to_string();
+    let usage = whole.usage.usage().filter(|usage| is_believable(usage, bytes, most))?;
+    let model = serde_json::to_string(model).ok()?;
     Some((spliced(data, [(place(data, whole.model)?, model.as_str())]), usage))
 }

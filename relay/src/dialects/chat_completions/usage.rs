@@ -1,46 +1,109 @@
 //! The `usage` object of compatible servers, read with suspicion.
 
+use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{Basis, Usage};
 
-/// Where the parts of a side are: as OpenAI has it first, then DeepSeek and Moonshot; OpenRouter, DashScope and LiteLLM.
-const CACHED: [&str; 3] = ["/prompt_tokens_details/cached_tokens", "/prompt_cache_hit_tokens", "/cached_tokens"];
-const CACHE_WRITES: [&str; 3] = [
-    "/prompt_tokens_details/cache_write_tokens",
-    "/prompt_tokens_details/cache_creation_input_tokens",
-    "/cache_creation_input_tokens",
-];
+/// A report, as far as it says what is charged: each part where OpenAI has it, and where somebody else does.
+#[derive(Default, Deserialize)]
+pub(crate) struct Report {
+    prompt_tokens: Option<u64>,
+    completion_tokens: Option<u64>,
+    total_tokens: Option<u64>,
+    prompt_tokens_details: Option<OfPrompt>,
+    completion_tokens_details: Option<OfCompletion>,
+    /// DeepSeek.
+    prompt_cache_hit_tokens: Option<u64>,
+    /// Moonshot.
+    cached_tokens: Option<u64>,
+    /// LiteLLM.
+    cache_creation_input_tokens: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+struct OfPrompt {
+    cached_tokens: Option<u64>,
+    /// OpenRouter.
+    cache_write_tokens: Option<u64>,
+    /// DashScope.
+    cache_creation_input_tokens: Option<u64>,
+    audio_tokens: Option<u64>,
+    image_tokens: Option<u64>,
+}
+
+#[derive(Default, Deserialize)]
+struct OfCompletion {
+    reasoning_tokens: Option<u64>,
+    audio_tokens: Option<u64>,
+    image_tokens: Option<u64>,
+}
+
+impl Report {
+    /// The same of one in which anything may be of another type; what is, is not said.
+    fn of(report: &Value) -> Self {
+        let number = |within: &Value, name: &str| within.get(name).and_then(Value::as_u64);
+        let own = |name: &str| number(report, name);
+        let prompt = report.get("prompt_tokens_details").map(|prompt| OfPrompt {
+            cached_tokens: number(prompt, "cached_tokens"),
+            cache_write_tokens: number(prompt, "cache_write_tokens"),
+            cache_creation_input_tokens: number(prompt, "cache_creation_input_tokens"),
+            audio_tokens: number(prompt, "audio_tokens"),
+            image_tokens: number(prompt, "image_tokens"),
+        });
+        let completion = report.get("completion_tokens_details").map(|completion| OfCompletion {
+            reasoning_tokens: number(completion, "reasoning_tokens"),
+            audio_tokens: number(completion, "audio_tokens"),
+            image_tokens: number(completion, "image_tokens"),
+        });
+        Self {
+            prompt_tokens: own("prompt_tokens"),
+            completion_tokens: own("completion_tokens"),
+            total_tokens: own("total_tokens"),
+            prompt_tokens_details: prompt,
+            completion_tokens_details: completion,
+            prompt_cache_hit_tokens: own("prompt_cache_hit_tokens"),
+            cached_tokens: own("cached_tokens"),
+            cache_creation_input_tokens: own("cache_creation_input_tokens"),
+        }
+    }
+
+    /// The numbers, if it holds any.
+    pub(crate) fn usage(self) -> Option<Usage> {
+        if self.prompt_tokens.is_none() && self.completion_tokens.is_none() {
+            return None;
+        }
+        let (input, mut output) = (self.prompt_tokens.unwrap_or(0), self.completion_tokens.unwrap_or(0));
+        let prompt = self.prompt_tokens_details.unwrap_or_default();
+        let completion = self.completion_tokens_details.unwrap_or_default();
+        let reasoning = completion.reasoning_tokens.unwrap_or(0);
+        // xAI counts reasoning beside the completion instead of in it; its total tells.
+        let beside = output.checked_add(reasoning).filter(|_| reasoning > 0);
+        if let Some(whole) = beside
+            && self.total_tokens.is_some()
+            && input.checked_add(whole) == self.total_tokens
+        {
+            output = whole;
+        }
+        let cached = prompt.cached_tokens.or(self.prompt_cache_hit_tokens).or(self.cached_tokens);
+        let written = prompt.cache_write_tokens.or(prompt.cache_creation_input_tokens);
+        let usage = Usage {
+            cached_input_tokens: cached.unwrap_or(0),
+            cache_write_input_tokens: written.or(self.cache_creation_input_tokens).unwrap_or(0),
+            audio_input_tokens: prompt.audio_tokens.unwrap_or(0),
+            image_input_tokens: prompt.image_tokens.unwrap_or(0),
+            reasoning_tokens: reasoning,
+            audio_output_tokens: completion.audio_tokens.unwrap_or(0),
+            image_output_tokens: completion.image_tokens.unwrap_or(0),
+            ..Usage::new(input, output, Basis::Reported)
+        };
+        Some(usage.fitted())
+    }
+}
 
 /// The numbers of a report, if it holds any.
 pub(crate) fn read(report: &Value) -> Option<Usage> {
-    // As `Value::pointer` for names without `~`; that one makes a copy of each name.
-    let at = |pointer: &str| pointer.split('/').skip(1).try_fold(report, |value, name| value.get(name));
-    let number = |pointer: &str| at(pointer).and_then(Value::as_u64);
-    let (input, output) = (number("/prompt_tokens"), number("/completion_tokens"));
-    if input.is_none() && output.is_none() {
-        return None;
-    }
-    let (input, mut output) = (input.unwrap_or(0), output.unwrap_or(0));
-    let first = |pointers: &[&str]| pointers.iter().find_map(|pointer| number(pointer)).unwrap_or(0);
-    let reasoning = number("/completion_tokens_details/reasoning_tokens").unwrap_or(0);
-    // xAI counts reasoning beside the completion instead of in it; its total tells.
-    let beside = output.checked_add(reasoning).filter(|_| reasoning > 0);
-    let total = number("/total_tokens");
-    if let Some(whole) = beside.filter(|whole| total.is_some() && input.checked_add(*whole) == total) {
-        output = whole;
-    }
-    let usage = Usage {
-        cached_input_tokens: first(&CACHED),
-        cache_write_input_tokens: first(&CACHE_WRITES),
-        audio_input_tokens: first(&["/prompt_tokens_details/audio_tokens"]),
-        image_input_tokens: first(&["/prompt_tokens_details/image_tokens"]),
-        reasoning_tokens: reasoning,
-        audio_output_tokens: first(&["/completion_tokens_details/audio_tokens"]),
-        image_output_tokens: first(&["/completion_tokens_details/image_tokens"]),
-        ..Usage::new(input, output, Basis::Reported)
-    };
-    Some(usage.fitted())
+    Report::of(report).usage()
 }
 
 /// The usage that a chunk or a whole answer reports: its own, or where Groq puts it.

@@ -9,10 +9,14 @@ use serde_json::{Map, Value, json};
 use super::asked::{OURS, thinks};
 use super::object::{item_id, prefix_of};
 use super::signature;
+use crate::body::Marks;
 use crate::{Dialect, Envelope};
 
 /// What asks for thoughts in a form that can be brought back.
 const ENCRYPTED: &str = "reasoning.encrypted_content";
+
+/// What of a conversation [`ask`] may change.
+pub(crate) const REACH: Marks = Marks::REASONING_ITEMS;
 
 /// Makes a client's body one that leaves no state at the upstream.
 pub(crate) fn ask(body: &mut Map<String, Value>) {
