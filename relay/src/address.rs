@@ -111,16 +111,32 @@ impl Resolver {
     }
 }
 
+impl Resolver {
+    /// Where a host is that the policy allows.
+    ///
+    /// # Errors
+    /// Why it is refused, if it is; nobody knows that name otherwise.
+    pub(crate) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Option<RelayError>> {
+        let found = match host.parse::<IpAddr>() {
+            Ok(literal) => vec![SocketAddr::new(literal, port)],
+            Err(_) => (self.lookup)(host.to_owned()).await.map_err(|_| None)?,
+        };
+        let allowed = self.allowed(found).map_err(|LinkLocal| Some(refused()))?;
+        Ok(allowed.into_iter().map(|found| SocketAddr::new(found.ip(), port)).collect())
+    }
+
+    fn allowed(&self, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, LinkLocal> {
+        let allowed: Vec<SocketAddr> = found.iter().copied().filter(|found| self.policy.allows(found.ip())).collect();
+        if allowed.is_empty() && !found.is_empty() { Err(LinkLocal) } else { Ok(allowed) }
+    }
+}
+
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let Self { policy, lookup } = *self;
+        let resolver = *self;
         Box::pin(async move {
-            let found = lookup(name.as_str().to_owned()).await?;
-            let allowed: Vec<SocketAddr> = found.iter().copied().filter(|found| policy.allows(found.ip())).collect();
-            if allowed.is_empty() && !found.is_empty() {
-                return Err(LinkLocal.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
+            let found = (resolver.lookup)(name.as_str().to_owned()).await?;
+            Ok(Box::new(resolver.allowed(found)?.into_iter()) as Addrs)
         })
     }
 }

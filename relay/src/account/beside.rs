@@ -5,17 +5,16 @@
 //! so that somebody else can be asked.
 
 use async_trait::async_trait;
+use futures::StreamExt as _;
 use futures::future::try_join_all;
 use futures::stream::{self, BoxStream};
-use futures::{StreamExt as _, TryStreamExt as _};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::{Request as HttpRequest, Response, StatusCode, Url};
+use reqwest::{Request as HttpRequest, StatusCode, Url};
 use serde_json::{Map, Value};
-use tokio_util::bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use super::{Account, form};
-use crate::http::{Limits, is_json, read_bytes, unless_cancelled};
+use crate::http::{Limits, Response, is_json, read_bytes, unless_cancelled};
 use crate::modalities::{
     Answered, Ask, Embeddings, Encoding, Heard, Images, Mapping, Modalities, Modality, ModalityAnswer, ModalityBody,
     ModalityCall, Path, Piece, Request, Rerank, Speech, Told, consumed, embedded,
@@ -250,29 +249,28 @@ fn garbage(what: &str) -> RelayError {
 
 /// What is read on.
 struct Source {
-    bytes: BoxStream<'static, Result<Bytes, RelayError>>,
+    response: Response,
     heard: Option<Heard>,
 }
 
 /// The bytes as they come; what they cost is told in events only.
 fn pieces(response: Response, limits: Limits, heard: Option<Heard>) -> BoxStream<'static, Result<Piece, RelayError>> {
-    let bytes = response.bytes_stream().map_err(|_| RelayError::UpstreamCut).boxed();
     let next = move |source: Option<Source>| async move {
         let mut source = source?;
-        Some(match tokio::time::timeout(limits.idle, source.bytes.next()).await {
+        Some(match tokio::time::timeout(limits.idle, source.response.chunk()).await {
             Err(_) => (Err(limits.too_slow("the next piece", limits.idle)), None),
-            Ok(Some(Ok(bytes))) => {
+            Ok(Ok(Some(bytes))) => {
                 if let Some(heard) = &mut source.heard {
                     heard.hear(&bytes);
                 }
                 (Ok(Piece::Bytes(bytes)), Some(source))
             }
-            Ok(Some(Err(error))) => (Err(error), None),
-            Ok(None) => {
+            Ok(Err(_)) => (Err(RelayError::UpstreamCut), None),
+            Ok(Ok(None)) => {
                 let consumed = source.heard.as_mut().map(Heard::end).unwrap_or_default();
                 (Ok(Piece::Done(consumed)), None)
             }
         })
     };
-    stream::unfold(Some(Source { bytes, heard }), next).boxed()
+    stream::unfold(Some(Source { response, heard }), next).boxed()
 }

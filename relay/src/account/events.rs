@@ -3,10 +3,9 @@
 //! Reading is in two steps, so that what came in one packet is read without waiting between its events: [`Events::next`]
 //! gives what is there, [`Events::more`] waits for more.
 
-use reqwest::Response;
-
 use crate::Dialect;
 use crate::dialects::converse::frames::Frames;
+use crate::http::Response;
 use crate::sse::{Event, Garbage, Parser};
 
 /// Why no further event can be read.

@@ -26,7 +26,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{StatusCode, Url};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -42,7 +42,7 @@ use self::stream::{Listener, Reading};
 use self::whole::Document;
 use crate::dialects::{self, custom};
 use crate::http::{
-    self, Http, Keys, ParameterOverride, is_json, read_body, read_error_body, retry_after, unless_cancelled,
+    self, Http, Keys, ParameterOverride, Response, is_json, read_body, read_error_body, retry_after, unless_cancelled,
 };
 use crate::modalities::Modalities;
 use crate::model::{Author, Message, Prompt, Sampling};
@@ -73,7 +73,7 @@ impl Account {
         http::check_parameters(&config.parameters)?;
         let headers = http::check_headers(&config.headers)?;
         let proxy = config.proxy.as_ref().map(ExposeSecret::expose_secret);
-        let http = Http::new(config.limits, config.address_policy, proxy)?;
+        let http = Http::new(config.limits, config.address_policy, proxy, &base)?;
         let keys = Keys::new(config.keys, config.key_order);
         let hidden = Arc::new(Hidden::new(keys.secrets(), &base));
         Ok(Self { vendor, http, base, keys, hidden, headers, parameters: config.parameters })

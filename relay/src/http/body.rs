@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use futures::StreamExt;
-use reqwest::Response;
-
+use super::Response;
 use crate::RelayError;
 
 /// An error body, or an answer without streaming, is read up to this size.
@@ -25,11 +23,9 @@ pub(crate) async fn read_body(response: Response) -> Result<String, RelayError> 
 ///
 /// # Errors
 /// It is cut or too long.
-pub(crate) async fn read_bytes(response: Response, most: usize) -> Result<Vec<u8>, RelayError> {
+pub(crate) async fn read_bytes(mut response: Response, most: usize) -> Result<Vec<u8>, RelayError> {
     let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
-    while let Some(chunk) = chunks.next().await {
-        let chunk = chunk.map_err(|_| RelayError::UpstreamCut)?;
+    while let Some(chunk) = response.chunk().await.map_err(|_| RelayError::UpstreamCut)? {
         if body.len() + chunk.len() > most {
             return Err(RelayError::UpstreamGarbage("the answer is too long".to_owned()));
         }

@@ -1,36 +1,45 @@
-//! The way to an upstream: one HTTP client for each channel account, with limits for everything.
+//! The way to an upstream: connections of each channel account's own, with limits for everything.
 //!
+//! We speak HTTP/1.1 over connections that are driven by whoever waits for the answer (`connection`, `pool`), so that what
+//! comes wakes one task. Where a proxy is between, the channel's or the environment's, a library goes that way.
 //! Connecting, the first byte, silence and the whole answer have limits of their own; redirects are not followed, because
 //! they would carry the key to an address that nobody configured. Nothing is retried here: the caller owns attempts.
 
 mod body;
+mod connection;
 mod keys;
 mod overrides;
+mod pool;
 mod proxy;
+mod response;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, RETRY_AFTER};
-use reqwest::{Client, Request, Response, Url};
+use hyper::Uri;
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
+use reqwest::{Client, Request, Url};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::body::{read_body, read_bytes, read_error_body};
+use self::connection::Connector;
 pub(crate) use self::keys::Keys;
 pub use self::keys::{KeyOrder, ProviderKey};
 pub use self::overrides::ParameterOverride;
 pub(crate) use self::overrides::{apply, check_headers, check_parameters, concern};
+use self::pool::{Failed, IDLE, MAX_IDLE, Pool};
 use self::proxy::check_proxy;
+use self::response::Direct;
+pub(crate) use self::response::Response;
 use crate::address::{self, Resolver};
 use crate::{AddressPolicy, RelayError};
 
 /// A provider that asks for more patience than this is not believed.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
-/// A connection that nobody used for so long is closed; providers' load balancers close theirs at about the same time.
-const IDLE_CONNECTION: Duration = Duration::from_secs(60);
-/// Idle connections that are kept, at most: as many as there are calls at the same time on a busy node.
-const MAX_IDLE_CONNECTIONS: usize = 256;
+/// Who we say we are.
+const OUR_NAME: &str = concat!("oblivious/", env!("CARGO_PKG_VERSION"));
 /// A dead peer is noticed although nobody speaks.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 
@@ -70,34 +79,52 @@ impl Limits {
     }
 }
 
-/// The client of one account. Cheap to share; one connection pool.
+/// The way of one account.
 pub(crate) struct Http {
-    client: Client,
+    way: Way,
     limits: Limits,
 }
 
+enum Way {
+    Direct(Arc<Pool>),
+    Proxied(Client),
+}
+
 impl Http {
-    /// A client that reaches what `policy` allows, through the proxy at that URL if there is one. Nothing is sent yet.
+    /// The way to `base` and whatever else is at that host, as far as `policy` allows, through the proxy at that URL if
+    /// there is one. Nothing is sent yet.
     ///
     /// # Errors
     /// [`RelayError::Misconfigured`] if the proxy's address is refused or the machine has no TLS roots.
-    pub(crate) fn new(limits: Limits, policy: AddressPolicy, proxy: Option<&str>) -> Result<Self, RelayError> {
+    pub(crate) fn new(
+        limits: Limits,
+        policy: AddressPolicy,
+        proxy: Option<&str>,
+        base: &Url,
+    ) -> Result<Self, RelayError> {
+        let resolver = Resolver::new(policy);
+        if proxy.is_none() && !goes_by_the_environment(base) {
+            let mut tls = tls()?;
+            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+            let connector = Connector { resolver, tls: Arc::new(tls).into() };
+            return Ok(Self { way: Way::Direct(Pool::new(connector)), limits });
+        }
         let mut builder = Client::builder()
             .connect_timeout(limits.connect)
             .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(Resolver::new(policy))
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+            .dns_resolver(resolver)
+            .pool_idle_timeout(IDLE)
+            .pool_max_idle_per_host(MAX_IDLE)
             .tcp_nodelay(true)
             .tcp_keepalive(TCP_KEEPALIVE)
             .tls_backend_preconfigured(tls()?)
-            .user_agent(concat!("oblivious/", env!("CARGO_PKG_VERSION")));
+            .user_agent(OUR_NAME);
         if let Some(proxy) = proxy {
             builder = builder.proxy(check_proxy(proxy, policy)?);
         }
         let client =
             builder.build().map_err(|_| RelayError::Misconfigured("the HTTP client cannot be set up".to_owned()))?;
-        Ok(Self { client, limits })
+        Ok(Self { way: Way::Proxied(client), limits })
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -112,7 +139,7 @@ impl Http {
     /// A request with a JSON document.
     pub(crate) fn post(&self, url: Url, body: Vec<u8>) -> Request {
         let mut request = Request::new(reqwest::Method::POST, url);
-        request.headers_mut().insert(CONTENT_TYPE, reqwest::header::HeaderValue::from_static("application/json"));
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(body.into());
         request
     }
@@ -122,11 +149,40 @@ impl Http {
     /// # Errors
     /// It did not come, or nobody is there.
     pub(crate) async fn send(&self, request: Request, patience: Duration) -> Result<Response, RelayError> {
-        match tokio::time::timeout(patience, self.client.execute(request)).await {
-            Err(_) => Err(self.limits.too_slow("the first byte", patience)),
-            Ok(Err(error)) => Err(self.unreachable(&error)),
-            Ok(Ok(response)) => Ok(response),
-        }
+        let answering = async {
+            match &self.way {
+                Way::Direct(pool) => self.send_directly(pool, request).await,
+                Way::Proxied(client) => {
+                    let answered = client.execute(request).await;
+                    answered.map(Response::Proxied).map_err(|error| self.unreachable(&error))
+                }
+            }
+        };
+        let answered = tokio::time::timeout(patience, answering).await;
+        answered.unwrap_or_else(|_| Err(self.limits.too_slow("the first byte", patience)))
+    }
+
+    async fn send_directly(&self, pool: &Arc<Pool>, mut request: Request) -> Result<Response, RelayError> {
+        let unwritable = || RelayError::Misconfigured("a request to this address cannot be written".to_owned());
+        let url = request.url().clone();
+        let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let mut written = hyper::Request::new(request.body_mut().take().unwrap_or_default());
+        *written.method_mut() = request.method().clone();
+        *written.uri_mut() = path.parse().map_err(|_| unwritable())?;
+        *written.headers_mut() = std::mem::take(request.headers_mut());
+        let headers = written.headers_mut();
+        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
+        headers.insert(HOST, host.parse().map_err(|_| unwritable())?);
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(OUR_NAME));
+        let what = match pool.ask(&url, written, self.limits.connect).await {
+            Ok(answered) => return Ok(Response::Direct(Direct::new(answered, Arc::clone(pool)))),
+            Err(Failed::Refused(refusal)) => return Err(refusal),
+            Err(Failed::NotInTime) => return Err(self.limits.too_slow("a connection", self.limits.connect)),
+            Err(Failed::Nobody) => "it does not accept connections",
+            Err(Failed::Broken) => "the connection broke before an answer",
+        };
+        Err(RelayError::unavailable(what))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> RelayError {
@@ -140,6 +196,11 @@ impl Http {
             if error.is_connect() { "it does not accept connections" } else { "the connection broke before an answer" };
         RelayError::unavailable(what)
     }
+}
+
+/// Whether the environment of this process says that a proxy is between.
+fn goes_by_the_environment(base: &Url) -> bool {
+    base.as_str().parse::<Uri>().is_ok_and(|base| Matcher::from_system().intercept(&base).is_some())
 }
 
 /// What `work` gives, or [`RelayError::Cancelled`] as soon as the caller wants it no more.
