@@ -132,7 +132,7 @@ impl Caller {
             model: Some(ask.model.clone()),
             stream: ask.stream,
         });
-        match self.prepare(ask, kept, hold_id).await {
+        match Box::pin(self.prepare(ask, kept, hold_id)).await {
             Ok(paid) => {
                 following.held(&paid.held);
                 Ok(self.calls.begin(paid, following, self.room))
