@@ -121,11 +121,11 @@ impl Resolver {
             Ok(literal) => vec![SocketAddr::new(literal, port)],
             Err(_) => (self.lookup)(host.to_owned()).await.map_err(|_| None)?,
         };
-        let allowed = self.allowed(found).map_err(|LinkLocal| Some(refused()))?;
+        let allowed = self.allowed(&found).map_err(|LinkLocal| Some(refused()))?;
         Ok(allowed.into_iter().map(|found| SocketAddr::new(found.ip(), port)).collect())
     }
 
-    fn allowed(&self, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, LinkLocal> {
+    fn allowed(&self, found: &[SocketAddr]) -> Result<Vec<SocketAddr>, LinkLocal> {
         let allowed: Vec<SocketAddr> = found.iter().copied().filter(|found| self.policy.allows(found.ip())).collect();
         if allowed.is_empty() && !found.is_empty() { Err(LinkLocal) } else { Ok(allowed) }
     }
@@ -136,7 +136,7 @@ impl Resolve for Resolver {
         let resolver = *self;
         Box::pin(async move {
             let found = (resolver.lookup)(name.as_str().to_owned()).await?;
-            Ok(Box::new(resolver.allowed(found)?.into_iter()) as Addrs)
+            Ok(Box::new(resolver.allowed(&found)?.into_iter()) as Addrs)
         })
     }
 }
