@@ -68,7 +68,7 @@ mod tests {
 
     use super::*;
 
-    fn body(body: Value) -> RequestBody {
+    fn body(body: &Value) -> RequestBody {
         RequestBody::read(body.to_string().into()).unwrap()
     }
 
@@ -87,10 +87,10 @@ mod tests {
             let gemini = json!({"contents": [{"role": "user", "parts": [{"text": text}]}]});
             let responses = json!({"instructions": text, "input": [{"role": "user", "content": text}]});
             for (dialect, body) in [
-                (Dialect::ChatCompletions, body(chat)),
-                (Dialect::Messages, body(claude)),
-                (Dialect::GenerateContent, body(gemini)),
-                (Dialect::Responses, body(responses)),
+                (Dialect::ChatCompletions, body(&chat)),
+                (Dialect::Messages, body(&claude)),
+                (Dialect::GenerateContent, body(&gemini)),
+                (Dialect::Responses, body(&responses)),
             ] {
                 let counted = count_call(dialect, "gpt-4o", body.tree()).tokens;
                 assert!(counted <= body.length().at_most + PRIMING, "{counted} tokens: {}", json!(body.tree()));

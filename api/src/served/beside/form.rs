@@ -130,7 +130,7 @@ fn unreadable(error: &multer::Error) -> Problem {
     if causes.clone().any(is_limit) {
         return too_large();
     }
-    if causes.any(|cause| cause.is::<TookTooLong>()) {
+    if causes.any(<dyn std::error::Error>::is::<TookTooLong>) {
         let detail = "the body of the request took too long to arrive";
         return Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", detail);
     }
