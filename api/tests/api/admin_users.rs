@@ -138,6 +138,6 @@ async fn every_route_of_operators_refuses_everybody_else() {
             assert_eq!(send(app.bearer(&key)).await.problem(), (401, "invalid_token"), "{method} {path}");
         }
     }
-    assert_eq!(count, 28, "every route of operators was tried");
+    assert_eq!(count, 30, "every route of operators was tried");
     assert_eq!(ann.nanos("balance_nanos").await, 1_000_000_000);
 }

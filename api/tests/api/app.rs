@@ -6,7 +6,7 @@ use api::{ApiDeps, ApiLimits, ApiOptions, PasswordCost};
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Method, Request, StatusCode, header},
+    http::{Request, StatusCode},
     response::Response,
 };
 use chrono::{DateTime, Utc};
@@ -21,7 +21,6 @@ use handlers::{
     reactor::run_reactor,
     store::PgEventStore,
 };
-use http_body_util::BodyExt as _;
 use metering::{Catalogue, Meter, MeterOptions};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use nats::{CommandClient, CommandOptions, StreamOptions};
@@ -34,6 +33,7 @@ use uuid::Uuid;
 use vault::{MasterKey, Vault};
 
 use crate::channels::TestChannels;
+pub(crate) use crate::client::{Client, Reply};
 
 /// Few, so that a test's consumers start at once.
 const PARTITIONS: u16 = 2;
@@ -336,82 +336,5 @@ impl<'a> User<'a> {
     /// Waits until the run is over.
     pub(crate) async fn wait_for_end(&self, run: &str) -> Value {
         self.wait_for_run(run, |run| !["pending", "streaming"].contains(&run["status"].as_str().unwrap())).await
-    }
-}
-
-/// Builds requests.
-pub(crate) struct Client<'a> {
-    app: &'a App,
-    token: Option<String>,
-    headers: Vec<(String, String)>,
-}
-
-impl Client<'_> {
-    pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    pub(crate) async fn get(self, path: &str) -> Reply {
-        self.send(Method::GET, path, Body::empty()).await
-    }
-
-    pub(crate) async fn delete(self, path: &str) -> Reply {
-        self.send(Method::DELETE, path, Body::empty()).await
-    }
-
-    pub(crate) async fn post(self, path: &str, body: Value) -> Reply {
-        self.header("content-type", "application/json").send(Method::POST, path, Body::from(body.to_string())).await
-    }
-
-    pub(crate) async fn patch(self, path: &str, body: Value) -> Reply {
-        self.header("content-type", "application/json").send(Method::PATCH, path, Body::from(body.to_string())).await
-    }
-
-    pub(crate) async fn send(self, method: Method, path: &str, body: Body) -> Reply {
-        Reply::read(self.response(method, path, body).await).await
-    }
-
-    /// The answer with its body unread: for streams.
-    pub(crate) async fn response(self, method: Method, path: &str, body: Body) -> Response {
-        let mut request = Request::builder().method(method).uri(path);
-        if let Some(token) = &self.token {
-            request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
-        }
-        for (name, value) in &self.headers {
-            request = request.header(name, value);
-        }
-        self.app.raw(request.body(body).unwrap()).await
-    }
-}
-
-/// An answer with its body read.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    /// `null` where it is no JSON.
-    pub(crate) body: Value,
-}
-
-impl Reply {
-    pub(crate) async fn read(response: Response) -> Self {
-        let (parts, body) = response.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        Self { status: parts.status, headers: parts.headers, body: serde_json::from_slice(&bytes).unwrap_or_default() }
-    }
-
-    /// A text of the body.
-    pub(crate) fn text(&self, name: &str) -> String {
-        self.body[name].as_str().unwrap_or_else(|| panic!("no {name} in {:?}", self.body)).to_owned()
-    }
-
-    /// Status and code, as most tests of refusals want them.
-    pub(crate) fn problem(&self) -> (u16, &str) {
-        (self.status.as_u16(), self.body["code"].as_str().unwrap_or("no code"))
-    }
-
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }

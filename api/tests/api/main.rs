@@ -16,6 +16,7 @@ mod bad_input;
 mod billed_replies;
 mod channels;
 mod chat_completions;
+mod client;
 mod commands;
 mod compatible_errors;
 mod events_stream;

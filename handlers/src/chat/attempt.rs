@@ -82,11 +82,8 @@ impl Attempt<'_> {
             attempt: i32::try_from(self.number).unwrap_or(i32::MAX),
         };
         let mut live = LiveText::new(self.worker.client.clone(), address);
-        if live.open().await.is_err() {
-            return Err(Left::Abandoned);
-        }
-        let owner = transcript.owner;
-        let answered = self.answer(transcript, &mut live).await?;
+        live.open().await.map_err(|_| Left::Abandoned)?;
+        let (owner, answered) = (transcript.owner, self.answer(transcript, &mut live).await?);
         self.finish(owner, answered, live).await
     }
 
@@ -101,8 +98,8 @@ impl Attempt<'_> {
             message: sealed("the answer could not be stored"),
             at: Utc::now(),
         };
-        let wallet = self.settlement(None, None);
-        self.command("fail_reply", "give_up", &Paid { command, payer: owner, wallet }).await
+        self.command("fail_reply", "give_up", &Paid { command, payer: owner, wallet: self.settlement(None, None) })
+            .await
     }
 
     async fn answer(&self, transcript: Transcript, live: &mut LiveText) -> Result<Answered, Left> {

@@ -115,7 +115,7 @@ impl Account {
         let response = self.http.send(request, patience).await?;
         match response.status() {
             StatusCode::OK => Ok(response),
-            _ => Err(self.refusal(response, asked.dialect, secret).await),
+            _ => Err(Box::pin(self.refusal(response, asked.dialect, secret)).await),
         }
     }
 
@@ -143,7 +143,7 @@ impl Account {
 
     async fn whole(&self, call: ServedCall) -> Result<ServedAnswer, RelayError> {
         if !call.stream && self.vendor.streams_only(&call.model) {
-            return self.gathered(ServedCall { stream: true, ..call }).await;
+            return Box::pin(self.gathered(ServedCall { stream: true, ..call })).await;
         }
         let asked = self.asked(&call)?;
         let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
@@ -164,7 +164,7 @@ impl Account {
             call.memory.hear(&answer);
         }
         custom::restore(&mut answer, &asked.custom);
-        let usage = usage::final_usage(answer.usage, true, asked.question, generated).await;
+        let usage = Box::pin(usage::final_usage(answer.usage, true, asked.question, generated)).await;
         let body = match body {
             Value::Object(body) if asked.dialect == call.dialect => {
                 passing::whole(call.dialect, body, &call.envelope, &usage)
@@ -274,9 +274,10 @@ impl Provider for Account {
         unless_cancelled(&cancel, self.reply(request, cancel.clone())).await
     }
 
+    /// What seldom happens on the way has a place of its own on the heap, or every call would be moved with room for it.
     async fn call(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
         if call.stream {
-            unless_cancelled(&cancel, self.streamed(call, cancel.clone())).await.map(ServedAnswer::Stream)
+            unless_cancelled(&cancel, Box::pin(self.streamed(call, cancel.clone()))).await.map(ServedAnswer::Stream)
         } else {
             unless_cancelled(&cancel, self.whole(call)).await
         }

@@ -1,3 +1,5 @@
+//! What is read of a request's body, and what is refused of it.
+
 use serde_json::json;
 
 use super::*;

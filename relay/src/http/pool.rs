@@ -62,7 +62,7 @@ impl Pool {
         }
         let unusable = || RelayError::Misconfigured("this is no address of an upstream".to_owned());
         let origin = Origin::of(url).ok_or_else(|| Failed::Refused(unusable()))?;
-        let connecting = tokio::time::timeout(patience, self.connector.connect(Arc::new(origin))).await;
+        let connecting = tokio::time::timeout(patience, Box::pin(self.connector.connect(Arc::new(origin)))).await;
         let mut connection = match connecting.map_err(|_| Failed::NotInTime)? {
             Ok(connection) => connection,
             Err(Unreachable::Refused(refusal)) => return Err(Failed::Refused(refusal)),
