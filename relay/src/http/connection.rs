@@ -64,6 +64,8 @@ pub(super) enum Unreachable {
     Refused(RelayError),
     /// Nobody is there who speaks to us.
     Nobody,
+    /// Somebody is there who cannot prove who they are, or does not speak TLS.
+    Insecure,
 }
 
 /// A body ended before its end.
@@ -109,7 +111,7 @@ impl Connector {
             return Connection::over(stream, origin).await;
         }
         let name = ServerName::try_from(origin.host.clone()).map_err(|_| Unreachable::Nobody)?;
-        let stream = self.tls.connect(name, stream).await.map_err(|_| Unreachable::Nobody)?;
+        let stream = self.tls.connect(name, stream).await.map_err(|_| Unreachable::Insecure)?;
         Connection::over(stream, origin).await
     }
 }

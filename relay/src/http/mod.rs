@@ -180,6 +180,9 @@ impl Http {
             Err(Failed::Refused(refusal)) => return Err(refusal),
             Err(Failed::NotInTime) => return Err(self.limits.too_slow("a connection", self.limits.connect)),
             Err(Failed::Nobody) => "it does not accept connections",
+            Err(Failed::Insecure) => {
+                "no secure connection: its certificate is not trusted here, or it does not speak TLS"
+            }
             Err(Failed::Broken) => "the connection broke before an answer",
         };
         Err(RelayError::unavailable(what))

@@ -37,6 +37,8 @@ pub(super) enum Failed {
     NotInTime,
     /// Nobody takes a connection.
     Nobody,
+    /// Whoever takes it cannot prove who they are, or does not speak TLS.
+    Insecure,
     /// The connection broke before an answer.
     Broken,
 }
@@ -67,6 +69,7 @@ impl Pool {
             Ok(connection) => connection,
             Err(Unreachable::Refused(refusal)) => return Err(Failed::Refused(refusal)),
             Err(Unreachable::Nobody) => return Err(Failed::Nobody),
+            Err(Unreachable::Insecure) => return Err(Failed::Insecure),
         };
         match connection.ask(request).await {
             Ok(answer) => Ok((answer, connection)),

@@ -184,3 +184,16 @@ async fn a_body_wakes_the_one_who_waits_for_it() {
     assert_eq!(tokio::time::timeout(PATIENCE, reading).await.expect("nothing is missed"), 3);
     drop(serving.await.unwrap());
 }
+
+#[tokio::test]
+async fn whoever_does_not_speak_tls_is_told_from_whoever_is_not_there() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = Url::parse(&format!("https://{}/v1", listener.local_addr().unwrap())).unwrap();
+    let http = Http::new(Limits::default(), AddressPolicy::default(), None, &base).unwrap();
+    let plain = async { listener.accept().await.unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await };
+    let asked = http.send(http.post(base, b"{}".to_vec()), PATIENCE);
+    let (answer, _) = tokio::join!(asked, plain);
+    let refused = answer.err().unwrap().to_string();
+    assert!(refused.contains("does not speak TLS"), "{refused}");
+    drop(listener);
+}
