@@ -8,6 +8,9 @@ export PATH := $(CURDIR)/.kit-tools/bin:$(PATH)
 # Nobody waits for npm's advertisements.
 export npm_config_update_notifier := false
 SERVICES := target/debug/oblivious with-services --
+# In one go, wherever any of it is needed: the services are started by what is tested, and one choice of features is
+# compiled once.
+BUILD := cargo build --locked --workspace --bins --tests --examples
 # What the page is built from; folders too, because a file that goes changes only them.
 PAGE := $(shell find web/src web/public web/scripts web/index.html web/vite.config.ts web/tsconfig*.json)
 
@@ -22,15 +25,14 @@ run: kit release ## Fetch, build and start everything; open http://127.0.0.1:808
 
 test: kit page tools-cargo-nextest ## Everything that CI runs, on private services of its own
 	cd web && npm test
-	@# In one go: the services are started by what is tested, and one choice of features is compiled once.
-	cargo build --locked --workspace --bins --tests --examples
+	$(BUILD)
 	@# They wait half of their time, for clocks and for each other's processes: two more at a time than there are processors.
 	$(SERVICES) cargo nextest run --workspace --locked --test-threads $$(($$(getconf _NPROCESSORS_ONLN) + 2))
 	python3 tests/compat/run.py
 	CHROMIUM="$$(deploy/kit/chromium.sh)"; export CHROMIUM; cd web && npm run e2e
 
 compat: kit page ## The SDKs of OpenAI, Anthropic and Google, LangChain and LiteLLM against a server of their own
-	cargo build --locked --workspace --bins
+	$(BUILD)
 	python3 tests/compat/run.py
 
 chaos: kit page ## Kill everything at random and check the books: RUNS=200 SEED=… JOBS=2 KEEP_GOING=1, PLAN=1 only tells the plan
@@ -71,7 +73,7 @@ bench-relay: kit page # Oblivious itself is measured, so it is built alike; riva
 	target/debug/oblivious with-services --durable -- target/release/bench relay --write
 
 instructions: kit release valgrind ## Count what a request and an event take under callgrind; fails above bench/instructions.toml
-	cargo build --locked --workspace --bins
+	$(BUILD)
 	$(SERVICES) target/debug/bench instructions
 
 web-bench: kit page ## Bytes, accessibility and streaming cost of the page, measured in Chromium
