@@ -48,8 +48,8 @@ fn method(server: &Server, plan: &Plan, rows: &[Row], absent: &[(&str, String)])
          answer's usage. nginx does none of these.\n\
          - Oblivious runs as in an installation: an api role by itself, all other roles beside it, {} people with a wallet \
          each. *Exact billing*: credit is held before each call and settled before its end is told, both committed in \
-         Postgres. *A model that costs nothing*: the same installation and path with a price of zero; its \
-         calls are held and settled as well, because the product has no other way.\n\
+         Postgres. *A model that costs nothing*: the same installation and path with a price of zero; \
+         its calls move no money and are told of by their records.\n\
          - Processor time is that of the contestant's processes as the kernel counts it, user and system; of streams it \
          contains their beginning and end. An event's delay is from its writing by the upstream to its reading.\n",
         versions.join(", "),
