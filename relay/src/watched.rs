@@ -5,13 +5,14 @@
 
 use std::{
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Instant,
 };
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt as _, stream::BoxStream};
+use metrics::{Counter, Histogram};
 use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
@@ -28,14 +29,42 @@ const CANCELLED: &str = "cancelled";
 /// A provider under the name of its channel in metrics.
 pub struct Watched {
     provider: Arc<dyn Provider>,
+    counts: Arc<Counts>,
+}
+
+/// What is counted of one channel. Its name is looked up among all metrics once, and only where there is something to
+/// count; of the outcomes, which are many, that of nearly all calls.
+struct Counts {
     channel: String,
+    ok: OnceLock<Counter>,
+    first_output: OnceLock<Histogram>,
+    whole: OnceLock<Histogram>,
 }
 
 impl Watched {
     /// `channel` is what operators call it: the label `channel`.
     #[must_use]
     pub fn new(provider: Arc<dyn Provider>, channel: String) -> Self {
-        Self { provider, channel }
+        let (ok, first_output, whole) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        Self { provider, counts: Arc::new(Counts { channel, ok, first_output, whole }) }
+    }
+}
+
+impl Counts {
+    fn count(&self, outcome: &'static str) {
+        let calls =
+            || metrics::counter!("upstream_calls_total", "channel" => self.channel.clone(), "outcome" => outcome);
+        if outcome == OK { self.ok.get_or_init(calls).increment(1) } else { calls().increment(1) }
+    }
+
+    fn first_output(&self) -> &Histogram {
+        let seconds = || metrics::histogram!("upstream_first_output_seconds", "channel" => self.channel.clone());
+        self.first_output.get_or_init(seconds)
+    }
+
+    fn whole(&self) -> &Histogram {
+        let seconds = || metrics::histogram!("upstream_call_seconds", "channel" => self.channel.clone());
+        self.whole.get_or_init(seconds)
     }
 }
 
@@ -62,7 +91,7 @@ impl Provider for Watched {
     }
 
     async fn chat(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
-        let mut call = Call::begin(&self.channel);
+        let mut call = Call::begin(&self.counts);
         let stream = call.check(self.provider.chat(request, cancel).await)?;
         Ok(watch(stream, call, |delta| match delta {
             Ok(ReplyDelta::Done { finish: Finish::Cancelled, .. }) => Some(CANCELLED),
@@ -73,7 +102,7 @@ impl Provider for Watched {
     }
 
     async fn call(&self, asked: ServedCall, cancel: CancellationToken) -> Result<ServedAnswer, RelayError> {
-        let mut call = Call::begin(&self.channel);
+        let mut call = Call::begin(&self.counts);
         match call.check(self.provider.call(asked, cancel).await)? {
             whole @ (ServedAnswer::Whole { .. } | ServedAnswer::Passed { .. }) => {
                 call.first_output();
@@ -104,7 +133,7 @@ impl Modalities for Watched {
     }
 
     async fn ask(&self, asked: ModalityCall, cancel: CancellationToken) -> Result<ModalityAnswer, RelayError> {
-        let mut call = Call::begin(&self.channel);
+        let mut call = Call::begin(&self.counts);
         let nothing = || RelayError::refused(400, "the provider of this model does not offer this");
         let inner = call.check(self.provider.modalities().ok_or_else(nothing))?;
         match call.check(inner.ask(asked, cancel).await)? {
@@ -127,7 +156,7 @@ impl Modalities for Watched {
 
 /// One call; counted when dropped.
 struct Call {
-    channel: String,
+    counts: Arc<Counts>,
     begun: Instant,
     heard: bool,
     /// Absent until the end is known.
@@ -135,8 +164,8 @@ struct Call {
 }
 
 impl Call {
-    fn begin(channel: &str) -> Self {
-        Self { channel: channel.to_owned(), begun: Instant::now(), heard: false, outcome: None }
+    fn begin(counts: &Arc<Counts>) -> Self {
+        Self { counts: Arc::clone(counts), begun: Instant::now(), heard: false, outcome: None }
     }
 
     fn check<T>(&mut self, result: Result<T, RelayError>) -> Result<T, RelayError> {
@@ -148,17 +177,15 @@ impl Call {
 
     fn first_output(&mut self) {
         if !std::mem::replace(&mut self.heard, true) {
-            metrics::histogram!("upstream_first_output_seconds", "channel" => self.channel.clone())
-                .record(self.begun.elapsed());
+            self.counts.first_output().record(self.begun.elapsed());
         }
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let outcome = self.outcome.unwrap_or(CANCELLED);
-        metrics::counter!("upstream_calls_total", "channel" => self.channel.clone(), "outcome" => outcome).increment(1);
-        metrics::histogram!("upstream_call_seconds", "channel" => self.channel.clone()).record(self.begun.elapsed());
+        self.counts.count(self.outcome.unwrap_or(CANCELLED));
+        self.counts.whole().record(self.begun.elapsed());
     }
 }
 
