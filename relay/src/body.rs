@@ -6,17 +6,18 @@
 //! People's own words, therefore absent from `Debug`.
 
 mod marks;
+mod read;
 mod walk;
 
 use std::fmt;
-use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use serde::de::{DeserializeSeed as _, Deserializer as _, MapAccess, Visitor};
-use serde_json::{Map, Value, value::RawValue};
+use serde::de::DeserializeSeed as _;
+use serde_json::{Map, Value};
 
 pub(crate) use self::marks::Marks;
+use self::read::{Member, read};
 use self::walk::{Found, Walk};
 
 /// Members that may be long and stay unread.
@@ -32,21 +33,13 @@ pub struct RequestBody(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    /// As it was sent; empty where it was made here.
+    /// As it was sent; empty where it was made here, or is read as a tree.
     text: Bytes,
-    /// Its members, the long ones by something that stands for them; all of them as they are where it was made here.
-    head: Map<String, Value>,
-    long: Vec<Long>,
+    /// Of the text.
+    members: Vec<Member>,
     found: Found,
-    /// Everything; made when somebody asks for it.
+    /// Everything; made when somebody asks for it, where there is a text.
     tree: OnceLock<Map<String, Value>>,
-}
-
-/// A member that is not read.
-struct Long {
-    name: &'static str,
-    /// Of the value, in the text.
-    place: Range<usize>,
 }
 
 /// How long a body is as JSON without spaces, in bytes.
@@ -75,41 +68,56 @@ impl RequestBody {
     /// # Errors
     /// It is no JSON object.
     pub fn read(text: Bytes) -> Result<Self, UnreadableBody> {
-        if let Some((head, long, found)) = head(&text) {
-            return Ok(Self(Arc::new(Inner { text, head, long, found, tree: OnceLock::new() })));
+        if let Some((members, found)) = read(&text) {
+            return Ok(Self(Arc::new(Inner { text, members, found, tree: OnceLock::new() })));
         }
-        // Only to say what is wrong with it.
+        // Nearly always only to say what is wrong with it.
         match serde_json::from_slice(&text)? {
             Value::Object(body) => Ok(body.into()),
             _ => Err(UnreadableBody::NoObject),
         }
     }
 
-    /// Its parameters. Whatever may be long stands there as something of the same type: an array that has elements as
-    /// an array of one `null`, an object and a text as empty ones.
+    /// One of its parameters. Whatever may be long stands there as something of the same type: an array that has elements
+    /// as an array of one `null`, an object and a text as empty ones.
     #[must_use]
-    pub fn head(&self) -> &Map<String, Value> {
-        &self.0.head
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        match self.0.text.is_empty() {
+            true => self.tree().get(name),
+            false => self.member(name).map(|member| &member.value),
+        }
+    }
+
+    /// All of its parameters, as [`Self::get`] tells them.
+    #[must_use]
+    pub fn head(&self) -> Map<String, Value> {
+        let Inner { text, members, .. } = &*self.0;
+        if text.is_empty() {
+            return self.tree().clone();
+        }
+        let name = |member: &Member| String::from_utf8_lossy(member.name(text)).into_owned();
+        members.iter().map(|member| (name(member), member.value.clone())).collect()
+    }
+
+    /// Of members with the same name the last one counts.
+    fn member(&self, name: &str) -> Option<&Member> {
+        let Inner { text, members, .. } = &*self.0;
+        members.iter().rfind(|member| member.name(text) == name.as_bytes())
     }
 
     /// Everything that it says.
     #[must_use]
     pub fn tree(&self) -> &Map<String, Value> {
-        let Inner { text, head, long, tree, .. } = &*self.0;
-        if long.is_empty() {
-            return head;
-        }
         // It was read before.
-        tree.get_or_init(|| serde_json::from_slice(text).unwrap_or_else(|_| head.clone()))
+        self.0.tree.get_or_init(|| serde_json::from_slice(&self.0.text).unwrap_or_default())
     }
 
     /// The same, to be changed.
     #[must_use]
     pub fn into_tree(self) -> Map<String, Value> {
         match Arc::try_unwrap(self.0) {
-            Ok(Inner { head, long, .. }) if long.is_empty() => head,
-            Ok(Inner { text, head, tree, .. }) => {
-                tree.into_inner().unwrap_or_else(|| serde_json::from_slice(&text).unwrap_or(head))
+            Ok(Inner { text, tree, .. }) => {
+                tree.into_inner().unwrap_or_else(|| serde_json::from_slice(&text).unwrap_or_default())
             }
             Err(shared) => Self(shared).tree().clone(),
         }
@@ -118,9 +126,9 @@ impl RequestBody {
     /// How long it is.
     #[must_use]
     pub fn length(&self) -> Length {
-        let Inner { text, found, head, .. } = &*self.0;
+        let Inner { text, found, .. } = &*self.0;
         if text.is_empty() {
-            let bytes = written_length(head);
+            let bytes = written_length(self.tree());
             return Length { at_most: bytes, about: bytes };
         }
         let whole = text.len() as u64;
@@ -148,13 +156,13 @@ impl RequestBody {
 
     /// Whether the member with this name stays unread.
     pub(crate) fn keeps(&self, name: &str) -> bool {
-        self.0.long.iter().any(|long| long.name == name)
+        self.member(name).is_some_and(|member| member.is_long)
     }
 
     /// `body`, which was [`Self::head`] and may have been changed since, as JSON with what stands for long members
     /// replaced by them.
     pub(crate) fn write(&self, body: &Map<String, Value>) -> serde_json::Result<Vec<u8>> {
-        let Inner { text, head, long, .. } = &*self.0;
+        let text = &self.0.text;
         let mut out = Vec::with_capacity(text.len() + 64);
         out.push(b'{');
         for (name, value) in body {
@@ -163,9 +171,8 @@ impl RequestBody {
             }
             serde_json::to_writer(&mut out, name)?;
             out.push(b':');
-            let kept = long.iter().find(|long| long.name == name && head.get(name) == Some(value));
-            match kept.and_then(|long| text.get(long.place.clone())) {
-                Some(bytes) => out.extend_from_slice(bytes),
+            match self.member(name).filter(|member| member.is_long && member.value == *value) {
+                Some(member) => out.extend_from_slice(member.sent(text)),
                 None => serde_json::to_writer(&mut out, value)?,
             }
         }
@@ -176,16 +183,16 @@ impl RequestBody {
 
 /// One that was made here.
 impl From<Map<String, Value>> for RequestBody {
-    fn from(head: Map<String, Value>) -> Self {
+    fn from(tree: Map<String, Value>) -> Self {
         let mut found = Found::default();
         for name in LONG {
-            let Some(value) = head.get(name) else { continue };
+            let Some(value) = tree.get(name) else { continue };
             let mut of_member = Found::default();
             // Deeper than anybody may send: everything may be in it.
             let is_read = Walk::of(&mut of_member).deserialize(value).is_ok();
             found.add(name == TOOLS, if is_read { of_member } else { Found { marks: Marks::ALL, ..of_member } });
         }
-        Self(Arc::new(Inner { head, found, ..Inner::default() }))
+        Self(Arc::new(Inner { found, tree: tree.into(), ..Inner::default() }))
     }
 }
 
@@ -197,73 +204,9 @@ impl PartialEq for RequestBody {
 
 impl fmt::Debug for RequestBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RequestBody({} members)", self.0.head.len())
+        let members = if self.0.text.is_empty() { self.tree().len() } else { self.0.members.len() };
+        write!(f, "RequestBody({members} members)")
     }
-}
-
-type Head = (Map<String, Value>, Vec<Long>, Found);
-
-/// The parts of a body that can be read; `None` of everything else.
-fn head(text: &[u8]) -> Option<Head> {
-    let text = std::str::from_utf8(text).ok()?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let head = json.deserialize_map(Members { text }).ok()?;
-    json.end().ok()?;
-    Some(head)
-}
-
-struct Members<'t> {
-    text: &'t str,
-}
-
-impl<'t> Visitor<'t> for Members<'t> {
-    type Value = Head;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'t>>(self, mut members: A) -> Result<Head, A::Error> {
-        let (mut head, mut long, mut all) = (Map::new(), Vec::<Long>::new(), Found::default());
-        while let Some(name) = members.next_key::<String>()? {
-            let Some(known) = LONG.into_iter().find(|known| *known == name) else {
-                head.insert(name, members.next_value()?);
-                continue;
-            };
-            let raw: &'t RawValue = members.next_value()?;
-            let (value, is_long) = standing_for(raw).map_err(serde::de::Error::custom)?;
-            // Of members with the same name the last one counts.
-            long.retain(|long| long.name != known);
-            if is_long {
-                let mut found = Found::default();
-                Walk::of(&mut found)
-                    .deserialize(&mut serde_json::Deserializer::from_str(raw.get()))
-                    .map_err(serde::de::Error::custom)?;
-                all.add(known == TOOLS, Found { bytes: raw.get().len() as u64, ..found });
-                long.push(Long { name: known, place: place(self.text, raw.get()) });
-            }
-            head.insert(name, value);
-        }
-        Ok((head, long, all))
-    }
-}
-
-/// Where in `text` a part of it is.
-fn place(text: &str, part: &str) -> Range<usize> {
-    let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
-    start..start + part.len()
-}
-
-/// What stands for a long member, and whether it does; a short one is itself.
-fn standing_for(raw: &RawValue) -> serde_json::Result<(Value, bool)> {
-    let text = raw.get();
-    Ok(match text.as_bytes() {
-        [b'[', inner @ .., b']'] if inner.iter().all(u8::is_ascii_whitespace) => (Value::Array(vec![]), true),
-        [b'[', ..] => (Value::Array(vec![Value::Null]), true),
-        [b'{', ..] => (Value::Object(Map::new()), true),
-        [b'"', ..] => (Value::String(String::new()), true),
-        _ => (serde_json::from_str(text)?, false),
-    })
 }
 
 /// The bytes that an object has as JSON.

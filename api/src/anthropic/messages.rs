@@ -18,13 +18,13 @@ pub(super) async fn create(incoming: Incoming) -> Result<Response, Problem> {
 
 /// What the conversation would be in tokens; costs nothing.
 pub(super) async fn count_tokens(incoming: Incoming) -> Result<Json<Value>, Problem> {
-    let model = conversation(&Fields::of(incoming.body.head()))?;
+    let model = conversation(&Fields::of_body(&incoming.body))?;
     let tokens = incoming.caller.count(Dialect::Messages, &model, incoming.body).await?;
     Ok(Json(json!({ "input_tokens": tokens })))
 }
 
 fn read(body: RequestBody) -> Result<Ask, Problem> {
-    let fields = Fields::of(body.head());
+    let fields = Fields::of_body(&body);
     let model = conversation(&fields)?;
     let max_output_tokens = Some(fields.required_bound("max_tokens")?);
     let stream = fields.flag("stream")?;

@@ -38,7 +38,7 @@ pub(super) async fn call(Name(call): Name, uri: Uri, incoming: Incoming) -> Resu
         }
         "countTokens" => {
             let body = RequestBody::from(counted(body.into_tree())?);
-            Fields::of(body.head()).filled("contents")?;
+            Fields::of_body(&body).filled("contents")?;
             let tokens = caller.count(Dialect::GenerateContent, model, body).await?;
             Ok(Json(json!({ "totalTokens": tokens })).into_response())
         }
@@ -47,7 +47,7 @@ pub(super) async fn call(Name(call): Name, uri: Uri, incoming: Incoming) -> Resu
 }
 
 fn read(model: &str, stream: bool, body: RequestBody) -> Result<Ask, Problem> {
-    let fields = Fields::of(body.head());
+    let fields = Fields::of_body(&body);
     fields.filled("contents")?;
     let config = fields.object(&["generationConfig", "generation_config"])?;
     let max_output_tokens = config.bound(&["maxOutputTokens", "max_output_tokens"])?;

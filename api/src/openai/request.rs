@@ -13,7 +13,7 @@ pub(super) const MAX_CHOICES: u64 = 16;
 
 /// A call of `chat/completions`.
 pub(super) fn chat(body: RequestBody) -> Result<Ask, Problem> {
-    let fields = Fields::of(body.head());
+    let fields = Fields::of_body(&body);
     let model = fields.text("model")?;
     fields.filled("messages")?;
     let stream = fields.flag("stream")?;
@@ -26,7 +26,7 @@ pub(super) fn chat(body: RequestBody) -> Result<Ask, Problem> {
 
 /// A call of `responses`.
 pub(super) fn responses(body: RequestBody) -> Result<Ask, Problem> {
-    let fields = Fields::of(body.head());
+    let fields = Fields::of_body(&body);
     let model = fields.text("model")?;
     match fields.required("input")? {
         Value::String(_) => {}

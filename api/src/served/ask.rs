@@ -2,7 +2,7 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRef, FromRequest, FromRequestParts as _, Request},
+    extract::{FromRef, FromRequest, Request},
     http::{HeaderMap, StatusCode, request::Parts},
 };
 use domain::{
@@ -12,7 +12,7 @@ use domain::{
 };
 use metering::{Begun, Call, Choices, Held, Known, MeterError, PayerGroup, surface_of};
 use relay::{Basis, Counted, Dialect, Envelope, RequestBody, ServedCall, UnreadableBody};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
 use uuid::Uuid;
 
@@ -81,8 +81,15 @@ where
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
-        let mut caller = Caller::of(&mut parts, state).await?;
-        let bytes = extract::read(Request::from_parts(parts, body), state).await?;
+        let caller = Caller::of(&mut parts, state).await?;
+        let bytes = extract::read(Request::from_parts(parts, body)).await?;
+        Self::new(caller, bytes)
+    }
+}
+
+impl Incoming {
+    /// What `caller` sent.
+    pub(crate) fn new(mut caller: Caller, bytes: Bytes) -> Result<Self, Problem> {
         caller.room = caller.calls.make_room(bytes.len())?;
         Ok(Self { body: object(bytes)?, caller })
     }
@@ -95,7 +102,6 @@ impl Caller {
         S: Send + Sync,
         Calls: FromRef<S>,
     {
-        let calls = Calls::from_ref(state);
         let (Some(holder), Some(allowance), Some(manner), Some(id)) = (
             parts.extensions.remove(),
             parts.extensions.remove(),
@@ -104,11 +110,20 @@ impl Caller {
         ) else {
             return Err(Problem::bug("a served route without its entrance"));
         };
-        let holder: Holder = holder;
+        Self::new(Calls::from_ref(state), (holder, allowance), (manner, id), &parts.headers)
+    }
+
+    /// Who was let in and sent these headers, if they may call.
+    pub(crate) fn new(
+        calls: Calls,
+        (holder, allowance): (Holder, Allowance),
+        (manner, id): (Manner, RequestId),
+        headers: &HeaderMap,
+    ) -> Result<Self, Problem> {
         holder.require(Scope::Chat)?;
         calls.require_open()?;
-        let origin = Origin::from_request_parts(parts, state).await?;
-        let (headers, room) = (passed_on(&parts.headers), calls.make_room(0)?);
+        let origin = Origin::of(&id, headers);
+        let (headers, room) = (passed_on(headers), calls.make_room(0)?);
         Ok(Self { calls, holder, allowance, origin, headers, room, manner, id })
     }
 
@@ -154,7 +169,7 @@ impl Caller {
         // That a response which is kept was abandoned is known by the end of its hold.
         let paying = Call { must_hold: kept.is_some(), ..self.paid_by_this(hold_id) };
         let (counted, held) = self.hold(&ask, &choices, &group, paying).await?;
-        let affinity = affinity(ask.body.head()).map(|name| format!("{}:{name}", self.holder.user));
+        let affinity = affinity(&ask.body).map(|name| format!("{}:{name}", self.holder.user));
         let known = Known { affinity, tokens: counted.tokens, exactly: counted.basis == Basis::Counted };
         let envelope = Envelope {
             id: kept.as_ref().map_or_else(|| id_of(ask.dialect), Kept::name),
@@ -265,7 +280,7 @@ fn passed_on(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 /// What an upstream's cache knows a conversation by, in the words of any dialect.
-fn affinity(body: &Map<String, Value>) -> Option<&str> {
+fn affinity(body: &RequestBody) -> Option<&str> {
     let named = ["prompt_cache_key", "previous_response_id", "conversation", "user"];
     let metadata = body.get("metadata").and_then(|metadata| metadata.get("user_id"));
     named.into_iter().filter_map(|name| body.get(name)).chain(metadata).find_map(Value::as_str)
@@ -336,6 +351,6 @@ mod tests {
         for body in ["", "{", "[]", "null", "\"text\"", "{} tail"] {
             assert_eq!(object(Bytes::from(body)).err().unwrap().code(), "invalid_json", "{body}");
         }
-        assert!(object(Bytes::from("{\"future\": {\"x\": 1}}")).ok().unwrap().head().contains_key("future"));
+        assert!(object(Bytes::from("{\"future\": {\"x\": 1}}")).ok().unwrap().get("future").is_some());
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Promise: what is wrong is told by its parameter; `null` counts as absent.
 
+use relay::RequestBody;
 use serde_json::{Map, Value};
 
 use super::refusals::invalid;
@@ -10,27 +11,46 @@ use crate::problem::Problem;
 
 /// An object of a request.
 pub(crate) struct Fields<'a> {
-    object: Option<&'a Map<String, Value>>,
-    /// What stands before the names, such as `stream_options.`.
-    path: String,
+    of: Source<'a>,
+    /// Where in the body it stands; the body itself where absent.
+    within: Option<&'a str>,
+}
+
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    Body(&'a RequestBody),
+    Object(&'a Map<String, Value>),
+    /// There is none.
+    Nothing,
 }
 
 impl<'a> Fields<'a> {
     /// The body itself.
-    pub(crate) fn of(body: &'a Map<String, Value>) -> Self {
-        Self { object: Some(body), path: String::new() }
+    pub(crate) const fn of_body(body: &'a RequestBody) -> Self {
+        Self { of: Source::Body(body), within: None }
+    }
+
+    /// The same, taken apart.
+    pub(crate) const fn of(body: &'a Map<String, Value>) -> Self {
+        Self { of: Source::Object(body), within: None }
     }
 
     /// The value under the first of these names that has one, and that name.
-    fn get(&self, names: &[&'a str]) -> Option<(String, &'a Value)> {
-        let object = self.object?;
-        let found =
-            |name: &&str| object.get(*name).filter(|value| !value.is_null()).map(|value| (self.at(name), value));
-        names.iter().find_map(found)
+    fn get(&self, names: &[&'a str]) -> Option<(&'a str, &'a Value)> {
+        let get = |name: &str| match self.of {
+            Source::Body(body) => body.get(name),
+            Source::Object(object) => object.get(name),
+            Source::Nothing => None,
+        };
+        names.iter().find_map(|name| Some((*name, get(name).filter(|value| !value.is_null())?)))
     }
 
+    /// The parameter in the words of the client, such as `stream_options.include_usage`.
     fn at(&self, name: &str) -> String {
-        format!("{}{name}", self.path)
+        match self.within {
+            Some(object) => format!("{object}.{name}"),
+            None => name.to_owned(),
+        }
     }
 
     fn missing(&self, name: &str) -> Problem {
@@ -46,9 +66,9 @@ impl<'a> Fields<'a> {
     /// The object under the first of these names; an empty one where there is none.
     pub(crate) fn object(&self, names: &[&'a str]) -> Result<Self, Problem> {
         match self.get(names) {
-            None => Ok(Self { object: None, path: String::new() }),
-            Some((path, Value::Object(object))) => Ok(Self { object: Some(object), path: format!("{path}.") }),
-            Some((path, other)) => Err(wrong_type(&path, "an object", other)),
+            None => Ok(Self { of: Source::Nothing, within: None }),
+            Some((name, Value::Object(object))) => Ok(Self { of: Source::Object(object), within: Some(name) }),
+            Some((name, other)) => Err(self.wrong_type(name, "an object", other)),
         }
     }
 
@@ -57,18 +77,19 @@ impl<'a> Fields<'a> {
         match self.get(&[name]) {
             Some((_, Value::String(text))) if !text.is_empty() => Ok(text.clone()),
             Some((_, Value::String(_))) | None => Err(self.missing(name)),
-            Some((path, other)) => Err(wrong_type(&path, "a string", other)),
+            Some((_, other)) => Err(self.wrong_type(name, "a string", other)),
         }
     }
 
     /// An array that must be there and not be empty.
     pub(crate) fn filled(&self, name: &'a str) -> Result<&'a [Value], Problem> {
         match self.get(&[name]) {
-            Some((path, Value::Array(items))) if items.is_empty() => {
-                Err(invalid(&path, "empty_array", format!("Invalid '{path}': at least one element is needed.")))
+            Some((_, Value::Array(items))) if items.is_empty() => {
+                let param = self.at(name);
+                Err(invalid(&param, "empty_array", format!("Invalid '{param}': at least one element is needed.")))
             }
             Some((_, Value::Array(items))) => Ok(items),
-            Some((path, other)) => Err(wrong_type(&path, "an array", other)),
+            Some((_, other)) => Err(self.wrong_type(name, "an array", other)),
             None => Err(self.missing(name)),
         }
     }
@@ -78,35 +99,35 @@ impl<'a> Fields<'a> {
         match self.get(&[name]) {
             None => Ok(false),
             Some((_, Value::Bool(flag))) => Ok(*flag),
-            Some((path, other)) => Err(wrong_type(&path, "a boolean", other)),
+            Some((_, other)) => Err(self.wrong_type(name, "a boolean", other)),
         }
     }
 
     /// A number from 1 to `most`, under any of these names.
     pub(crate) fn number(&self, names: &[&'a str], most: u64) -> Result<Option<u32>, Problem> {
-        let Some((path, value)) = self.get(names) else { return Ok(None) };
+        let Some((name, value)) = self.get(names) else { return Ok(None) };
         let number = value.as_u64().filter(|number| (1..=most).contains(number));
         match number.and_then(|number| u32::try_from(number).ok()) {
             Some(number) => Ok(Some(number)),
-            None if value.is_number() => Err(invalid(
-                &path,
-                "invalid_value",
-                format!("Invalid '{path}': an integer from 1 to {most} is needed."),
-            )),
-            None => Err(wrong_type(&path, "an integer", value)),
+            None => Err(self.no_integer(name, value, &format!("from 1 to {most}"))),
         }
     }
 
     /// A bound of tokens, under any of these names. More than any model gives is no bound at all.
     pub(crate) fn bound(&self, names: &[&'a str]) -> Result<Option<u32>, Problem> {
-        let Some((path, value)) = self.get(names) else { return Ok(None) };
+        let Some((name, value)) = self.get(names) else { return Ok(None) };
         match value.as_u64() {
             Some(tokens @ 1..) => Ok(Some(u32::try_from(tokens).unwrap_or(u32::MAX))),
-            _ if value.is_number() => {
-                Err(invalid(&path, "invalid_value", format!("Invalid '{path}': an integer of at least 1 is needed.")))
-            }
-            _ => Err(wrong_type(&path, "an integer", value)),
+            _ => Err(self.no_integer(name, value, "of at least 1")),
         }
+    }
+
+    fn no_integer(&self, name: &str, value: &Value, which: &str) -> Problem {
+        if !value.is_number() {
+            return self.wrong_type(name, "an integer", value);
+        }
+        let param = self.at(name);
+        invalid(&param, "invalid_value", format!("Invalid '{param}': an integer {which} is needed."))
     }
 
     /// As [`Self::bound`], where there must be one.
@@ -118,8 +139,9 @@ impl<'a> Fields<'a> {
     pub(crate) fn refuse(&self, name: &'a str, why: &str) -> Result<(), Problem> {
         match self.get(&[name]) {
             None | Some((_, Value::Bool(false))) => Ok(()),
-            Some((path, _)) => {
-                Err(invalid(&path, "unsupported_parameter", format!("Unsupported parameter: '{path}': {why}.")))
+            Some(_) => {
+                let param = self.at(name);
+                Err(invalid(&param, "unsupported_parameter", format!("Unsupported parameter: '{param}': {why}.")))
             }
         }
     }

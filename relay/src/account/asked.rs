@@ -63,7 +63,7 @@ impl Asked {
             let reach = vendor.reach(dialect) | reach(dialect);
             let is_whole = call.body.marks().any(reach) || concerns_long(&call.body, changes);
             sent = (!is_whole).then(|| call.body.clone());
-            passing(call, if is_whole { call.body.tree() } else { call.body.head() }.clone())
+            passing(call, if is_whole { call.body.tree().clone() } else { call.body.head() })
         } else {
             let mut prompt = understood(call)?;
             call.memory.complete(&mut prompt);
@@ -74,7 +74,7 @@ impl Asked {
         };
         vendor.adapt(dialect, &mut body);
         http::apply(changes, &mut body);
-        let most = call.max_output_tokens.map(|most| u64::from(most).saturating_mul(choices(call.body.head())));
+        let most = call.max_output_tokens.map(|most| u64::from(most).saturating_mul(choices(&call.body)));
         let question =
             Question::Call { dialect: call.dialect, model: call.model.clone(), body: call.body.clone(), most };
         Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, sent, candidates, custom, question })
@@ -150,7 +150,7 @@ impl Question {
 }
 
 /// How many answers to the same question a client's body asks for.
-fn choices(body: &Map<String, Value>) -> u64 {
+fn choices(body: &RequestBody) -> u64 {
     let in_config = || body.get("generationConfig")?.get("candidateCount");
     body.get("n").or_else(in_config).and_then(Value::as_u64).unwrap_or(1).max(1)
 }

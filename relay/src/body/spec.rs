@@ -20,7 +20,7 @@ fn parameters_are_read_and_what_may_be_long_is_stood_for() {
     let body = read(text);
     let head = json!({"model": "m", "messages": [null], "tools": [], "n": 2, "system": {}, "input": "",
         "instructions": null});
-    assert_eq!(Value::Object(body.head().clone()), head);
+    assert_eq!(Value::Object(body.head()), head);
     let tree: Value = serde_json::from_str(text).unwrap();
     assert_eq!(Value::Object(body.tree().clone()), tree);
     assert_eq!(Value::Object(body.clone().into_tree()), tree);
@@ -29,15 +29,39 @@ fn parameters_are_read_and_what_may_be_long_is_stood_for() {
 
 #[test]
 fn what_is_written_is_what_was_sent_but_for_what_was_changed() {
-    let body = read(r#"{"messages": [ {"content": "a\u00e4", "x": 1.50} ], "model": "m", "a\"b": [1], "tools": []}"#);
-    let mut head = body.head().clone();
+    let body = read(r#"{"messages": [ {"content": "a\u00e4", "x": 1.50} ], "model": "m", "ab": [1], "tools": []}"#);
+    let mut head = body.head();
     head.insert("model".to_owned(), json!("up"));
     head.shift_remove("tools");
     let written = String::from_utf8(body.write(&head).unwrap()).unwrap();
-    assert_eq!(written, r#"{"messages":[ {"content": "a\u00e4", "x": 1.50} ],"model":"up","a\"b":[1]}"#);
+    assert_eq!(written, r#"{"messages":[ {"content": "a\u00e4", "x": 1.50} ],"model":"up","ab":[1]}"#);
     head.insert("messages".to_owned(), json!("mine"));
     assert!(body.write(&head).unwrap().starts_with(br#"{"messages":"mine""#), "what was put in its place counts");
     assert_eq!(RequestBody::default().write(&Map::new()).unwrap(), b"{}");
+}
+
+#[test]
+fn what_is_sent_is_found_where_it_stands_whatever_is_around_it() {
+    let spaced = "\r\n{ \"tools\"\t: [ ] ,\n\"n\": 1 ,\"messages\" :[\"}\", \" : ,\"] , \"input\":\"a,\" \n} \n";
+    let body = read(spaced);
+    let written = String::from_utf8(body.write(&body.head()).unwrap()).unwrap();
+    assert_eq!(written, r#"{"tools":[ ],"n":1,"messages":["}", " : ,"],"input":"a,"}"#);
+    assert_eq!((body.get("n"), body.get("input"), body.get("none")), (Some(&json!(1)), Some(&json!("")), None));
+}
+
+#[test]
+fn names_with_escapes_and_very_many_members_say_what_a_tree_says() {
+    let many: Map<String, Value> = (0..300).map(|n| (format!("x{n}"), json!([n]))).collect();
+    for text in [
+        r#"{"a\"b": 1, "messages": [{"tool_call_id": "c"}], "mod\u0065l": "m"}"#.to_owned(),
+        json!({"messages": ["a"], "many": many}).to_string().replace("\"many\":{", "").replacen("}}", "}", 1),
+    ] {
+        let (body, tree) = (read(&text), serde_json::from_str::<Map<String, Value>>(&text).unwrap());
+        assert_eq!((body.tree(), &body.head()), (&tree, &tree), "{text}");
+        assert!(tree.iter().all(|(name, value)| body.get(name) == Some(value)), "{text}");
+        assert_eq!(body.may_bring_results(), text.contains("tool_call_id"));
+        assert_eq!(serde_json::from_slice::<Value>(&body.write(&tree).unwrap()).unwrap(), Value::Object(tree));
+    }
 }
 
 #[test]
@@ -49,7 +73,7 @@ fn of_members_with_one_name_the_last_counts_as_it_does_in_a_tree() {
     ] {
         let (body, tree) = (read(text), serde_json::from_str::<Value>(text).unwrap());
         assert_eq!(Value::Object(body.tree().clone()), tree);
-        assert_eq!(serde_json::from_slice::<Value>(&body.write(body.head()).unwrap()).unwrap(), tree, "{text}");
+        assert_eq!(serde_json::from_slice::<Value>(&body.write(&body.head()).unwrap()).unwrap(), tree, "{text}");
     }
 }
 

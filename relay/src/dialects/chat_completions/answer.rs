@@ -39,8 +39,8 @@ pub(super) fn write(envelope: &Envelope, answer: Answer, usage: &Usage) -> Value
 
 /// Whether the client speaks of functions instead of tools, as before November 2023.
 pub(super) fn is_legacy(envelope: &Envelope) -> bool {
-    let asked = envelope.request.head();
-    asked.contains_key("functions") && !asked.contains_key("tools")
+    let asked = |name: &str| envelope.request.get(name).is_some();
+    asked("functions") && !asked("tools")
 }
 
 fn write_choice(index: usize, candidate: Candidate, is_legacy: bool) -> Value {

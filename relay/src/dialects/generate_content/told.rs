@@ -10,11 +10,11 @@ use super::aside::{self, Aside};
 use super::said::{self, Reader};
 use super::{finish, logprobs, signature, usage};
 use crate::model::{Answer, Audio, Candidate, Delta, FinishReason, Opaque, Part};
-use crate::{DeltaWriter, Envelope, ServedEvent, Usage};
+use crate::{DeltaWriter, Envelope, RequestBody, ServedEvent, Usage};
 
 /// A whole answer.
 pub(super) fn whole(envelope: &Envelope, answer: &Answer, usage: &Usage) -> Value {
-    let reader = Reader::Client { thoughts: asked_for_thoughts(envelope.request.head()) };
+    let reader = Reader::Client { thoughts: asked_for_thoughts(&envelope.request) };
     let mut response = Map::new();
     let mut candidates = vec![];
     for (index, candidate) in answer.candidates.iter().enumerate() {
@@ -65,7 +65,7 @@ fn is_blocked(response: &Map<String, Value>) -> bool {
     response.get("promptFeedback").is_some_and(|feedback| feedback.get("blockReason").is_some())
 }
 
-fn asked_for_thoughts(request: &Map<String, Value>) -> bool {
+fn asked_for_thoughts(request: &RequestBody) -> bool {
     let get = |map: &Value, camel: &str, snake: &str| map.get(camel).or_else(|| map.get(snake)).cloned();
     let config = request.get("generationConfig").or_else(|| request.get("generation_config"));
     let thinking = config.and_then(|config| get(config, "thinkingConfig", "thinking_config"));
@@ -104,7 +104,7 @@ struct Progress {
 
 impl Writer {
     pub(super) fn new(envelope: Envelope) -> Self {
-        let thoughts = asked_for_thoughts(envelope.request.head());
+        let thoughts = asked_for_thoughts(&envelope.request);
         Self { envelope, thoughts, candidates: vec![], response: Map::new() }
     }
 

@@ -75,7 +75,7 @@ pub(crate) fn event(event: &mut Map<String, Value>, envelope: &Envelope) {
 pub(crate) fn answer(response: &mut Map<String, Value>, envelope: &Envelope) {
     response.insert("id".to_owned(), json!(envelope.id));
     response.insert("model".to_owned(), json!(envelope.model));
-    let asked = |key: &str| envelope.request.head().get(key).filter(|value| !value.is_null()).cloned();
+    let asked = |key: &str| envelope.request.get(key).filter(|value| !value.is_null()).cloned();
     response.insert("store".to_owned(), asked("store").unwrap_or(json!(true)));
     response.insert("previous_response_id".to_owned(), asked("previous_response_id").unwrap_or_default());
     let output = response.get_mut("output").and_then(Value::as_array_mut).into_iter().flatten();

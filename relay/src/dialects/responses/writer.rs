@@ -106,10 +106,10 @@ impl Writer {
     /// A writer of the answer with that envelope.
     pub(super) fn new(envelope: Envelope) -> Self {
         let includes = |what: &str| {
-            let include = envelope.request.head().get("include").and_then(Value::as_array);
+            let include = envelope.request.get("include").and_then(Value::as_array);
             include.is_some_and(|include| include.iter().any(|entry| entry == what))
         };
-        let top = envelope.request.head().get("top_logprobs").and_then(Value::as_u64).unwrap_or(0);
+        let top = envelope.request.get("top_logprobs").and_then(Value::as_u64).unwrap_or(0);
         let wants_logprobs = top > 0 || includes(super::ask::LOGPROBS);
         Self {
             envelope,
