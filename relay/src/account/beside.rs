@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 use tokio_util::sync::CancellationToken;
 
 use super::{Account, form};
-use crate::http::{Limits, Response, is_json, read_bytes, unless_cancelled};
+use crate::http::{Http, Limits, Response, is_json, read_bytes, unless_cancelled};
 use crate::modalities::{
     Answered, Ask, Embeddings, Encoding, Heard, Images, Mapping, Modalities, Modality, ModalityAnswer, ModalityBody,
     ModalityCall, Path, Piece, Request, Rerank, Speech, Told, consumed, embedded,
@@ -59,7 +59,7 @@ impl Account {
                     encoding = Some(Encoding::of(&body).map_err(invalid)?);
                 }
                 body.insert("model".to_owned(), model.as_str().into());
-                self.document_to(url, &body.into())?
+                document_to(url, &body.into())?
             }
             ModalityBody::Multipart { mut fields, files, rest } => {
                 fields.retain(|(name, _)| name != "model");
@@ -71,7 +71,7 @@ impl Account {
                 request
             }
         };
-        let response = self.accepted(request, self.secret(key.as_ref()), &model).await?;
+        let response = self.accepted(request, self.keys.secret(self.keys.place(key.as_ref())), &model).await?;
         if !is_json(response.headers()) {
             let content_type = content_type(response.headers());
             if !may_be(modality, &content_type) {
@@ -96,7 +96,7 @@ impl Account {
         let ModalityCall { modality, model, public_model, body, created, key } = call;
         let request = understood(modality, &model, body).await?;
         let asks = mapping.ask(&request).map_err(invalid)?;
-        let secret = self.secret(key.as_ref());
+        let secret = self.keys.secret(self.keys.place(key.as_ref()));
         let mut answers = Vec::with_capacity(asks.len());
         for some in asks.chunks(AT_ONCE) {
             answers.extend(try_join_all(some.iter().map(|ask| self.one(ask, secret, &model))).await?);
@@ -120,15 +120,9 @@ impl Account {
                 url
             }
         };
-        let request = self.document_to(url, &ask.body)?;
+        let request = document_to(url, &ask.body)?;
         let response = self.accepted(request, secret, model).await?;
         self.read_document(response).await
-    }
-
-    fn document_to(&self, url: Url, body: &Value) -> Result<HttpRequest, RelayError> {
-        let bytes = serde_json::to_vec(body)
-            .map_err(|_| RelayError::Misconfigured("the request cannot be written as JSON".to_owned()))?;
-        Ok(self.http.post(url, bytes))
     }
 
     async fn accepted(
@@ -153,6 +147,14 @@ impl Account {
             .map_err(|_| limits.too_slow("the whole answer", limits.total))??;
         serde_json::from_slice(&body).map_err(|_| RelayError::UpstreamGarbage("the answer is no JSON".to_owned()))
     }
+}
+
+fn document_to(url: Url, body: &Value) -> Result<HttpRequest, RelayError> {
+    let bytes = serde_json::to_vec(body)
+        .map_err(|_| RelayError::Misconfigured("the request cannot be written as JSON".to_owned()))?;
+    let mut request = Http::post(url);
+    *request.body_mut() = Some(bytes.into());
+    Ok(request)
 }
 
 /// What is asked of an upstream that wants it in its own form.

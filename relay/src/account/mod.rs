@@ -11,6 +11,7 @@ mod chunks;
 mod events;
 mod form;
 mod gathered;
+mod heads;
 mod hidden;
 mod media;
 mod passing;
@@ -26,7 +27,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
-use reqwest::{StatusCode, Url};
+use reqwest::{Body, Request, StatusCode, Url};
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
@@ -35,6 +36,7 @@ use self::asked::Asked;
 pub(crate) use self::asked::understood;
 use self::chunks::Chunks;
 use self::events::Events;
+use self::heads::{Form, Heads};
 use self::hidden::Hidden;
 use self::passing::Passing;
 use self::served::{Ending, Translated};
@@ -42,7 +44,8 @@ use self::stream::{Listener, Reading};
 use self::whole::Document;
 use crate::dialects::{self, custom};
 use crate::http::{
-    self, Http, Keys, ParameterOverride, Response, is_json, read_body, read_error_body, retry_after, unless_cancelled,
+    self, Http, Keys, ParameterOverride, Prepared, Response, is_json, read_body, read_error_body, retry_after,
+    unless_cancelled,
 };
 use crate::modalities::Modalities;
 use crate::model::{Author, Message, Prompt, Sampling};
@@ -60,6 +63,7 @@ pub(crate) struct Account {
     keys: Keys,
     hidden: Arc<Hidden>,
     headers: HeaderMap,
+    heads: Heads,
     parameters: Vec<ParameterOverride>,
 }
 
@@ -76,11 +80,7 @@ impl Account {
         let http = Http::new(config.limits, config.address_policy, proxy, &base)?;
         let keys = Keys::new(config.keys, config.key_order);
         let hidden = Arc::new(Hidden::new(keys.secrets(), &base));
-        Ok(Self { vendor, http, base, keys, hidden, headers, parameters: config.parameters })
-    }
-
-    fn secret(&self, key: Option<&KeyRef>) -> Option<&str> {
-        self.keys.secret(key).map(ExposeSecret::expose_secret)
+        Ok(Self { vendor, http, base, keys, hidden, headers, heads: Heads::default(), parameters: config.parameters })
     }
 
     /// A client's call as it goes upstream.
@@ -88,35 +88,48 @@ impl Account {
         Asked::of_call(call, self.vendor.as_ref(), &self.parameters)
     }
 
-    /// The response of a provider that accepted the request.
+    /// The response of a provider that accepted the request, asked with the key of that name.
     async fn send(
         &self,
         asked: &Asked,
         passed: &[(String, String)],
-        secret: Option<&str>,
+        key: Option<&KeyRef>,
     ) -> Result<Response, RelayError> {
         let bytes = asked.written()?;
         if bytes.len() > self.vendor.max_body_bytes() {
             let most = self.vendor.max_body_bytes() / 1_000_000;
             return Err(RelayError::refused(413, format!("the request is larger than the {most} MB that it takes")));
         }
-        let url = self.vendor.address(&self.base, asked.dialect, &asked.model, asked.stream);
-        let mut request = self.http.post(url, bytes);
-        for (name, value) in passed {
-            let name = reqwest::header::HeaderName::from_bytes(name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, value.parse()) {
-                request.headers_mut().insert(name, value);
-            }
-        }
-        self.vendor.authorize(&mut request, secret)?;
-        request.headers_mut().extend(self.headers.clone());
+        let key = self.keys.place(key);
+        let (head, body) = self.head(asked, key, bytes.into())?;
+        let head = if passed.is_empty() { head } else { head.with(passed, &self.headers) };
         let limits = self.http.limits();
         let patience = if asked.stream { limits.first_byte } else { limits.total };
-        let response = self.http.send(request, patience).await?;
+        let response = self.http.send_prepared(head, body, patience).await?;
         match response.status() {
             StatusCode::OK => Ok(response),
-            _ => Err(Box::pin(self.refusal(response, asked.dialect, secret)).await),
+            _ => Err(Box::pin(self.refusal(response, asked.dialect, self.keys.secret(key))).await),
         }
+    }
+
+    /// The head of a request with that body.
+    fn head(&self, asked: &Asked, key: Option<usize>, body: Body) -> Result<(Prepared, Body), RelayError> {
+        let Asked { dialect, ref model, stream, .. } = *asked;
+        let request = || Http::post(self.vendor.address(&self.base, dialect, model, stream));
+        let complete = |mut request: Request| {
+            self.vendor.authorize(&mut request, self.keys.secret(key))?;
+            request.headers_mut().extend(self.headers.clone());
+            Ok(request)
+        };
+        if self.vendor.signs() {
+            let mut request = request();
+            *request.body_mut() = Some(body);
+            let mut request = complete(request)?;
+            let body = request.body_mut().take().unwrap_or_default();
+            return Ok((Prepared::of(request)?, body));
+        }
+        let head = self.heads.get(model, Form { dialect, stream, key }, || Prepared::of(complete(request())?))?;
+        Ok((Prepared::clone(&head), body))
     }
 
     /// The error that a refused request means.
@@ -146,7 +159,7 @@ impl Account {
             return Box::pin(self.gathered(ServedCall { stream: true, ..call })).await;
         }
         let asked = self.asked(&call)?;
-        let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
+        let response = self.send(&asked, passed(&call, &asked), call.key.as_ref()).await?;
         self.answered(call, asked, response).await
     }
 
@@ -177,7 +190,7 @@ impl Account {
     /// A whole answer of an upstream that only streams.
     async fn gathered(&self, call: ServedCall) -> Result<ServedAnswer, RelayError> {
         let asked = self.asked(&call)?;
-        let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
+        let response = self.send(&asked, passed(&call, &asked), call.key.as_ref()).await?;
         if is_json(response.headers()) {
             return self.answered(call, asked, response).await;
         }
@@ -193,7 +206,7 @@ impl Account {
 
     async fn streamed(&self, call: ServedCall, cancel: CancellationToken) -> Result<ServedStream, RelayError> {
         let mut asked = self.asked(&call)?;
-        let response = self.send(&asked, &passed(&call, &asked), self.secret(call.key.as_ref())).await?;
+        let response = self.send(&asked, passed(&call, &asked), call.key.as_ref()).await?;
         let spoken = self.vendor.spoken(asked.dialect);
         let (envelope, memory) = (call.envelope, call.memory);
         if !is_json(response.headers()) && asked.dialect == call.dialect {
@@ -246,7 +259,7 @@ impl Account {
     async fn reply(&self, request: ChatRequest, cancel: CancellationToken) -> Result<ReplyStream, RelayError> {
         let key = request.key.clone();
         let asked = Asked::of_prompt(prompt(request), self.vendor.as_ref(), &self.parameters)?;
-        let response = self.send(&asked, &[], self.secret(key.as_ref())).await?;
+        let response = self.send(&asked, &[], key.as_ref()).await?;
         if is_json(response.headers()) {
             let document = self.document(&self.text(response).await?, asked.dialect)?;
             return Ok(reply::told(document, asked.question).await);
@@ -290,8 +303,8 @@ impl Provider for Account {
     async fn list_models(&self) -> Result<Vec<String>, RelayError> {
         let nothing = || RelayError::Misconfigured("this provider has no list of its models".to_owned());
         let (url, read) = self.vendor.models(&self.base).ok_or_else(nothing)?;
-        let mut request = self.http.get(url);
-        let secret = self.secret(None);
+        let mut request = Http::get(url);
+        let secret = self.keys.secret(self.keys.place(None));
         self.vendor.authorize(&mut request, secret)?;
         request.headers_mut().extend(self.headers.clone());
         let response = self.http.send(request, self.http.limits().connect * 2).await?;
@@ -305,8 +318,8 @@ impl Provider for Account {
 }
 
 /// The headers of the client that go upstream: only where its own dialect is spoken.
-fn passed(call: &ServedCall, asked: &Asked) -> Vec<(String, String)> {
-    if call.dialect == asked.dialect { call.headers.clone() } else { vec![] }
+fn passed<'c>(call: &'c ServedCall, asked: &Asked) -> &'c [(String, String)] {
+    if call.dialect == asked.dialect { &call.headers } else { &[] }
 }
 
 /// A question of our own conversations, always streamed.

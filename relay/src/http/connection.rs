@@ -87,14 +87,6 @@ impl Origin {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Some(Self { is_tls: url.scheme() == "https", host, port: url.port_or_known_default()? })
     }
-
-    /// Whether that address is of this origin.
-    pub(super) fn is_of(&self, url: &Url) -> bool {
-        let host = url.host_str().map(|host| host.trim_start_matches('[').trim_end_matches(']'));
-        host == Some(self.host.as_str())
-            && url.port_or_known_default() == Some(self.port)
-            && (url.scheme() == "https") == self.is_tls
-    }
 }
 
 impl Connector {

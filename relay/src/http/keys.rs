@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::KeyRef;
 
@@ -60,18 +60,20 @@ impl Keys {
         after.iter().chain(before).find(|name| !avoid.contains(name)).cloned()
     }
 
-    /// The key of that name, or the next one where the name is absent or no longer known.
-    pub(crate) fn secret(&self, name: Option<&KeyRef>) -> Option<&SecretString> {
+    /// The place of the key of that name, or of the next one where the name is absent or no longer known.
+    pub(crate) fn place(&self, name: Option<&KeyRef>) -> Option<usize> {
         let place = |name: &KeyRef| self.names.iter().position(|known| known == name);
-        let at = name.and_then(place).or_else(|| place(&self.choose(&[])?))?;
-        self.secrets.get(at)
+        name.and_then(place).or_else(|| place(&self.choose(&[])?))
+    }
+
+    /// The key at that place.
+    pub(crate) fn secret(&self, place: Option<usize>) -> Option<&str> {
+        self.secrets.get(place?).map(ExposeSecret::expose_secret)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     fn keys(names: &[&str], order: KeyOrder) -> Keys {
@@ -99,13 +101,11 @@ mod tests {
     #[test]
     fn a_key_is_found_by_its_name_and_one_that_is_gone_is_replaced() {
         let keys = keys(&["a", "b"], KeyOrder::InTurn);
-        let secret = |name: Option<&str>| {
-            keys.secret(name.map(KeyRef::new).as_ref()).map(|secret| secret.expose_secret().to_owned())
-        };
+        let secret = |name: Option<&str>| keys.secret(keys.place(name.map(KeyRef::new).as_ref())).map(str::to_owned);
         assert_eq!(secret(Some("b")).as_deref(), Some("secret-b"));
         assert_eq!(secret(Some("gone")).as_deref(), Some("secret-a"));
         assert_eq!(secret(None).as_deref(), Some("secret-b"));
-        assert!(Keys::new(vec![], KeyOrder::InTurn).secret(None).is_none());
+        assert!(Keys::new(vec![], KeyOrder::InTurn).place(None).is_none());
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod connection;
 mod keys;
 mod overrides;
 mod pool;
+mod prepared;
 mod proxy;
 mod response;
 
@@ -18,8 +19,8 @@ use std::time::{Duration, SystemTime};
 
 use hyper::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue, RETRY_AFTER, USER_AGENT};
-use reqwest::{Client, Request, Url};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Body, Client, Request, Url};
 use rustls_platform_verifier::BuilderVerifierExt;
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +31,7 @@ pub use self::keys::{KeyOrder, ProviderKey};
 pub use self::overrides::ParameterOverride;
 pub(crate) use self::overrides::{apply, check_headers, check_parameters, concern};
 use self::pool::{Failed, IDLE, MAX_IDLE, Pool};
+pub(crate) use self::prepared::Prepared;
 use self::proxy::check_proxy;
 use self::response::Direct;
 pub(crate) use self::response::Response;
@@ -132,15 +134,14 @@ impl Http {
     }
 
     /// A request for a document.
-    pub(crate) fn get(&self, url: Url) -> Request {
+    pub(crate) fn get(url: Url) -> Request {
         Request::new(reqwest::Method::GET, url)
     }
 
-    /// A request with a JSON document.
-    pub(crate) fn post(&self, url: Url, body: Vec<u8>) -> Request {
+    /// A request with a JSON document, which is still to be put into it.
+    pub(crate) fn post(url: Url) -> Request {
         let mut request = Request::new(reqwest::Method::POST, url);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        *request.body_mut() = Some(body.into());
         request
     }
 
@@ -148,12 +149,26 @@ impl Http {
     ///
     /// # Errors
     /// It did not come, or nobody is there.
-    pub(crate) async fn send(&self, request: Request, patience: Duration) -> Result<Response, RelayError> {
+    pub(crate) async fn send(&self, mut request: Request, patience: Duration) -> Result<Response, RelayError> {
+        let body = request.body_mut().take().unwrap_or_default();
+        self.send_prepared(Prepared::of(request)?, body, patience).await
+    }
+
+    /// The same of a request whose head was prepared.
+    ///
+    /// # Errors
+    /// As [`Self::send`].
+    pub(crate) async fn send_prepared(
+        &self,
+        request: Prepared,
+        body: Body,
+        patience: Duration,
+    ) -> Result<Response, RelayError> {
         let answering = async {
             match &self.way {
-                Way::Direct(pool) => self.send_directly(pool, request).await,
+                Way::Direct(pool) => self.send_directly(pool, request, body).await,
                 Way::Proxied(client) => {
-                    let answered = client.execute(request).await;
+                    let answered = Box::pin(client.execute(request.proxied(body))).await;
                     answered.map(Response::Proxied).map_err(|error| self.unreachable(&error))
                 }
             }
@@ -162,20 +177,9 @@ impl Http {
         answered.unwrap_or_else(|_| Err(self.limits.too_slow("the first byte", patience)))
     }
 
-    async fn send_directly(&self, pool: &Arc<Pool>, mut request: Request) -> Result<Response, RelayError> {
-        let unwritable = || RelayError::Misconfigured("a request to this address cannot be written".to_owned());
-        let url = request.url().clone();
-        let path = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let mut written = hyper::Request::new(request.body_mut().take().unwrap_or_default());
-        *written.method_mut() = request.method().clone();
-        *written.uri_mut() = path.parse().map_err(|_| unwritable())?;
-        *written.headers_mut() = std::mem::take(request.headers_mut());
-        let headers = written.headers_mut();
-        let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-        headers.insert(HOST, host.parse().map_err(|_| unwritable())?);
-        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(OUR_NAME));
-        let what = match pool.ask(&url, written, self.limits.connect).await {
+    async fn send_directly(&self, pool: &Arc<Pool>, request: Prepared, body: Body) -> Result<Response, RelayError> {
+        let origin = Arc::clone(&request.origin);
+        let what = match pool.ask(&origin, request.direct(body), self.limits.connect).await {
             Ok(answered) => return Ok(Response::Direct(Direct::new(answered, Arc::clone(pool)))),
             Err(Failed::Refused(refusal)) => return Err(refusal),
             Err(Failed::NotInTime) => return Err(self.limits.too_slow("a connection", self.limits.connect)),

@@ -6,8 +6,6 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use reqwest::Url;
-
 use super::connection::{Answer, Connection, Connector, Origin, Request, Unanswered, Unreachable};
 use crate::RelayError;
 
@@ -51,20 +49,18 @@ impl Pool {
     /// The head of the answer, and the connection that it comes over. A connection is made within `patience`.
     pub(super) async fn ask(
         self: &Arc<Self>,
-        url: &Url,
+        origin: &Arc<Origin>,
         mut request: Request,
         patience: Duration,
     ) -> Result<(Answer, Connection), Failed> {
-        while let Some(mut rested) = self.take(url) {
+        while let Some(mut rested) = self.take(origin) {
             match rested.ask(request).await {
                 Ok(answer) => return Ok((answer, rested)),
                 Err(Unanswered::Unsent(unsent)) => request = *unsent,
                 Err(Unanswered::Broken) => return Err(Failed::Broken),
             }
         }
-        let unusable = || RelayError::Misconfigured("this is no address of an upstream".to_owned());
-        let origin = Origin::of(url).ok_or_else(|| Failed::Refused(unusable()))?;
-        let connecting = tokio::time::timeout(patience, Box::pin(self.connector.connect(Arc::new(origin)))).await;
+        let connecting = tokio::time::timeout(patience, Box::pin(self.connector.connect(Arc::clone(origin)))).await;
         let mut connection = match connecting.map_err(|_| Failed::NotInTime)? {
             Ok(connection) => connection,
             Err(Unreachable::Refused(refusal)) => return Err(Failed::Refused(refusal)),
@@ -77,12 +73,12 @@ impl Pool {
         }
     }
 
-    /// A connection to where that address is, if one rests that is well.
-    fn take(&self, url: &Url) -> Option<Connection> {
+    /// A connection to there, if one rests that is well.
+    fn take(&self, origin: &Arc<Origin>) -> Option<Connection> {
         loop {
             let (mut connection, since) = {
                 let connections = &mut self.resting().connections;
-                let at = connections.iter().rposition(|(connection, _)| connection.origin.is_of(url))?;
+                let at = connections.iter().rposition(|(connection, _)| connection.origin == *origin)?;
                 connections.remove(at)
             };
             if since.elapsed() < IDLE && connection.is_usable() {

@@ -63,6 +63,10 @@ impl Vendor for Bedrock {
         Ok(())
     }
 
+    fn signs(&self) -> bool {
+        true
+    }
+
     fn max_body_bytes(&self) -> usize {
         MAX_BODY_BYTES
     }

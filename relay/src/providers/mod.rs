@@ -176,6 +176,11 @@ pub(crate) trait Vendor: Send + Sync {
     /// [`RelayError::Misconfigured`] if the key has not the form that it must have.
     fn authorize(&self, request: &mut Request, key: Option<&str>) -> Result<(), RelayError>;
 
+    /// Whether that is different for each request: it depends on the body, or on the time.
+    fn signs(&self) -> bool {
+        false
+    }
+
     /// How it is asked for more than conversations, if it can be.
     fn way(&self, _base: &Url, _modality: Modality) -> Option<Way> {
         None

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use reqwest::Url;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -48,7 +49,7 @@ impl Server {
     }
 
     async fn ask(&self, http: &Http) -> Result<String, RelayError> {
-        let mut response = http.send(http.post(self.base.clone(), b"{}".to_vec()), PATIENCE).await?;
+        let mut response = http.send(post(&self.base), PATIENCE).await?;
         let mut body = vec![];
         while let Some(bytes) = response.chunk().await.map_err(|_| RelayError::UpstreamCut)? {
             body.extend_from_slice(&bytes);
@@ -59,6 +60,13 @@ impl Server {
     fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
+}
+
+/// One with the body `{}`.
+fn post(base: &Url) -> reqwest::Request {
+    let mut request = Http::post(base.clone());
+    *request.body_mut() = Some("{}".into());
+    request
 }
 
 /// A request whose body is `{}`.
@@ -141,7 +149,7 @@ async fn an_answer_that_is_let_go_closes_its_connection() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
     let http = Http::new(Limits::default(), AddressPolicy::default(), None, &base).unwrap();
-    let asking = http.send(http.post(base.clone(), b"{}".to_vec()), PATIENCE);
+    let asking = http.send(post(&base), PATIENCE);
     let serving = async {
         let (mut stream, _) = listener.accept().await.unwrap();
         request(&mut stream).await.unwrap();
@@ -174,7 +182,7 @@ async fn a_body_wakes_the_one_who_waits_for_it() {
         stream
     });
     let reading = async {
-        let mut response = http.send(http.post(base.clone(), b"{}".to_vec()), PATIENCE).await.unwrap();
+        let mut response = http.send(post(&base), PATIENCE).await.unwrap();
         let mut pieces = 0;
         while response.chunk().await.unwrap().is_some() {
             pieces += 1;
@@ -191,7 +199,7 @@ async fn whoever_does_not_speak_tls_is_told_from_whoever_is_not_there() {
     let base = Url::parse(&format!("https://{}/v1", listener.local_addr().unwrap())).unwrap();
     let http = Http::new(Limits::default(), AddressPolicy::default(), None, &base).unwrap();
     let plain = async { listener.accept().await.unwrap().0.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await };
-    let asked = http.send(http.post(base, b"{}".to_vec()), PATIENCE);
+    let asked = http.send(post(&base), PATIENCE);
     let (answer, _) = tokio::join!(asked, plain);
     let refused = answer.err().unwrap().to_string();
     assert!(refused.contains("does not speak TLS"), "{refused}");
