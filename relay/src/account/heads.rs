@@ -14,7 +14,9 @@ const MAX_MODELS: usize = 512;
 
 /// The heads that are known, by the model's name.
 #[derive(Default)]
-pub(super) struct Heads(RwLock<HashMap<String, Vec<(Form, Arc<Prepared>)>>>);
+pub(super) struct Heads(RwLock<HashMap<String, OfModel>>);
+
+type OfModel = Vec<(Form, Arc<Prepared>)>;
 
 /// In which form a model is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +38,7 @@ impl Heads {
         form: Form,
         make: impl FnOnce() -> Result<Prepared, RelayError>,
     ) -> Result<Arc<Prepared>, RelayError> {
-        let known = |heads: &Vec<(Form, Arc<Prepared>)>| {
-            heads.iter().find(|(known, _)| *known == form).map(|(_, head)| Arc::clone(head))
-        };
+        let known = |heads: &OfModel| heads.iter().find(|(known, _)| *known == form).map(|(_, head)| Arc::clone(head));
         let found = self.0.read().unwrap_or_else(PoisonError::into_inner).get(model).and_then(known);
         if let Some(head) = found {
             return Ok(head);
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     fn head() -> Result<Prepared, RelayError> {
-        Prepared::of(Request::new(Method::POST, Url::parse("http://h.example/").unwrap()))
+        Prepared::of(&Request::new(Method::POST, Url::parse("http://h.example/").unwrap()))
     }
 
     #[test]

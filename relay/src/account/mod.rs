@@ -126,9 +126,9 @@ impl Account {
             *request.body_mut() = Some(body);
             let mut request = complete(request)?;
             let body = request.body_mut().take().unwrap_or_default();
-            return Ok((Prepared::of(request)?, body));
+            return Ok((Prepared::of(&request)?, body));
         }
-        let head = self.heads.get(model, Form { dialect, stream, key }, || Prepared::of(complete(request())?))?;
+        let head = self.heads.get(model, Form { dialect, stream, key }, || Prepared::of(&complete(request())?))?;
         Ok((Prepared::clone(&head), body))
     }
 

@@ -151,7 +151,7 @@ impl Http {
     /// It did not come, or nobody is there.
     pub(crate) async fn send(&self, mut request: Request, patience: Duration) -> Result<Response, RelayError> {
         let body = request.body_mut().take().unwrap_or_default();
-        self.send_prepared(Prepared::of(request)?, body, patience).await
+        self.send_prepared(Prepared::of(&request)?, body, patience).await
     }
 
     /// The same of a request whose head was prepared.

@@ -24,7 +24,7 @@ impl Prepared {
     ///
     /// # Errors
     /// [`RelayError::Misconfigured`] if it cannot be written.
-    pub(crate) fn of(request: Request) -> Result<Self, RelayError> {
+    pub(crate) fn of(request: &Request) -> Result<Self, RelayError> {
         let unwritable = || RelayError::Misconfigured("a request to this address cannot be written".to_owned());
         let url = request.url();
         let mut written = hyper::Request::new(());
@@ -45,7 +45,8 @@ impl Prepared {
     pub(crate) fn with(mut self, headers: &[(String, String)], stand: &HeaderMap) -> Self {
         for (name, value) in headers {
             let Ok(name) = HeaderName::from_bytes(name.as_bytes()) else { continue };
-            let is_ours = stand.contains_key(&name) || self.head.headers.get(&name).is_some_and(|v| v.is_sensitive());
+            let is_ours =
+                stand.contains_key(&name) || self.head.headers.get(&name).is_some_and(HeaderValue::is_sensitive);
             if let Ok(value) = value.parse()
                 && !is_ours
                 && name != HOST
@@ -83,7 +84,7 @@ mod tests {
             told.set_sensitive(*name == "x-api-key");
             request.headers_mut().insert(*name, told);
         }
-        Prepared::of(request).unwrap()
+        Prepared::of(&request).unwrap()
     }
 
     #[test]
