@@ -10,7 +10,7 @@ use std::time::Duration;
 use domain::{
     CallBatchId, CallId, Decider as _, HoldId, UserId,
     billing::{Purpose, ReleaseReason, WalletEvent},
-    relay::{Call, CallBatch, CallBatchCommand, CallBatchEvent, Surface},
+    relay::{Call, CallBatch, CallBatchCommand, CallBatchEvent, Surface, call::MAX_CALLS},
 };
 use house::House;
 use metering::{Begun, MAX_WAITING, Meter, PayerGroup};
@@ -174,9 +174,9 @@ async fn calls_that_end_while_the_bus_is_away_wait_for_it_and_what_finds_no_room
     house.side.nats.stop().await;
     let metrics = PrometheusBuilder::new().build_recorder();
     // One batch at most is on its way, the marks of a drain take no more than a place each.
-    metrics::with_local_recorder(&metrics, || follow(&meter, user, MAX_WAITING + 200));
+    metrics::with_local_recorder(&metrics, || follow(&meter, user, MAX_WAITING + 2 * MAX_CALLS));
     let text = metrics.handle().render();
     let lost = text.lines().find_map(|line| line.strip_prefix("calls_not_recorded_total "));
     let lost: usize = lost.expect("some found no room").parse().unwrap();
-    assert!((100..=201).contains(&lost), "{lost} were lost");
+    assert!((MAX_CALLS - 1..=2 * MAX_CALLS + 1).contains(&lost), "{lost} were lost");
 }

@@ -1,4 +1,5 @@
-//! A command's body: JSON that is written once, by whoever makes the command, and read once, by whoever decides on it.
+//! The body of a command or an event: JSON that is written once, by whoever makes it, and read once, by whoever needs what
+//! it says.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -22,6 +23,12 @@ impl Body {
         serde_json::to_vec(command).map(|json| Self(json.into()))
     }
 
+    /// Bytes that are known to be JSON, because whoever hands them over wrote them with serde or has them from the log.
+    #[must_use]
+    pub fn known(bytes: impl Into<Bytes>) -> Self {
+        Self(bytes.into())
+    }
+
     /// What came as bytes.
     ///
     /// # Errors
@@ -29,6 +36,12 @@ impl Body {
     pub fn read_from(bytes: impl Into<Bytes>) -> serde_json::Result<Self> {
         let bytes = bytes.into();
         serde_json::from_slice::<IgnoredAny>(&bytes).map(|_| Self(bytes))
+    }
+
+    /// It as text; `None` where the bytes are none, and so no JSON.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.0).ok()
     }
 
     /// It as what it claims to be.
@@ -42,7 +55,7 @@ impl Body {
     /// The first name in it, which in a command as serde writes an enum is that of its variant: its verb.
     #[must_use]
     pub fn verb(&self) -> Option<&str> {
-        let text = std::str::from_utf8(&self.0).ok()?;
+        let text = self.text()?;
         let (name, _) = text.strip_prefix('{').unwrap_or(text).strip_prefix('"')?.split_once('"')?;
         Some(name)
     }

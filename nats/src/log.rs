@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::{PgPool, types::Json};
 
-use crate::{event_ref::EventRef, reader::LogFault};
+use crate::{body::Body, event_ref::EventRef, reader::LogFault};
 
 /// One event at its position.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +17,8 @@ pub struct LoggedEvent {
     pub sequence: i64,
     pub event_type: String,
     pub event_version: String,
-    pub payload: Value,
+    /// As stored; nobody has read it yet.
+    pub payload: Body,
     pub metadata: Metadata,
     pub recorded_at: DateTime<Utc>,
     pub tenant: String,
@@ -33,6 +33,14 @@ impl LoggedEvent {
             aggregate_id: self.aggregate_id.clone(),
             sequence: self.sequence,
         }
+    }
+
+    /// The payload as a tree.
+    ///
+    /// # Errors
+    /// It is not JSON.
+    pub fn tree(&self) -> Result<serde_json::Value, LogError> {
+        self.payload.read().map_err(|_| LogError::Payload { position: self.position })
     }
 }
 
@@ -125,7 +133,7 @@ pub(crate) async fn rows(pool: &PgPool, after: i64, max: i64) -> Result<Vec<LogR
 /// # Errors
 /// The database is away, or the log is damaged.
 pub async fn page_log(pool: &PgPool, after: i64, max: i64) -> Result<Vec<LoggedEvent>, LogError> {
-    rows(pool, after, max).await?.into_iter().map(LogRow::into_event).collect()
+    Ok(rows(pool, after, max).await?.into_iter().map(LogRow::into_event).collect())
 }
 
 /// The position of an event; `None` while it is not committed or not sequenced.
@@ -148,9 +156,9 @@ pub async fn last_position(pool: &PgPool) -> Result<i64, sqlx::Error> {
 }
 
 impl LogRow {
-    pub(crate) fn into_event(self) -> Result<LoggedEvent, LogError> {
-        Ok(LoggedEvent {
-            payload: serde_json::from_str(&self.payload).map_err(|_| LogError::Payload { position: self.position })?,
+    pub(crate) fn into_event(self) -> LoggedEvent {
+        LoggedEvent {
+            payload: Body::known(self.payload),
             epoch: self.epoch,
             position: self.position,
             aggregate_type: self.aggregate_type,
@@ -162,6 +170,6 @@ impl LogRow {
             metadata: Metadata { tenant: Some(self.tenant.clone()), ..self.metadata.0 },
             recorded_at: self.recorded_at,
             tenant: self.tenant,
-        })
+        }
     }
 }

@@ -7,6 +7,7 @@ use async_nats::{HeaderMap, Message};
 use chrono::SecondsFormat;
 
 use crate::{
+    body::Body,
     command::is_token,
     event_ref::EventRef,
     headers::{self, InvalidHeader},
@@ -95,7 +96,7 @@ pub(crate) fn read_event(message: &Message) -> Result<LoggedEvent, InvalidHeader
         sequence: event.sequence,
         event_type: required(headers::TYPE)?,
         event_version: required(headers::VERSION)?,
-        payload: serde_json::from_slice(&message.payload).map_err(|_| InvalidHeader("body"))?,
+        payload: Body::known(message.payload.clone()),
         metadata: Metadata {
             command_id: headers::text(map, headers::COMMAND_ID),
             actor: headers::text(map, headers::ACTOR),

@@ -253,10 +253,8 @@ impl Envelope {
     }
 
     /// The event itself.
-    ///
-    /// # Errors
-    /// Its payload is not JSON.
-    pub fn event(&self) -> Result<LoggedEvent, LogError> {
+    #[must_use]
+    pub fn event(&self) -> LoggedEvent {
         self.row.clone().into_event()
     }
 

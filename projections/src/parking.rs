@@ -138,7 +138,7 @@ pub(crate) fn stored_event(row: &PgRow) -> sqlx::Result<ProjectedEvent> {
         event_type: row.try_get("event_type")?,
         event_version: row.try_get("event_version")?,
         recorded_at: row.try_get("recorded_at")?,
-        payload: Payload::Text(row.try_get("payload")?),
+        payload: Payload::Text(nats::Body::known(row.try_get::<String, _>("payload")?)),
     })
 }
 

@@ -5,6 +5,7 @@
 
 use cqrs_es::DomainEvent;
 use domain::sealed::SEALED_KEY;
+use nats::Body;
 use serde_json::Value;
 use vault::{Place, Vault, VaultError};
 
@@ -12,7 +13,7 @@ use vault::{Place, Vault, VaultError};
 #[derive(Clone)]
 pub(crate) enum Payload {
     /// As stored; nothing in it is sealed once it was opened.
-    Text(String),
+    Text(Body),
     Parsed(Value),
 }
 
@@ -24,11 +25,11 @@ impl Payload {
     pub(crate) async fn open(&mut self, vault: &Vault, place: &Place<'_>) -> Result<(), VaultError> {
         if let Self::Text(text) = self {
             // JSON may write any character as an escape; `$` is never written so here, and would be noticed.
-            if !text.contains(SEALED_KEY) && !text.contains("\\u0024") {
+            if !text.text().is_some_and(|text| text.contains(SEALED_KEY) || text.contains("\\u0024")) {
                 return Ok(());
             }
             // What is no JSON is at fault when it is decoded.
-            let Ok(value) = serde_json::from_str(text) else { return Ok(()) };
+            let Ok(value) = text.read() else { return Ok(()) };
             *self = Self::Parsed(value);
         }
         match self {
@@ -40,7 +41,7 @@ impl Payload {
     /// The domain's event, if its payload is of today's version.
     pub(crate) fn decode<E: DomainEvent>(&self) -> Option<E> {
         match self {
-            Self::Text(text) => serde_json::from_str(text).ok(),
+            Self::Text(text) => text.read().ok(),
             Self::Parsed(value) => E::deserialize(value).ok(),
         }
     }
@@ -48,7 +49,7 @@ impl Payload {
     /// As a tree, to be raised from an old version.
     pub(crate) fn parsed(&self) -> Value {
         match self {
-            Self::Text(text) => serde_json::from_str(text).unwrap_or_default(),
+            Self::Text(text) => text.read().unwrap_or_default(),
             Self::Parsed(value) => value.clone(),
         }
     }
@@ -73,7 +74,7 @@ mod tests {
         let vault = Vault::open(database.pool.clone(), MasterKey::generate().unwrap()).await.unwrap();
         let holder = UserId::new(Uuid::from_u128(7));
         let plain = ReservationEvent::Claimed { kind: NameKind::Email, holder };
-        let mut payload = Payload::Text(serde_json::to_string(&plain).unwrap());
+        let mut payload = Payload::Text(Body::of(&plain).unwrap());
         payload.open(&vault, &PLACE).await.unwrap();
         assert!(matches!(payload, Payload::Text(_)));
         assert_eq!(payload.decode::<ReservationEvent>(), Some(plain));
@@ -83,7 +84,7 @@ mod tests {
             "scopes": [], "models": null, "expires_at": null, "at": "2026-01-01T00:00:00Z"}});
         vault.seal(&PLACE, &mut created).await.unwrap();
         for text in [created.to_string(), created.to_string().replace("$sealed", "\\u0024sealed")] {
-            let mut payload = Payload::Text(text);
+            let mut payload = Payload::Text(Body::read_from(text).unwrap());
             payload.open(&vault, &PLACE).await.unwrap();
             let Some(ApiKeyEvent::Created { name, .. }) = payload.decode() else { panic!("it decodes") };
             assert_eq!(name.open().map(String::as_str), Some("a name"));

@@ -66,7 +66,7 @@ impl From<nats::LoggedEvent> for ProjectedEvent {
             event_type: event.event_type,
             event_version: event.event_version,
             recorded_at: event.recorded_at,
-            payload: Payload::Parsed(event.payload),
+            payload: Payload::Text(event.payload),
         }
     }
 }

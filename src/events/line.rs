@@ -40,7 +40,8 @@ impl EventLine {
     /// # Errors
     /// Its payload is not JSON.
     pub(super) fn of(envelope: &Envelope) -> Result<Self, LogError> {
-        let event: LoggedEvent = envelope.event()?;
+        let event: LoggedEvent = envelope.event();
+        let payload = event.tree()?;
         Ok(Self {
             epoch: event.epoch,
             position: event.position,
@@ -58,7 +59,7 @@ impl EventLine {
             causation_id: event.metadata.causation_id,
             traceparent: event.metadata.traceparent,
             recorded_at: event.recorded_at,
-            payload: event.payload,
+            payload,
         })
     }
 

@@ -17,9 +17,7 @@ use crate::decider::{Decider, Refusal};
 pub use fact::{Answering, Call, CallOutcome, CallTry, LeftOut, Spent, Surface};
 
 /// Calls of one batch, at most. Whoever sends them sees to it that they fit into one event.
-pub const MAX_CALLS: usize = 64;
-/// Tries and left-out channels of one batch from which on it takes no further call, so that it fits into one event.
-pub const MAX_PARTS_TOGETHER: usize = 256;
+pub const MAX_CALLS: usize = 1024;
 
 /// Commands on a batch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,8 @@
 //! Promise: each fact is counted by the one runner that follows the log, after its cursor moved: no fact twice, and at
 //! most those of one batch not at all, where a process dies in between. Metrics are for graphs; the truth is the ledger.
 
+use std::collections::BTreeMap;
+
 use domain::{
     Decider as _,
     billing::{Nanos, Tokens, Wallet, WalletEvent},
@@ -15,17 +17,20 @@ pub(super) fn count(events: &[LoggedEvent]) {
     for event in events {
         // What cannot be read of a wallet has stopped the reaction before.
         match event.aggregate_type.as_str() {
-            Wallet::TYPE => drop(serde_json::from_value(event.payload.clone()).map(count_one)),
-            CallBatch::TYPE => drop(serde_json::from_value(event.payload.clone()).map(count_free)),
+            Wallet::TYPE => drop(event.payload.read().map(count_one)),
+            CallBatch::TYPE => drop(event.payload.read().map(count_free)),
             _ => {}
         }
     }
 }
 
+/// Calls of one batch are mostly of few models: each model is counted once.
 fn count_free(CallBatchEvent::Recorded { calls }: CallBatchEvent) {
+    let mut by_model: BTreeMap<&str, Consumed> = BTreeMap::new();
     for (by, _, tokens, _) in calls.iter().filter_map(Call::for_nothing) {
-        consumed(&by.model, tokens);
+        by_model.entry(&by.model).or_default().add(tokens);
     }
+    by_model.into_iter().for_each(|(model, consumed)| consumed.count(model));
 }
 
 fn count_one(fact: WalletEvent) {
@@ -35,7 +40,9 @@ fn count_one(fact: WalletEvent) {
         WalletEvent::Held { .. } => metrics::counter!("holds_made_total").increment(1),
         WalletEvent::Charged { model, tokens, charged_nanos, cost_nanos, lost_cost_nanos, .. } => {
             ended("charged");
-            consumed(&model, &tokens);
+            let mut consumed = Consumed::default();
+            consumed.add(&tokens);
+            consumed.count(&model);
             metrics::counter!("charged_nanos_total", "model" => model).increment(of(charged_nanos));
             cost("charged", cost_nanos);
             cost("lost", lost_cost_nanos);
@@ -64,15 +71,31 @@ fn cost(reason: &'static str, amount: Nanos) {
     metrics::counter!("upstream_cost_nanos_total", "reason" => reason).increment(of(amount));
 }
 
-fn consumed(model: &str, tokens: &Tokens) {
-    for (tier, count) in tokens.by_tier() {
-        if count > 0 {
-            metrics::counter!("tokens_total", "model" => model.to_owned(), "tier" => tier).increment(count);
+/// What calls of one model consumed, by tier of tokens and kind of pieces.
+#[derive(Default)]
+struct Consumed {
+    tokens: BTreeMap<&'static str, u64>,
+    pieces: BTreeMap<&'static str, u64>,
+}
+
+impl Consumed {
+    fn add(&mut self, tokens: &Tokens) {
+        for (tier, count) in tokens.by_tier().into_iter().filter(|(_, count)| *count > 0) {
+            let sum = self.tokens.entry(tier).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        for (kind, count) in tokens.pieces.by_kind().into_iter().filter(|(_, count)| *count > 0) {
+            let sum = self.pieces.entry(kind).or_default();
+            *sum = sum.saturating_add(count.into());
         }
     }
-    for (kind, count) in tokens.pieces.by_kind() {
-        if count > 0 {
-            metrics::counter!("pieces_total", "model" => model.to_owned(), "kind" => kind).increment(count.into());
+
+    fn count(self, model: &str) {
+        for (tier, count) in self.tokens {
+            metrics::counter!("tokens_total", "model" => model.to_owned(), "tier" => tier).increment(count);
+        }
+        for (kind, count) in self.pieces {
+            metrics::counter!("pieces_total", "model" => model.to_owned(), "kind" => kind).increment(count);
         }
     }
 }
@@ -86,8 +109,7 @@ fn of(amount: Nanos) -> u64 {
 mod tests {
     use chrono::DateTime;
     use metrics_exporter_prometheus::PrometheusBuilder;
-    use nats::Metadata;
-    use serde_json::Value;
+    use nats::{Body, Metadata};
 
     use super::*;
 
@@ -97,7 +119,7 @@ mod tests {
 
     fn stored_with(name: &str, what: &str) -> LoggedEvent {
         let path = format!("{}/../domain/tests/wire/{name}.v1{what}.json", env!("CARGO_MANIFEST_DIR"));
-        let payload: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+        let payload = Body::read_from(std::fs::read(path).unwrap()).unwrap();
         LoggedEvent {
             epoch: 1,
             position: 1,

@@ -35,6 +35,16 @@ struct ExpireHold {
     hold_id: HoldId,
 }
 
+/// What is read of the events that begin and end a hold.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum OfHold {
+    Held { hold_id: HoldId, expires_at: DateTime<Utc> },
+    Charged { hold_id: HoldId },
+    Released { hold_id: HoldId },
+    Expired { hold_id: HoldId },
+}
+
 /// Makes and withdraws the appointments.
 pub struct ExpiryReactor;
 
@@ -47,26 +57,21 @@ impl Reactor for ExpiryReactor {
         if event.aggregate_type != Wallet::TYPE {
             return Ok(None);
         }
-        let hold = |fact: &Value| -> anyhow::Result<HoldId> {
-            serde_json::from_value(fact["hold_id"].clone())
-                .with_context(|| format!("the event at position {} names no hold", event.position))
-        };
-        match event.event_type.as_str() {
-            "wallet.held" => {
-                let fact = &event.payload["held"];
-                let hold_id = hold(fact)?;
-                let at: DateTime<Utc> = serde_json::from_value(fact["expires_at"].clone())
-                    .with_context(|| format!("the hold at position {} has no end", event.position))?;
-                let payload = serde_json::to_value(ExpireHold { payer: event.aggregate_id.parse()?, hold_id })?;
-                Ok(Some(Intent::Schedule { kind: EXPIRE_HOLD_JOB, key: hold_id.to_string(), payload, at }))
-            }
-            "wallet.charged" | "wallet.released" | "wallet.expired" => {
-                let fact = event.payload.as_object().and_then(|object| object.values().next());
-                let key = hold(fact.unwrap_or(&Value::Null))?.to_string();
-                Ok(Some(Intent::Withdraw { kind: EXPIRE_HOLD_JOB, key }))
-            }
-            _ => Ok(None),
+        let unreadable = || format!("the event at position {} names no hold", event.position);
+        if !["wallet.held", "wallet.charged", "wallet.released", "wallet.expired"].contains(&event.event_type.as_str())
+        {
+            return Ok(None);
         }
+        let kind = EXPIRE_HOLD_JOB;
+        Ok(Some(match event.payload.read().with_context(unreadable)? {
+            OfHold::Held { hold_id, expires_at } => {
+                let payload = serde_json::to_value(ExpireHold { payer: event.aggregate_id.parse()?, hold_id })?;
+                Intent::Schedule { kind, key: hold_id.to_string(), payload, at: expires_at }
+            }
+            OfHold::Charged { hold_id } | OfHold::Released { hold_id } | OfHold::Expired { hold_id } => {
+                Intent::Withdraw { kind, key: hold_id.to_string() }
+            }
+        }))
     }
 
     fn committed(&self, events: &[LoggedEvent]) {

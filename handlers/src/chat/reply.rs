@@ -55,7 +55,7 @@ impl Reactor for ReplyReactor {
             return Ok(None);
         }
         let run = |kind: &str| -> anyhow::Result<RunId> {
-            serde_json::from_value(event.payload[kind]["run_id"].clone())
+            serde_json::from_value(event.tree()?[kind]["run_id"].take())
                 .with_context(|| format!("{kind} at position {} has no run", event.position))
         };
         match event.event_type.as_str() {

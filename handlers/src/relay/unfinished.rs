@@ -16,6 +16,7 @@ use domain::{
     relay::{Response, ResponseCommand},
 };
 use nats::{CommandClient, CommandMessage, LoggedEvent, Outcome, Sent};
+use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -33,6 +34,28 @@ const LONGEST: TimeDelta = TimeDelta::minutes(35);
 const WAIT: Duration = Duration::from_secs(5);
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
+/// What is read of `response.created`.
+#[derive(Deserialize)]
+struct Created {
+    created: CreatedAt,
+}
+
+#[derive(Deserialize)]
+struct CreatedAt {
+    at: DateTime<Utc>,
+}
+
+/// What is read of `wallet.expired`.
+#[derive(Deserialize)]
+struct Expired {
+    expired: Hold,
+}
+
+#[derive(Deserialize)]
+struct Hold {
+    hold_id: String,
+}
+
 /// Makes and withdraws the appointments.
 pub struct UnfinishedReactor;
 
@@ -46,19 +69,22 @@ impl Reactor for UnfinishedReactor {
         let key = event.aggregate_id.clone();
         match event.event_type.as_str() {
             "response.created" => {
-                let created: DateTime<Utc> = serde_json::from_value(event.payload["created"]["at"].clone())
+                let Created { created: CreatedAt { at } } = event
+                    .payload
+                    .read()
                     .with_context(|| format!("the response at position {} has no time", event.position))?;
-                Ok(Some(Intent::Schedule { kind, key, payload, at: created + LONGEST }))
+                Ok(Some(Intent::Schedule { kind, key, payload, at: at + LONGEST }))
             }
             "response.completed" | "response.failed" | "response.cancelled" | "response.deleted" => {
                 Ok(Some(Intent::Withdraw { kind, key }))
             }
             // Most holds are no response's; the bus knows.
             "wallet.expired" if event.aggregate_type == Wallet::TYPE => {
-                let hold_id = event.payload["expired"]["hold_id"].as_str();
-                let hold_id =
-                    hold_id.with_context(|| format!("the event at position {} names no hold", event.position))?;
-                Ok(Some(Intent::Enqueue { kind, key: hold_id.to_owned(), payload }))
+                let Expired { expired: Hold { hold_id } } = event
+                    .payload
+                    .read()
+                    .with_context(|| format!("the event at position {} names no hold", event.position))?;
+                Ok(Some(Intent::Enqueue { kind, key: hold_id, payload }))
             }
             _ => Ok(None),
         }
@@ -149,7 +175,7 @@ mod tests {
             sequence: 1,
             event_type: name.to_owned(),
             event_version: "1".to_owned(),
-            payload: serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap(),
+            payload: nats::Body::read_from(std::fs::read(path).unwrap()).unwrap(),
             metadata: Metadata::default(),
             recorded_at: DateTime::UNIX_EPOCH,
             tenant: String::new(),

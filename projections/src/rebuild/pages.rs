@@ -95,7 +95,7 @@ impl Pages {
         while let Some(row) = rows.try_next().await? {
             let event = row.into_event()?;
             if let Payload::Text(text) = &event.payload {
-                bytes += text.len();
+                bytes += text.bytes().len();
             }
             events.push(event);
             if bytes >= PAGE_BYTES {
@@ -129,7 +129,7 @@ impl Row {
             event_type: self.event_type.ok_or_else(missing)?,
             event_version: self.event_version.ok_or_else(missing)?,
             recorded_at: self.recorded_at.ok_or_else(missing)?,
-            payload: Payload::Text(self.payload.ok_or_else(missing)?),
+            payload: Payload::Text(nats::Body::known(self.payload.ok_or_else(missing)?)),
         })
     }
 }

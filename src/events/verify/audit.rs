@@ -140,7 +140,8 @@ impl Audit {
         let name = envelope.event_ref();
         let finding =
             |kind, what: String| Finding { position: Some(envelope.position()), event: Some(name.clone()), kind, what };
-        let Ok(event) = envelope.event() else {
+        let event = envelope.event();
+        let Ok(mut opened) = event.tree() else {
             return Ok(vec![finding(Kind::Undecodable, "the payload is not JSON".to_owned())]);
         };
         let mut found = Vec::new();
@@ -149,7 +150,6 @@ impl Audit {
             aggregate_id: &event.aggregate_id,
             sequence: event.sequence,
         };
-        let mut opened = event.payload.clone();
         match self.vault.unseal(&place, &mut opened).await {
             Ok(()) if self.decoders.know(&event, opened) => {}
             Ok(()) => found.push(finding(

@@ -66,10 +66,10 @@ fn a_batch_that_is_sent_again_changes_nothing_whatever_is_in_it() {
 #[test]
 fn a_batch_has_calls_and_not_too_many() {
     given(vec![]).when(record(vec![])).then_expect_error(CallBatchRefusal::InvalidSize { calls: 0 });
-    let many: Vec<Call> = (0..=64).map(call).collect();
-    let refusal = CallBatchRefusal::InvalidSize { calls: 65 };
+    let many: Vec<Call> = (0..=1024).map(call).collect();
+    let refusal = CallBatchRefusal::InvalidSize { calls: 1025 };
     given(vec![]).when(record(many)).then_expect_error(refusal);
-    assert_eq!((refusal.code(), refusal.details()["limit"].as_u64()), ("invalid_batch_size", Some(64)));
+    assert_eq!((refusal.code(), refusal.details()["limit"].as_u64()), ("invalid_batch_size", Some(1024)));
 }
 
 #[test]
