@@ -1,6 +1,6 @@
 //! The description of the API, made from the handlers' own types, and what its entries share.
 
-use axum::{Json, routing::get};
+use axum::{body::Bytes, http::header::CONTENT_TYPE, routing::get};
 use utoipa::{
     IntoParams, IntoResponses, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
@@ -8,7 +8,7 @@ use utoipa::{
 
 use crate::{
     chat,
-    problem::{FieldError, ProblemBody},
+    problem::{FieldError, Problem, ProblemBody},
 };
 
 /// Every route can answer a problem.
@@ -74,7 +74,12 @@ pub(crate) fn base() -> utoipa::openapi::OpenApi {
     document
 }
 
-/// Serves the document.
-pub(crate) fn route<S: Clone + Send + Sync + 'static>(document: utoipa::openapi::OpenApi) -> axum::Router<S> {
-    axum::Router::new().route("/openapi.json", get(async move || Json(document.clone())))
+/// Serves the document, written down once: as a tree it is some megabytes, and every route would carry a copy of it.
+pub(crate) fn route<S: Clone + Send + Sync + 'static>(document: &utoipa::openapi::OpenApi) -> axum::Router<S> {
+    let text = document.to_json().map(Bytes::from).map_err(|error| error.to_string());
+    let answer = async move || match text {
+        Ok(text) => Ok(([(CONTENT_TYPE, "application/json")], text)),
+        Err(error) => Err(Problem::bug(&error)),
+    };
+    axum::Router::new().route("/openapi.json", get(answer))
 }
