@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt as _;
 use chrono::{TimeDelta, Utc};
 use handlers::billing::{ExpiryReactor, ExpiryWorker};
 use handlers::cache::AggregateCache;
@@ -249,12 +248,10 @@ impl Running {
         let listener = listen(config.http_addr)
             .with_context(|| format!("cannot listen on {} (OBLIVIOUS_HTTP_ADDR)", config.http_addr))?;
         self.http_addr = Some(listener.local_addr()?);
-        // Small frames must not wait for each other.
-        let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
         let calls = TaskTracker::new();
         let meter = node.meter(config);
         let recorder = meter.recorder().clone();
-        let router = api::router(api::ApiDeps {
+        let service = api::service(api::ApiDeps {
             pool: node.read_pool.clone(),
             nats: node.nats.clone(),
             commands: node.commands(config),
@@ -274,18 +271,16 @@ impl Running {
             if cancel.run_until_cancelled(opened).await.is_none() {
                 return Ok(());
             }
-            let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            let serving = axum::serve(listener, service).with_graceful_shutdown(cancel.clone().cancelled_owned());
-            let served = tokio::select! {
-                served = serving.into_future() => served.context("HTTP cannot be served"),
+            tokio::select! {
+                () = api::serve(listener, service, cancel.clone()) => {}
                 // Event streams would keep us for ever; their readers come back elsewhere.
-                () = async { cancel.cancelled().await; tokio::time::sleep(HTTP_DRAIN).await } => Ok(()),
-            };
+                () = async { cancel.cancelled().await; tokio::time::sleep(HTTP_DRAIN).await } => {}
+            }
             // What was consumed is still to be settled; a hold that is not expires.
             calls.close();
             let _ = tokio::time::timeout(SETTLE, calls.wait()).await;
             recorder.drain(TELL).await;
-            served
+            Ok(())
         });
         Ok(())
     }

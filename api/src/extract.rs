@@ -4,6 +4,7 @@
 //! limit is 413; a path part that is no id names nothing, so it is 404.
 
 use axum::{
+    RequestExt as _,
     body::Bytes,
     extract::{FromRequest, FromRequestParts, Request, path::ErrorKind, rejection::PathRejection},
     http::{HeaderMap, StatusCode, header, request::Parts},
@@ -13,7 +14,7 @@ use serde_json::error::Category;
 use uuid::Uuid;
 
 use crate::{
-    arriving::TookTooLong,
+    arriving::gather,
     problem::{FieldError, Problem},
 };
 
@@ -28,7 +29,7 @@ pub(crate) struct OptionalJson<T>(pub(crate) T);
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if !is_json(request.headers()) {
             return Err(Problem::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -36,19 +37,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
                 "send the body as JSON, with `Content-Type: application/json`",
             ));
         }
-        parse(&read(request, state).await?).map(Self)
+        parse(&read(request).await?).map(Self)
     }
 }
 
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         if is_json(request.headers()) {
-            let bytes = read(request, state).await?;
+            let bytes = read(request).await?;
             return if bytes.is_empty() { Ok(Self(T::default())) } else { parse(&bytes).map(Self) };
         }
-        if read(request, state).await?.is_empty() {
+        if read(request).await?.is_empty() {
             return Ok(Self(T::default()));
         }
         Err(Problem::new(
@@ -67,23 +68,8 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The bytes of a body within its limits of size and time.
-pub(crate) async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body_too_large",
-            "the body of the request is larger than what is taken",
-        ),
-        _ if is_timeout(&rejection) => {
-            Problem::new(StatusCode::REQUEST_TIMEOUT, "body_timeout", "the body of the request took too long to arrive")
-        }
-        _ => Problem::new(StatusCode::BAD_REQUEST, "unreadable_body", "the body of the request broke off"),
-    })
-}
-
-/// Whether the time for bodies was over, somewhere below `error`.
-fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<TookTooLong>() || error.source().is_some_and(is_timeout)
+pub(crate) async fn read(request: Request) -> Result<Bytes, Problem> {
+    gather(request.into_limited_body()).await
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {

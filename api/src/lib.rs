@@ -12,10 +12,13 @@ mod billing;
 mod chat;
 mod commands;
 mod extract;
+mod front;
 mod gemini;
 mod health;
 mod holder;
 mod idempotency;
+mod lately;
+mod listen;
 mod observe;
 mod openai;
 mod openapi;
@@ -30,7 +33,11 @@ mod state;
 mod tally;
 mod users;
 
-use axum::{Router, http::HeaderValue, middleware};
+use std::sync::Arc;
+
+use axum::{http::HeaderValue, middleware};
+pub use front::Api;
+pub use listen::serve;
 use observe::Around;
 pub use state::{ApiDeps, ApiLimits, ApiOptions};
 use tower_http::cors::CorsLayer;
@@ -55,24 +62,27 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
     api().into_openapi()
 }
 
-/// The whole HTTP service: API, page, and the layers around them. Serve it with the peer's address
-/// (`into_make_service_with_connect_info::<SocketAddr>()`), which sign-in limits count by. Call it where tasks can be
-/// started: revocations of keys are heard of until `deps.shutdown`.
-pub fn router(deps: ApiDeps) -> Router {
+/// The whole HTTP service: API, page, and what is around them. Call it where tasks can be started: revocations of keys are
+/// heard of until `deps.shutdown`.
+pub fn service(deps: ApiDeps) -> Api {
     let (options, nats, shutdown) = (deps.options.clone(), deps.nats.clone(), deps.shutdown.clone());
     let app = state::App::new(deps);
     tokio::spawn(app.keys.clone().follow(nats, shutdown));
     let (routes, document) = api().split_for_parts();
     let routes = routes
-        .merge(openapi::route(document))
+        .merge(openapi::route(&document))
         .merge(served::routes(app.clone(), options.limits.max_completion_body_bytes, options.limits.max_upload_bytes))
         .method_not_allowed_fallback(observe::method_not_allowed)
         .fallback_service(page::fallback());
-    let routes = match cors(&options.cors_origins) {
+    let cors = cors(&options.cors_origins);
+    let is_shared = cors.is_some();
+    let routes = match cors {
         Some(cors) => routes.layer(cors),
         None => routes,
     };
-    routes.layer(middleware::from_fn_with_state(Around::new(options.limits), observe::observe)).with_state(app)
+    let around = Around::new(options.limits);
+    let routes = routes.layer(middleware::from_fn_with_state(Arc::clone(&around), observe::observe));
+    Api::new(app.clone(), around, routes.with_state(app), is_shared)
 }
 
 /// Lets the pages of `origins` read answers; without any there is no layer. Cookies are never shared with them.

@@ -1,13 +1,12 @@
-//! Around every request: its id, its log line, its metrics, the body of its problem, a panic caught, room for it, the
-//! bounds of its body.
+//! Around every request: its id, its log line, its metrics, the body of its problem, a panic caught, room for it.
 //!
-//! One layer and not one for each, because axum clones and boxes each layer of each route for every request.
+//! Promise: every request is answered within [`Around::observe`], whichever way it takes to its route.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use axum::{
     extract::{DefaultBodyLimit, MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -30,7 +29,7 @@ const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
 const DATA_ONLY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
-/// What the outermost layer goes by.
+/// What is around every request.
 pub(crate) struct Around {
     /// The places for requests being answered.
     room: Semaphore,
@@ -38,66 +37,95 @@ pub(crate) struct Around {
     tally: Tally,
 }
 
+/// A request as it is seen from outside of its route.
+pub(crate) struct Seen<'a> {
+    pub(crate) id: RequestId,
+    /// Whose API is meant; `None`: our own, or the page.
+    pub(crate) manner: Option<Manner>,
+    started: Instant,
+    method: Method,
+    /// The pattern and not the path: few values for metrics, and no ids or queries in logs.
+    route: &'a str,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn new(method: &Method, uri: &Uri, headers: &HeaderMap, route: &'a str) -> Self {
+        Self {
+            id: RequestId::of(headers),
+            manner: Manner::of(method, uri, headers),
+            started: Instant::now(),
+            method: method.clone(),
+            route,
+        }
+    }
+}
+
 impl Around {
     pub(crate) fn new(limits: ApiLimits) -> Arc<Self> {
         Arc::new(Self { room: Semaphore::new(limits.concurrency), limits, tally: Tally::default() })
     }
 
+    pub(crate) const fn limits(&self) -> &ApiLimits {
+        &self.limits
+    }
+
+    /// What becomes of a request that `answer` answers, as the client gets it.
+    pub(crate) async fn observe(&self, seen: &Seen<'_>, answer: impl Future<Output = Response>) -> Response {
+        let Seen { id, manner, method, route, .. } = seen;
+        let span = info_span!("http", request_id = id.as_str(), %method, route);
+        let mut response = self.run(answer).instrument(span.clone()).await;
+        let problem = response.extensions_mut().remove::<Problem>();
+        let code = problem.as_ref().map(|problem| problem.code().to_owned());
+        match (problem, manner) {
+            (Some(problem), Some(manner)) => manner.render(&problem, id, &mut response),
+            (Some(problem), None) => problem.render(&mut response, id.as_str()),
+            (None, _) => {}
+        }
+        if let Some(manner) = manner {
+            manner.mark(id, &mut response);
+        }
+        mark(id, response.headers_mut());
+        let (status, elapsed) = (response.status(), seen.started.elapsed());
+        span.in_scope(|| {
+            info!(status = status.as_u16(), code, duration_ms = elapsed.as_secs_f64() * 1e3, "answered");
+        });
+        self.tally.count(method, route, status, elapsed);
+        response
+    }
+
     /// The answer, whatever happens. Turns requests away while too many are being answered; streams count only until they
     /// begin.
-    async fn run(&self, request: Request, next: Next) -> Response {
+    async fn run(&self, answer: impl Future<Output = Response>) -> Response {
         let Ok(_place) = self.room.try_acquire() else {
             let problem = Problem::unavailable("overloaded", "too many requests at once; try again in a moment");
             return problem.into_response();
         };
-        let mut request = arriving::bounded(request, self.limits.body_timeout);
-        DefaultBodyLimit::max(self.limits.max_body_bytes).apply(&mut request);
-        AssertUnwindSafe(next.run(request)).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic))
+        AssertUnwindSafe(answer).catch_unwind().await.unwrap_or_else(|panic| panicked(&*panic))
     }
 }
 
-/// The outermost layer.
-pub(crate) async fn observe(State(around): State<Arc<Around>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = RequestId::of(request.headers());
-    let method = request.method().clone();
-    // The pattern and not the path: few values for metrics, and no ids or queries in logs.
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
-    request.extensions_mut().insert(id.clone());
-    let span = info_span!("http", request_id = id.as_str(), %method, route);
-    let manner = Manner::of(&request);
-    if let Some(manner) = manner {
-        request.extensions_mut().insert(manner);
-    }
-
-    let mut response = around.run(request, next).instrument(span.clone()).await;
-
-    let problem = response.extensions_mut().remove::<Problem>();
-    let code = problem.as_ref().map(|problem| problem.code().to_owned());
-    match (problem, manner) {
-        (Some(problem), Some(manner)) => manner.render(&problem, &id, &mut response),
-        (Some(problem), None) => problem.render(&mut response, id.as_str()),
-        (None, _) => {}
-    }
-    if let Some(manner) = manner {
-        manner.mark(&id, &mut response);
-    }
-    let headers = response.headers_mut();
-    if let Some(value) = id.header() {
-        headers.insert(X_REQUEST_ID, value);
-    }
+/// What every answer bears.
+fn mark(id: &RequestId, headers: &mut HeaderMap) {
+    headers.insert(X_REQUEST_ID, id.header());
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     headers.insert(header::REFERRER_POLICY, SAME_ORIGIN);
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(DATA_ONLY);
     headers.entry(header::CACHE_CONTROL).or_insert(NO_STORE);
+}
 
-    let (status, elapsed) = (response.status(), started.elapsed());
-    span.in_scope(|| {
-        info!(status = status.as_u16(), code, duration_ms = elapsed.as_secs_f64() * 1e3, "answered");
-    });
-    around.tally.count(&method, route, status, elapsed);
-    response
+/// The outermost layer of the router. One and not one for each thing, because axum clones and boxes each layer of each
+/// route for every request.
+pub(crate) async fn observe(State(around): State<Arc<Around>>, mut request: Request, next: Next) -> Response {
+    let matched = request.extensions().get::<MatchedPath>().cloned();
+    let route = matched.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let seen = Seen::new(request.method(), request.uri(), request.headers(), route);
+    request.extensions_mut().insert(seen.id.clone());
+    if let Some(manner) = seen.manner {
+        request.extensions_mut().insert(manner);
+    }
+    let mut request = arriving::bounded(request, around.limits.body_timeout);
+    DefaultBodyLimit::max(around.limits.max_body_bytes).apply(&mut request);
+    around.observe(&seen, next.run(request)).await
 }
 
 /// A panic is a bug like any other: logged, answered with the id.

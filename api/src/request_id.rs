@@ -12,24 +12,41 @@ use uuid::Uuid;
 pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_CHARS: usize = 128;
 
-/// 1 to 128 characters of `[A-Za-z0-9._-]`.
+/// 1 to 128 characters of `[A-Za-z0-9._-]`, as the header that says it.
 #[derive(Debug, Clone)]
-pub(crate) struct RequestId(String);
+pub(crate) struct RequestId {
+    header: HeaderValue,
+    /// The id itself where it is a UUID, else one made from it.
+    correlation_id: Uuid,
+}
 
 impl RequestId {
     /// The client's own id if it is one, else a new one.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let given = headers.get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|text| is_well_formed(text));
-        Self(given.map_or_else(|| Uuid::now_v7().to_string(), str::to_owned))
+        headers.get(X_REQUEST_ID).and_then(Self::given).unwrap_or_else(Self::new)
+    }
+
+    fn given(header: &HeaderValue) -> Option<Self> {
+        let text = header.to_str().ok().filter(|text| is_well_formed(text))?;
+        let correlation_id = text.parse().unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, text.as_bytes()));
+        Some(Self { header: header.clone(), correlation_id })
+    }
+
+    fn new() -> Self {
+        let id = Uuid::now_v7();
+        let mut text = Uuid::encode_buffer();
+        // Hexadecimal digits and hyphens: they always are a header.
+        let header = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text));
+        Self { header: header.unwrap_or(HeaderValue::from_static("none")), correlation_id: id }
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        // It is well-formed, so it is text.
+        self.header.to_str().unwrap_or_default()
     }
 
-    /// `None` never happens for a value of this type; it saves an unwrap.
-    pub(crate) fn header(&self) -> Option<HeaderValue> {
-        HeaderValue::from_str(&self.0).ok()
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.header.clone()
     }
 }
 
@@ -47,16 +64,24 @@ pub(crate) struct Origin {
     pub(crate) traceparent: Option<String>,
 }
 
+impl Origin {
+    /// That of a request with this id and these headers.
+    pub(crate) fn of(id: &RequestId, headers: &HeaderMap) -> Self {
+        let traceparent = headers.get("traceparent").and_then(|value| value.to_str().ok());
+        Self {
+            correlation_id: id.correlation_id,
+            traceparent: traceparent.filter(|text| is_traceparent(text)).map(str::to_owned),
+        }
+    }
+}
+
 impl<S: Sync> FromRequestParts<S> for Origin {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
-        let correlation_id = match parts.extensions.get::<RequestId>() {
-            Some(id) => id.0.parse().unwrap_or_else(|_| Uuid::new_v5(&Uuid::NAMESPACE_OID, id.0.as_bytes())),
-            None => Uuid::now_v7(),
-        };
-        let traceparent = parts.headers.get("traceparent").and_then(|value| value.to_str().ok());
-        Ok(Self { correlation_id, traceparent: traceparent.filter(|text| is_traceparent(text)).map(str::to_owned) })
+        // The outermost layer has put one there.
+        let id = parts.extensions.get::<RequestId>().cloned().unwrap_or_else(RequestId::new);
+        Ok(Self::of(&id, &parts.headers))
     }
 }
 

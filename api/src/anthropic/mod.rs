@@ -4,21 +4,24 @@ mod error;
 mod messages;
 mod models;
 
-use axum::{Router, routing::post};
+use axum::{Router, response::IntoResponse as _};
 pub(crate) use error::error;
 pub(crate) use models::{list, model};
 
-use crate::{served::ROOTS, state::App};
+use crate::{
+    served::{self, Document},
+    state::App,
+};
 
-/// The routes below each root of `/v1`.
+/// What is asked by one document.
+pub(crate) const DOCUMENTS: [Document; 2] = [
+    Document::new("/messages", |_, incoming| Box::pin(messages::create(incoming))),
+    Document::new("/messages/count_tokens", |_, incoming| {
+        Box::pin(async { messages::count_tokens(incoming).await.map(|counted| counted.into_response()) })
+    }),
+];
+
+/// The routes.
 pub(crate) fn routes() -> Router<App> {
-    let mut router = Router::new();
-    for root in ROOTS {
-        for tail in ["", "/"] {
-            router = router
-                .route(&format!("{root}/messages{tail}"), post(messages::create))
-                .route(&format!("{root}/messages/count_tokens{tail}"), post(messages::count_tokens));
-        }
-    }
-    router
+    served::documents(&DOCUMENTS)
 }

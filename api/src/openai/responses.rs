@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// Answers a conversation, which may go on from a response that is kept.
-pub(super) async fn create(State(keeping): State<Keeping>, incoming: Incoming) -> Result<Response, Problem> {
+pub(super) async fn create(keeping: Keeping, incoming: Incoming) -> Result<Response, Problem> {
     let Incoming { body, caller } = incoming;
     let mut ask = request::responses(body)?;
     let (body, kept) = keeping.prepare(caller.user(), caller.origin(), ask.body.into_tree()).await?;

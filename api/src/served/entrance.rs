@@ -1,6 +1,6 @@
 //! The entrance to the served APIs: who is calling, and how often.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Extension,
@@ -14,26 +14,42 @@ use domain::UserId;
 
 use super::Manner;
 use crate::{
+    holder::Holder,
+    lately::Lately,
     problem::Problem,
     state::App,
-    users::{Bucket, Buckets, Quota, Taken},
+    users::{Bucket, MAX_BUCKETS, Quota, Taken},
 };
 
 /// How often one account may call, and with how much input.
 pub(crate) struct ApiRate {
-    requests: Buckets<UserId>,
-    tokens: Buckets<UserId>,
+    requests: Quota,
+    tokens: Quota,
+    accounts: Lately<UserId, Arc<Account>>,
+}
+
+/// What one account may still send.
+struct Account {
+    requests: Bucket,
+    tokens: Bucket,
 }
 
 impl ApiRate {
     pub(crate) fn new(requests: Quota, tokens: Quota) -> Self {
-        Self { requests: Buckets::new(requests), tokens: Buckets::new(tokens) }
+        // What was not used for its period is full, as a new one is.
+        let accounts = Lately::new(requests.per.max(tokens.per) * 2, MAX_BUCKETS);
+        Self { requests, tokens, accounts }
+    }
+
+    fn of(&self, account: UserId) -> Arc<Account> {
+        let full = || Arc::new(Account { requests: Bucket::new(self.requests), tokens: Bucket::new(self.tokens) });
+        self.accounts.get_or_insert_with(account, full)
     }
 }
 
-/// What one account may still send; the route finds it among the request's extensions.
+/// The input that one account may still send; the route finds it among the request's extensions.
 #[derive(Clone)]
-pub(crate) struct Allowance(Bucket);
+pub(crate) struct Allowance(Arc<Account>);
 
 impl Allowance {
     /// Takes the input's tokens, as they were counted before the call.
@@ -41,7 +57,7 @@ impl Allowance {
     /// # Errors
     /// They are not left in this minute.
     pub(crate) fn take(&self, tokens: u64) -> Result<(), Problem> {
-        let taken = self.0.take(u32::try_from(tokens).unwrap_or(u32::MAX));
+        let taken = self.0.tokens.take(u32::try_from(tokens).unwrap_or(u32::MAX));
         taken.wait.map_or(Ok(()), |wait| Err(too_often(taken.limit, "tokens of input", wait)))
     }
 }
@@ -51,36 +67,51 @@ fn too_often(limit: u32, what: &str, wait: Duration) -> Problem {
     Problem::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_exceeded", detail).retry_after(wait)
 }
 
-/// Lets in whoever holds a key or a token and does not call too often, with a body of up to so many bytes. The route finds
-/// its [`Holder`](crate::holder::Holder) and its [`Allowance`] among the request's extensions; every answer says what is
-/// left.
-pub(crate) async fn enter(
-    State((app, max_body_bytes)): State<(App, usize)>,
-    Extension(manner): Extension<Manner>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let holder = match app.holders.of_served(request.headers(), request.uri()).await {
+/// Lets in whoever holds a key or a token and does not call too often: `inside` answers them. Every answer to somebody who
+/// is known says what is left.
+pub(crate) async fn enter<F>(
+    app: &App,
+    manner: Manner,
+    holder: Result<Holder, Problem>,
+    inside: impl FnOnce(Holder, Allowance) -> F,
+) -> Response
+where
+    F: Future<Output = Response>,
+{
+    let holder = match holder {
         Ok(holder) => holder,
         Err(problem) => return problem.into_response(),
     };
-    let tokens = app.rate.tokens.of(holder.user);
-    let taken = app.rate.requests.of(holder.user).take(1);
+    let account = app.rate.of(holder.user);
+    let taken = account.requests.take(1);
     let mut response = match taken.wait {
         Some(wait) => too_often(taken.limit, "requests", wait).into_response(),
-        None => {
-            DefaultBodyLimit::max(max_body_bytes).apply(&mut request);
-            request.extensions_mut().insert(holder);
-            request.extensions_mut().insert(Allowance(tokens.clone()));
-            next.run(request).await
-        }
+        None => inside(holder, Allowance(Arc::clone(&account))).await,
     };
     let [of_requests, of_tokens] = names(manner);
     let headers = response.headers_mut();
     headers.reserve(of_requests.len() + of_tokens.len());
     tell(manner, of_requests, &taken, headers);
-    tell(manner, of_tokens, &tokens.look(), headers);
+    tell(manner, of_tokens, &account.tokens.look(), headers);
     response
+}
+
+/// The entrance as a layer, with bodies of up to so many bytes. The route finds its [`Holder`] and its [`Allowance`] among
+/// the request's extensions.
+pub(crate) async fn layer(
+    State((app, max_body_bytes)): State<(App, usize)>,
+    Extension(manner): Extension<Manner>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let holder = app.holders.of_served(request.headers(), request.uri()).await;
+    let inside = |holder: Holder, allowance: Allowance| {
+        DefaultBodyLimit::max(max_body_bytes).apply(&mut request);
+        request.extensions_mut().insert(holder);
+        request.extensions_mut().insert(allowance);
+        next.run(request)
+    };
+    enter(&app, manner, holder, inside).await
 }
 
 /// The names of limit, rest and reset.
@@ -121,23 +152,34 @@ const fn names(manner: Manner) -> [Names; 2] {
 
 /// What is left, in the form that the API's SDKs know.
 fn tell(manner: Manner, [limit, remaining, reset]: Names, taken: &Taken, headers: &mut HeaderMap) {
-    headers.insert(limit, taken.limit.into());
-    headers.insert(remaining, taken.remaining.into());
-    if let Ok(value) = HeaderValue::try_from(reset_of(manner, taken.reset)) {
-        headers.insert(reset, value);
+    headers.insert(limit, number(taken.limit.into(), ""));
+    headers.insert(remaining, number(taken.remaining.into(), ""));
+    headers.insert(reset, reset_of(manner, taken.reset));
+}
+
+fn reset_of(manner: Manner, after: Duration) -> HeaderValue {
+    match manner {
+        // When it is full again.
+        Manner::Anthropic => written(&(Utc::now() + after).to_rfc3339_opts(SecondsFormat::Secs, true)),
+        // How long until then, as OpenAI writes it: `12ms`, `6s`.
+        Manner::Openai | Manner::Gemini => match (after.as_secs(), after.subsec_millis()) {
+            (0, millis) => number(millis.into(), "ms"),
+            (seconds, _) => number(seconds, "s"),
+        },
     }
 }
 
-fn reset_of(manner: Manner, after: Duration) -> String {
-    match manner {
-        // When it is full again.
-        Manner::Anthropic => (Utc::now() + after).to_rfc3339_opts(SecondsFormat::Secs, true),
-        // How long until then, as OpenAI writes it: `12ms`, `6s`.
-        Manner::Openai | Manner::Gemini => match (after.as_secs(), after.subsec_millis()) {
-            (0, millis) => millis.to_string() + "ms",
-            (seconds, _) => seconds.to_string() + "s",
-        },
+fn number(number: u64, unit: &str) -> HeaderValue {
+    let mut digits = itoa::Buffer::new();
+    match (digits.format(number), unit) {
+        (digits, "") => written(digits),
+        (digits, unit) => written(&[digits, unit].concat()),
     }
+}
+
+/// Of digits and letters, which always are a value.
+fn written(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

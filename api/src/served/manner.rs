@@ -6,7 +6,6 @@
 
 use axum::{
     body::Body,
-    extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header},
     response::Response,
 };
@@ -32,11 +31,7 @@ pub(crate) enum Manner {
 
 impl Manner {
     /// `None`: our own API, or the page.
-    pub(crate) fn of(request: &Request) -> Option<Self> {
-        Self::of_parts(request.method(), request.uri(), request.headers())
-    }
-
-    fn of_parts(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of(method: &Method, uri: &Uri, headers: &HeaderMap) -> Option<Self> {
         let (version, rest) = version(uri.path())?;
         Some(match version {
             Version::V1Beta => Self::Gemini,
@@ -73,10 +68,8 @@ impl Manner {
 
     /// What every answer of that API bears, whatever became of the request.
     pub(crate) fn mark(self, id: &RequestId, response: &mut Response) {
-        if self == Self::Anthropic
-            && let Some(id) = id.header()
-        {
-            response.headers_mut().insert(REQUEST_ID, id);
+        if self == Self::Anthropic {
+            response.headers_mut().insert(REQUEST_ID, id.header());
         }
     }
 
@@ -126,11 +119,12 @@ mod tests {
     use super::*;
 
     fn manner(method: Method, uri: &str, headers: &[(&str, &str)]) -> Option<Manner> {
-        let mut request = Request::builder().method(method).uri(uri);
+        let mut request = axum::extract::Request::builder().method(method).uri(uri);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Manner::of(&request.body(Body::empty()).unwrap())
+        let request = request.body(Body::empty()).unwrap();
+        Manner::of(request.method(), request.uri(), request.headers())
     }
 
     #[test]

@@ -9,6 +9,7 @@
 mod ask;
 mod beside;
 mod call;
+mod documents;
 mod entrance;
 mod fields;
 mod frames;
@@ -20,18 +21,18 @@ mod refusals;
 mod signatures;
 mod story;
 
-pub(crate) use ask::{Ask, Incoming};
+pub(crate) use ask::{Ask, Caller, Incoming};
 use axum::{Router, middleware};
 pub(crate) use beside::{Beside, FormRequest, Sent, Upload, Worth, written_tokens};
 pub(crate) use call::Calls;
+pub(crate) use documents::{Document, Short, routes as documents, short};
 use entrance::Allowance;
-pub(crate) use entrance::ApiRate;
+pub(crate) use entrance::{ApiRate, enter};
 pub(crate) use fields::Fields;
 pub(crate) use frames::{Rewrite, Wire};
 pub(crate) use manner::Manner;
 pub(crate) use models::{Models, get as get_model, list as list_models};
 pub(crate) use refusals::{NO_CREDIT, invalid, of_request, of_upstream, unknown_model};
-
 pub(crate) use signatures::Signatures;
 
 use crate::{anthropic, gemini, openai, state::App};
@@ -44,5 +45,5 @@ pub(crate) fn routes(app: App, max_body_bytes: usize, max_upload_bytes: usize) -
     openai::routes(max_upload_bytes)
         .merge(anthropic::routes())
         .merge(gemini::routes())
-        .route_layer(middleware::from_fn_with_state((app, max_body_bytes), entrance::enter))
+        .route_layer(middleware::from_fn_with_state((app, max_body_bytes), entrance::layer))
 }

@@ -6,7 +6,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::ApiKeyId;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq as _;
+use subtle::{Choice, ConstantTimeEq as _};
 use uuid::Uuid;
 use vault::Vault;
 use zeroize::Zeroizing;
@@ -64,9 +64,17 @@ impl Key {
         self.hash().as_bytes().ct_eq(stored_hash.as_bytes()).into()
     }
 
-    /// Whether this is the key that was presented, in constant time.
+    /// Whether this is the key that was presented, in a time that only their lengths tell of.
     pub(crate) fn is(&self, presented: &str) -> bool {
-        self.text.as_bytes().ct_eq(presented.as_bytes()).into()
+        let (words, rest) = self.text.as_bytes().as_chunks::<8>();
+        let (presented_words, presented_rest) = presented.as_bytes().as_chunks::<8>();
+        if (words.len(), rest.len()) != (presented_words.len(), presented_rest.len()) {
+            return false;
+        }
+        let same = words.iter().zip(presented_words).fold(Choice::from(1), |same, (word, presented)| {
+            same & u64::from_ne_bytes(*word).ct_eq(&u64::from_ne_bytes(*presented))
+        });
+        (same & rest.ct_eq(presented_rest)).into()
     }
 
     /// Its end, by which people know it.

@@ -19,15 +19,15 @@ use domain::{
     users::{ApiKey as Aggregate, Scope},
 };
 use futures::StreamExt as _;
-use moka::sync::Cache;
 use sqlx::PgPool;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::Key;
+use crate::lately::Lately;
 
-/// Keys that are remembered at the same time.
-const MAX_KEYS: u64 = 10_000;
+/// Keys that are remembered at the same time, at most.
+const MAX_KEYS: usize = 20_000;
 /// Pause between tries to hear of revocations.
 const PAUSE: Duration = Duration::from_secs(1);
 /// The event after which a key opens nothing.
@@ -83,7 +83,7 @@ struct Known {
 pub(crate) struct KeyGrants {
     pool: PgPool,
     belief: Duration,
-    known: Cache<ApiKeyId, Arc<Known>>,
+    known: Arc<Lately<ApiKeyId, Arc<Known>>>,
     /// How many were heard of. Whatever was asked before the last of them is not believed, of any key: there are few, and
     /// a look that was under way at that moment cannot bring back what it had seen.
     revocations: Arc<AtomicU64>,
@@ -91,8 +91,7 @@ pub(crate) struct KeyGrants {
 
 impl KeyGrants {
     pub(crate) fn new(pool: PgPool, belief: Duration) -> Self {
-        let known = Cache::builder().max_capacity(MAX_KEYS).time_to_live(belief).build();
-        Self { pool, belief, known, revocations: Arc::default() }
+        Self { pool, belief, known: Arc::new(Lately::new(belief, MAX_KEYS)), revocations: Arc::default() }
     }
 
     /// What the key that was presented may do; `None` where it is unknown, revoked, expired or none at all.

@@ -16,7 +16,7 @@ pub(crate) use key_grants::{Grant, KeyGrants};
 pub(crate) use passwords::Passwords;
 pub use passwords::{PasswordCost, hash_password};
 pub use throttle::Quota;
-pub(crate) use throttle::{Bucket, Buckets, Taken, Throttle};
+pub(crate) use throttle::{Bucket, MAX_BUCKETS, Taken, Throttle};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::state::App;

@@ -1,12 +1,16 @@
 //! How often one address may try to sign in or register, and one account may call.
 //!
-//! The generic cell rate algorithm: one instant per key, in a cache that cannot grow without bound. Per node; an
-//! attacker who spreads over nodes still meets the cost of the password hash.
+//! The generic cell rate algorithm: one moment per key, among those of lately, which cannot grow without bound. Per node;
+//! an attacker who spreads over nodes still meets the cost of the password hash.
 
 use std::{
     convert::Infallible,
+    hash::Hash,
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,9 +18,8 @@ use axum::{
     extract::{ConnectInfo, FromRef, FromRequestParts},
     http::{HeaderMap, request::Parts},
 };
-use moka::sync::Cache;
 
-use crate::{problem::Problem, state::ApiOptions};
+use crate::{lately::Lately, problem::Problem, state::ApiOptions};
 
 /// `burst` at once, and as many again in every `per`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,27 +71,18 @@ fn network_of(address: IpAddr) -> IpAddr {
 
 /// One bucket a key.
 #[derive(Clone)]
-pub(crate) struct Buckets<K> {
+struct Buckets<K> {
     quota: Quota,
-    cells: Arc<Cache<K, Cell>>,
+    all: Arc<Lately<K, Arc<Bucket>>>,
 }
 
-/// The instant at which a bucket would be full again; one that nobody took from is full.
-type Cell = Arc<Mutex<Option<Instant>>>;
+/// The most buckets of a kind.
+pub(crate) const MAX_BUCKETS: usize = 100_000;
 
-/// The bucket of one key.
-#[derive(Clone)]
-pub(crate) struct Bucket {
-    quota: Quota,
-    cell: Cell,
-}
-
-impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Buckets<K> {
-    const MAX_KEYS: u64 = 100_000;
-
-    pub(crate) fn new(quota: Quota) -> Self {
-        let cells = Cache::builder().max_capacity(Self::MAX_KEYS).time_to_idle(quota.per * 2).build();
-        Self { quota, cells: Arc::new(cells) }
+impl<K: Hash + Eq> Buckets<K> {
+    fn new(quota: Quota) -> Self {
+        // A bucket that was not used for its period is full, as a new one is.
+        Self { quota, all: Arc::new(Lately::new(quota.per * 2, MAX_BUCKETS)) }
     }
 
     fn admit(&self, key: K) -> Result<(), Duration> {
@@ -98,16 +92,32 @@ impl<K: std::hash::Hash + Eq + Send + Sync + 'static> Buckets<K> {
         }
     }
 
-    /// The bucket of `key`.
-    pub(crate) fn of(&self, key: K) -> Bucket {
-        Bucket { quota: self.quota, cell: self.cells.get_with(key, Cell::default) }
+    fn of(&self, key: K) -> Arc<Bucket> {
+        self.all.get_or_insert_with(key, || Arc::new(Bucket::new(self.quota)))
     }
 }
 
+/// What one key may still take: the moment at which its bucket would be full again, in nanoseconds after it was made. One
+/// that nobody took from is full.
+pub(crate) struct Bucket {
+    burst: u32,
+    /// Nanoseconds until an empty one is full, and until there is one more.
+    per: u64,
+    each: u64,
+    made: Instant,
+    full_at: AtomicU64,
+}
+
 impl Bucket {
+    pub(crate) fn new(Quota { burst, per }: Quota) -> Self {
+        let per = u64::try_from(per.as_nanos()).unwrap_or(u64::MAX / 4);
+        let each = (per / u64::from(burst.max(1))).max(1);
+        Self { burst, per, each, made: Instant::now(), full_at: AtomicU64::new(0) }
+    }
+
     /// Takes so many, if they are left. More than a full bucket holds are all that it holds.
     pub(crate) fn take(&self, many: u32) -> Taken {
-        self.take_at(many, Instant::now())
+        self.take_at(many, self.made.elapsed())
     }
 
     /// What is left, without taking any.
@@ -115,18 +125,34 @@ impl Bucket {
         self.take(0)
     }
 
-    fn take_at(&self, many: u32, now: Instant) -> Taken {
-        let Quota { burst, per } = self.quota;
-        let each = per / burst.max(1);
-        let mut cell = self.cell.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_at = cell.map_or(now, |full_at| full_at.max(now));
-        let next = full_at + each * many.min(burst);
-        let wait = next.checked_duration_since(now + per).filter(|wait| !wait.is_zero());
-        let full_at = if wait.is_none() { next } else { full_at };
-        *cell = Some(full_at);
-        let reset = full_at.saturating_duration_since(now);
-        let left = per.saturating_sub(reset).as_nanos() / each.as_nanos().max(1);
-        Taken { wait, limit: burst, remaining: u32::try_from(left).unwrap_or(burst), reset }
+    fn take_at(&self, many: u32, now: Duration) -> Taken {
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX / 4);
+        let cost = self.each * u64::from(many.min(self.burst));
+        let mut known = self.full_at.load(Ordering::Relaxed);
+        loop {
+            let full_at = known.max(now);
+            let next = full_at + cost;
+            if let Some(wait) = next.checked_sub(now + self.per).filter(|wait| *wait > 0) {
+                return self.taken(Some(Duration::from_nanos(wait)), full_at - now);
+            }
+            if cost == 0 {
+                return self.taken(None, full_at - now);
+            }
+            match self.full_at.compare_exchange_weak(known, next, Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => return self.taken(None, next - now),
+                Err(other) => known = other,
+            }
+        }
+    }
+
+    fn taken(&self, wait: Option<Duration>, reset: u64) -> Taken {
+        let left = self.per.saturating_sub(reset) / self.each;
+        Taken {
+            wait,
+            limit: self.burst,
+            remaining: u32::try_from(left).unwrap_or(self.burst),
+            reset: Duration::from_nanos(reset),
+        }
     }
 }
 
@@ -174,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_admitted_and_then_one_after_each_share_of_the_period() {
-        let start = Instant::now();
+        let start = Duration::ZERO;
         let buckets = Buckets::new(Quota { burst: 3, per: Duration::from_secs(30) });
         let take = |key, many, at| buckets.of(key).take_at(many, at);
         let seconds = Duration::from_secs;
@@ -191,7 +217,7 @@ mod tests {
 
     #[test]
     fn many_are_taken_at_once_or_none_and_more_than_there_ever_are_need_a_full_bucket() {
-        let start = Instant::now();
+        let start = Duration::ZERO;
         let buckets = Buckets::new(Quota { burst: 60, per: Duration::from_secs(60) });
         let take = |key, many, at| buckets.of(key).take_at(many, at);
         let seconds = Duration::from_secs;

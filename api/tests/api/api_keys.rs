@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use api::ApiOptions;
+use api::{Api, ApiOptions};
 use axum::{
-    Router,
     body::Body,
     http::{Request, StatusCode},
 };
@@ -69,7 +68,7 @@ async fn a_revoked_key_is_refused_from_the_next_request_on() {
 }
 
 /// A node that believes for so long what it saw of a key, and has seen this one.
-async fn node_that_knows(app: &App, key: &str, belief: Duration) -> Router {
+async fn node_that_knows(app: &App, key: &str, belief: Duration) -> Api {
     let mut options = ApiOptions::default();
     options.limits.key_belief = belief;
     let node = app.node(options);
@@ -77,12 +76,12 @@ async fn node_that_knows(app: &App, key: &str, belief: Duration) -> Router {
     node
 }
 
-async fn models_of(node: &Router, key: &str) -> StatusCode {
+async fn models_of(node: &Api, key: &str) -> StatusCode {
     let request = Request::get("/v1/models").header("x-api-key", key).body(Body::empty()).unwrap();
     node.clone().oneshot(request).await.unwrap().status()
 }
 
-async fn becomes_refused(node: &Router, key: &str) {
+async fn becomes_refused(node: &Api, key: &str) {
     let refused = async {
         while models_of(node, key).await != StatusCode::UNAUTHORIZED {
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -2,9 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use api::{ApiDeps, ApiLimits, ApiOptions, PasswordCost};
+use api::{Api, ApiDeps, ApiLimits, ApiOptions, PasswordCost};
 use axum::{
-    Router,
     body::Body,
     http::{Request, StatusCode},
     response::Response,
@@ -42,7 +41,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running house; everything ends when it is dropped.
 pub(crate) struct App {
-    pub(crate) router: Router,
+    /// Built last.
+    api: Option<Api>,
     /// What the API reads from; closing it is a database that is away, for the API alone.
     pub(crate) reads: PgPool,
     pub(crate) provider: MockProvider,
@@ -110,7 +110,7 @@ impl App {
         let meter = Meter::new(commands, MeterOptions::default());
         let (calls, shutdown) = (TaskTracker::new(), cancel.child_token());
         let mut app = Self {
-            router: Router::new(),
+            api: None,
             reads,
             provider,
             nats,
@@ -123,7 +123,7 @@ impl App {
             cancel,
             client,
         };
-        app.router = app.node(setup.options);
+        app.api = Some(app.node(setup.options));
         if setup.with_handlers {
             app.start_handlers();
         }
@@ -133,8 +133,8 @@ impl App {
     }
 
     /// A node of this house that answers requests, beside the first one.
-    pub(crate) fn node(&self, options: ApiOptions) -> Router {
-        api::router(ApiDeps {
+    pub(crate) fn node(&self, options: ApiOptions) -> Api {
+        api::service(ApiDeps {
             pool: self.reads.clone(),
             nats: self.client.clone(),
             commands: CommandClient::new(self.client.clone(), self.database.pool.clone(), command_options()),
@@ -201,7 +201,7 @@ impl App {
 
     /// Sends a request as it is.
     pub(crate) async fn raw(&self, request: Request<Body>) -> Response {
-        self.router.clone().oneshot(request).await.unwrap()
+        self.api.clone().expect("the house is built").oneshot(request).await.unwrap()
     }
 
     /// A client with this API key or token.
