@@ -14,7 +14,7 @@ BUILD := cargo build --locked --workspace --bins --tests --examples
 # What the page is built from; folders too, because a file that goes changes only them.
 PAGE := $(shell find web/src web/public web/scripts web/index.html web/vite.config.ts web/tsconfig*.json)
 
-.PHONY: help run test compat lint contracts fmt coverage bench bench-% bench-relay instructions web-bench clean kit release page tools-% needs valgrind
+.PHONY: help run test compat lint contracts fmt coverage bench bench-% bench-relay instructions flamegraph web-bench clean kit release page tools-% needs valgrind
 
 help: ## Explain the commands (the default)
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -75,6 +75,11 @@ bench-relay: kit page # Oblivious itself is measured, so it is built alike; riva
 instructions: kit release valgrind ## Count what a request and an event take under callgrind; fails above bench/instructions.toml
 	$(BUILD)
 	$(SERVICES) target/debug/bench instructions
+
+flamegraph: kit page ## Draw where the api role's processor time goes: target/flamegraph.svg; OF=free, billed or streams; wants perf
+	cargo build --locked --bin oblivious
+	cargo build --release --locked --package oblivious --package bench --bin oblivious --bin bench
+	$(SERVICES) target/release/bench flamegraph target/flamegraph.svg --of $(or $(OF),free)
 
 web-bench: kit page ## Bytes, accessibility and streaming cost of the page, measured in Chromium
 	cargo build --release --locked --bins --package oblivious --package testkit

@@ -5,6 +5,7 @@
 //!
 //! `make bench` runs all of them. One alone: `oblivious with-services --durable -- bench write-path`.
 
+mod flamegraph;
 mod instructions;
 mod rebuild;
 mod relay;
@@ -37,6 +38,8 @@ enum Benchmark {
     Relay(relay::Options),
     /// Instructions of the api role for each request and event, under callgrind; fails where they are too many.
     Instructions(instructions::Options),
+    /// A picture of where the api role's processor time goes, by `perf`.
+    Flamegraph(flamegraph::Options),
     /// A part of `relay`: the model provider that everybody asks.
     #[command(hide = true)]
     Upstream,
@@ -91,6 +94,7 @@ async fn run(benchmark: Benchmark) -> anyhow::Result<()> {
         Benchmark::Rebuild(arguments) => rebuild::run(arguments).await,
         Benchmark::Relay(options) => relay::run(&options).await,
         Benchmark::Instructions(options) => instructions::run(&options).await,
+        Benchmark::Flamegraph(options) => flamegraph::run(&options).await,
         Benchmark::Upstream => relay::upstream().await,
         Benchmark::PassThrough(arguments) => relay::pass_through::run(arguments).await,
         Benchmark::Load { job } => relay::load(&job).await,

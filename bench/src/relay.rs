@@ -29,7 +29,7 @@ use crate::results::{Section, note};
 use contestant::Contestant;
 use job::Seen;
 
-pub(crate) use child::{Core, Server};
+pub(crate) use child::{Core, Server, command};
 pub(crate) use http::get;
 pub(crate) use job::{Script, Shape};
 pub(crate) use load::{one_after_the_other, run as load};

@@ -39,7 +39,7 @@ pub(crate) struct Ours {
     keys: Vec<String>,
     address: SocketAddr,
     groups: Vec<Group>,
-    _processes: [Running; 2],
+    processes: [Running; 2],
     _nats: TestNats,
     _database: TestDatabase,
 }
@@ -83,12 +83,17 @@ impl Ours {
             Group { name: "NATS".to_owned(), roots: named("nats-server", &[std::process::id()]) },
             Group { name: "Postgres".to_owned(), roots: vec![postgres(&database).await?] },
         ];
-        Ok(Self { keys, address, groups, _processes: [api, others], _nats: nats, _database: database })
+        Ok(Self { keys, address, groups, processes: [api, others], _nats: nats, _database: database })
     }
 
     /// Asked for one of its models.
     pub(crate) fn contestant(&self, name: &str, model: &str) -> Contestant {
         Contestant::new(name, self.target(model), self.groups.clone())
+    }
+
+    /// The process of the api role.
+    pub(crate) const fn api(&self) -> u32 {
+        self.processes[0].pid
     }
 
     pub(crate) fn target(&self, model: &str) -> Target {
