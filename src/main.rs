@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(cli.run()));
+    logging::finish();
     outcome.unwrap_or_else(|error| {
         console(&format!("oblivious: {error:#}"));
         ExitCode::FAILURE

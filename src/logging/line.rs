@@ -3,8 +3,8 @@
 //! Promise: it is, to the byte, what the library's own formatter writes without colours (a test compares them), at a third
 //! of the cost: each request writes one. Whatever is not plain is left to the library.
 
-use std::cell::RefCell;
-use std::fmt;
+use std::cell::{Cell, RefCell};
+use std::fmt::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use chrono::DateTime;
@@ -17,6 +17,10 @@ use tracing_subscriber::registry::LookupSpan;
 
 /// Events that came from the crate `log` have this target; their own is among their fields.
 const FROM_LOG: &str = "log";
+/// A field without a name.
+const MESSAGE: &str = "message";
+/// More memory than for so long a line is not kept.
+const LONG_LINE: usize = 16 * 1024;
 /// Such fields are not written.
 const LOG_FIELDS: &str = "log.";
 
@@ -34,26 +38,47 @@ where
         if writer.has_ansi_escapes() || target == FROM_LOG {
             return self.0.format_event(context, writer, event);
         }
-        write_now(&mut writer)?;
-        writer.write_str(padded(*level))?;
-        if let Some(scope) = context.event_scope() {
-            for span in scope.from_root() {
-                writer.write_str(span.metadata().name())?;
-                let extensions = span.extensions();
-                let fields = extensions.get::<FormattedFields<N>>();
-                if let Some(fields) = fields.filter(|fields| !fields.is_empty()) {
-                    for part in ["{", fields.fields.as_str(), "}"] {
-                        writer.write_str(part)?;
+        composed(&mut writer, |line| {
+            push_now(line);
+            line.push_str(padded(*level));
+            if let Some(scope) = context.event_scope() {
+                for span in scope.from_root() {
+                    line.push_str(span.metadata().name());
+                    let extensions = span.extensions();
+                    let fields = extensions.get::<FormattedFields<N>>();
+                    if let Some(fields) = fields.filter(|fields| !fields.is_empty()) {
+                        push_all(line, ["{", fields.fields.as_str(), "}"]);
                     }
+                    line.push(':');
                 }
-                writer.write_char(':')?;
+                line.push(' ');
             }
-            writer.write_char(' ')?;
-        }
-        writer.write_str(target)?;
-        writer.write_str(": ")?;
-        context.format_fields(writer.by_ref(), event)?;
-        writer.write_char('\n')
+            push_all(line, [target, ": "]);
+            push_fields(line, event)?;
+            line.push('\n');
+            Ok(())
+        })
+    }
+}
+
+/// What `compose` makes in memory that is kept for the next line, written at once: a writer is called through a pointer.
+fn composed(writer: &mut Writer<'_>, compose: impl FnOnce(&mut String) -> fmt::Result) -> fmt::Result {
+    thread_local! {
+        static TEXT: Cell<String> = const { Cell::new(String::new()) };
+    }
+    // Whoever logs while something is written down for the log finds an empty one.
+    let mut text = TEXT.take();
+    text.clear();
+    let written = compose(&mut text).and_then(|()| writer.write_str(&text));
+    if text.capacity() <= LONG_LINE {
+        TEXT.set(text);
+    }
+    written
+}
+
+fn push_all<const N: usize>(line: &mut String, parts: [&str; N]) {
+    for part in parts {
+        line.push_str(part);
     }
 }
 
@@ -68,7 +93,7 @@ fn padded(level: Level) -> &'static str {
 }
 
 /// The moment in UTC, to the microsecond. Its text up to the second is kept as long as that is the same.
-fn write_now(writer: &mut Writer<'_>) -> fmt::Result {
+fn push_now(line: &mut String) {
     thread_local! {
         static SECOND: RefCell<(u64, String)> = RefCell::default();
     }
@@ -76,12 +101,15 @@ fn write_now(writer: &mut Writer<'_>) -> fmt::Result {
     SECOND.with_borrow_mut(|(second, text)| {
         if *second != now.as_secs() {
             let at = i64::try_from(now.as_secs()).ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
-            *text = at.unwrap_or_default().format("%Y-%m-%dT%H:%M:%S").to_string();
+            *text = at.unwrap_or_default().format("%Y-%m-%dT%H:%M:%S.").to_string();
             *second = now.as_secs();
         }
-        writer.write_str(text)
-    })?;
-    write!(writer, ".{:06}Z", now.subsec_micros())
+        line.push_str(text);
+    });
+    // With a one before them, so that there are always six.
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(1_000_000 + now.subsec_micros());
+    push_all(line, [digits.get(1..).unwrap_or_default(), "Z"]);
 }
 
 /// Writes the fields of events and spans.
@@ -89,64 +117,108 @@ fn write_now(writer: &mut Writer<'_>) -> fmt::Result {
 pub(super) struct Fields(DefaultFields);
 
 impl<'w> FormatFields<'w> for Fields {
-    fn format_fields<R: RecordFields>(&self, writer: Writer<'w>, fields: R) -> fmt::Result {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
         if writer.has_ansi_escapes() {
             return self.0.format_fields(writer, fields);
         }
-        let mut visitor = Visitor { writer, is_first: true, result: Ok(()) };
-        fields.record(&mut visitor);
-        visitor.result
+        composed(&mut writer, |text| push_fields(text, fields))
     }
 }
 
-struct Visitor<'w> {
-    writer: Writer<'w>,
+fn push_fields(text: &mut String, fields: impl RecordFields) -> fmt::Result {
+    let mut visitor = Visitor { text, is_first: true, result: Ok(()) };
+    fields.record(&mut visitor);
+    visitor.result
+}
+
+struct Visitor<'t> {
+    text: &'t mut String,
     is_first: bool,
     result: fmt::Result,
 }
 
 impl Visitor<'_> {
     /// `name=` and what `value` writes.
-    fn named(&mut self, name: &str, value: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        if self.result.is_err() {
-            return;
+    fn named(&mut self, name: &str, value: impl FnOnce(&mut String) -> fmt::Result) {
+        self.pad();
+        push_all(self.text, [name, "="]);
+        self.and(value);
+    }
+
+    fn pad(&mut self) {
+        if !self.is_first {
+            self.text.push(' ');
         }
-        let (pad, writer) = (if self.is_first { "" } else { " " }, &mut self.writer);
-        let start = [pad, name, "="].into_iter().try_for_each(|part| writer.write_str(part));
-        self.result = start.and_then(|()| value(writer));
         self.is_first = false;
+    }
+
+    fn and(&mut self, write: impl FnOnce(&mut String) -> fmt::Result) {
+        if self.result.is_ok() {
+            self.result = write(self.text);
+        }
     }
 
     /// What the library writes for this field.
     fn usual(&mut self, field: &Field, record: impl FnOnce(&mut DefaultVisitor<'_>)) {
-        if self.result.is_err() {
-            return;
-        }
-        let mut visitor = DefaultVisitor::new(self.writer.by_ref(), self.is_first);
+        let mut visitor = DefaultVisitor::new(Writer::new(self.text), self.is_first);
         record(&mut visitor);
-        self.result = visitor.finish();
+        self.result = self.result.and(visitor.finish());
         self.is_first &= field.name().starts_with(LOG_FIELDS);
     }
 }
 
 /// Whether a field of this name is a name and a value.
 fn is_plain_name(name: &str) -> bool {
-    name != "message" && !name.starts_with(LOG_FIELDS) && !name.starts_with("r#")
+    name != MESSAGE && !name.starts_with(LOG_FIELDS) && !name.starts_with("r#")
+}
+
+/// Whether it has no character but the printable ones of ASCII.
+fn is_printable(text: &str) -> bool {
+    // To the end whatever is found, so that many are looked at together.
+    text.bytes().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~'))
 }
 
 /// Whether quoting is all that `Debug` does to it.
 fn is_plain_text(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
+    is_printable(text) && text.bytes().fold(true, |is_plain, byte| is_plain & (byte != b'"') & (byte != b'\\'))
+}
+
+/// Whether `Debug` writes it without an exponent.
+fn is_usual(value: f64) -> bool {
+    (1e-4..1e15).contains(&value)
 }
 
 impl Visit for Visitor<'_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         if is_plain_name(field.name()) && is_plain_text(value) {
-            self.named(field.name(), |writer| {
-                ["\"", value, "\""].into_iter().try_for_each(|part| writer.write_str(part))
+            self.named(field.name(), |text| {
+                push_all(text, ["\"", value, "\""]);
+                Ok(())
             });
         } else {
             self.usual(field, |visitor| visitor.record_str(field, value));
+        }
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        if is_plain_name(field.name()) {
+            self.named(field.name(), |text| {
+                text.push_str(itoa::Buffer::new().format(value));
+                Ok(())
+            });
+        } else {
+            self.usual(field, |visitor| visitor.record_u64(field, value));
+        }
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        if is_plain_name(field.name()) && is_usual(value) {
+            self.named(field.name(), |text| {
+                text.push_str(zmij::Buffer::new().format_finite(value));
+                Ok(())
+            });
+        } else {
+            self.usual(field, |visitor| visitor.record_f64(field, value));
         }
     }
 
@@ -156,8 +228,17 @@ impl Visit for Visitor<'_> {
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if is_plain_name(field.name()) {
-            self.named(field.name(), |writer| write!(writer, "{value:?}"));
-        } else {
+            return self.named(field.name(), |text| write!(text, "{value:?}"));
+        }
+        let (before, was_first) = (self.text.len(), self.is_first);
+        if field.name() == MESSAGE {
+            self.pad();
+            self.and(|text| write!(text, "{value:?}"));
+        }
+        if field.name() != MESSAGE || !self.text.get(before..).is_some_and(is_printable) {
+            // It may have been written for the eyes of a terminal: then what it does there is written out.
+            self.text.truncate(before);
+            self.is_first = was_first;
             self.usual(field, |visitor| visitor.record_debug(field, value));
         }
     }
@@ -222,7 +303,16 @@ mod tests {
         warn!(text = "with \"quotes\", a \\ and\na line; 你好 \u{1b}[31m", shown = %"as \u{1b} it is", debug = ?[1, 2]);
         error!(error = &error as &dyn std::error::Error, r#type = "word", "message with \u{1b}[31m and {}", 7);
         debug!(target: "elsewhere", message = "text as a field", empty = "");
-        info!("");
+        info!(
+            tiny = 1e-7,
+            huge = 1e16,
+            sum = 0.1 + 0.2,
+            exact = 123_456.75,
+            zero = 0.0,
+            no = f64::NAN,
+            most = u64::MAX,
+            ""
+        );
     }
 
     #[test]
