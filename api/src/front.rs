@@ -121,3 +121,19 @@ impl Service<Request> for Api {
         Box::pin(async move { Ok(api.answer(request, None).await) })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_moved_for_every_request_is_small() {
+        // More than about so much is copied byte by byte.
+        const FAST: usize = 4096;
+        fn bytes<A, B, C, F>(_: impl FnOnce(A, B, C) -> F) -> usize {
+            size_of::<F>()
+        }
+        let answer = bytes(|api: Api, request: http::Request<hyper::body::Incoming>, peer| api.answer(request, peer));
+        assert!(answer < FAST, "{answer} bytes");
+    }
+}

@@ -10,11 +10,12 @@ use std::{
 };
 
 use axum::http::{Method, StatusCode};
+use foldhash::fast::RandomState;
 use metrics::{Counter, Histogram};
 
 /// The counters by the pattern of the address.
 #[derive(Default)]
-pub(crate) struct Tally(RwLock<HashMap<String, Vec<Counted>>>);
+pub(crate) struct Tally(RwLock<HashMap<String, Vec<Counted>, RandomState>>);
 
 struct Counted {
     method: &'static str,
