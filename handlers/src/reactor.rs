@@ -4,6 +4,8 @@
 //! in Postgres that moves in the same transaction as the jobs it makes, and a job is unique by reactor and position. A
 //! reactor is not a projector: its cursor never goes back.
 
+mod work;
+
 use std::{sync::Arc, time::Duration};
 
 use async_nats::Client;
@@ -12,8 +14,8 @@ use nats::{EventFeed, LoggedEvent};
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
+use self::work::Work;
 use crate::jobs::WAKE_JOBS;
 
 /// Events looked at per transaction, at most.
@@ -93,13 +95,19 @@ async fn follow(pool: &PgPool, client: &Client, reactor: &dyn Reactor) -> anyhow
         let events = feed.next_batch(BATCH, WAIT).await?;
         let Some(last) = events.last() else { continue };
         let reached = last.position;
-        let mut transaction = pool.begin().await?;
-        let Some(made) = step(&mut transaction, reactor, expected, &events).await? else { return Ok(Overtaken) };
-        transaction.commit().await?;
+        let mut work = Work::default();
+        for event in &events {
+            if let Some(intent) = reactor.react(event)? {
+                work.take(event.position, intent);
+            }
+        }
+        if !step(pool, reactor.name(), (expected, last), &work).await? {
+            return Ok(Overtaken);
+        }
         expected = reached;
         reactor.committed(&events);
         metrics::gauge!("reactor_position", "reactor" => reactor.name()).set(reached as f64);
-        if made {
+        if work.is_urgent {
             drop(client.publish(WAKE_JOBS, Vec::new().into()).await);
         }
     }
@@ -110,86 +118,43 @@ async fn cursor(pool: &PgPool, name: &str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar("SELECT position FROM checkpoints WHERE name = $1").bind(name).fetch_one(pool).await
 }
 
-/// Jobs and cursor in one transaction; tells whether there is anything to wake workers for. `None`, and nothing changed,
-/// if the cursor is not where this runner left it.
+/// Jobs and cursor in one transaction. False, and nothing changed, if the cursor is not where this runner left it.
 async fn step(
-    transaction: &mut PgConnection,
-    reactor: &dyn Reactor,
-    expected: i64,
-    events: &[LoggedEvent],
-) -> anyhow::Result<Option<bool>> {
-    let at: i64 = sqlx::query_scalar("SELECT position FROM checkpoints WHERE name = $1 FOR UPDATE")
-        .bind(reactor.name())
-        .fetch_one(&mut *transaction)
-        .await?;
-    if at != expected {
-        return Ok(None);
+    pool: &PgPool,
+    name: &'static str,
+    (expected, last): (i64, &LoggedEvent),
+    work: &Work,
+) -> Result<bool, sqlx::Error> {
+    if work.is_nothing() {
+        // A crash of the server may put the cursor back, over events that ask for nothing.
+        return move_cursor(&mut *pool.acquire().await?, name, (expected, last), "off").await;
     }
-    let mut made = false;
-    for event in events {
-        if let Some(intent) = reactor.react(event)? {
-            made |= matches!(intent, Intent::Enqueue { .. } | Intent::Cancel { .. });
-            carry_out(transaction, reactor.name(), event.position, intent).await?;
-        }
+    let mut transaction = pool.begin().await?;
+    let moved = move_cursor(&mut transaction, name, (expected, last), "on").await?;
+    if moved {
+        work.carry_out(&mut transaction, name).await?;
+        transaction.commit().await?;
     }
-    let last = events.last().map_or(expected, |event| event.position);
-    let epoch = events.last().map_or(1, |event| event.epoch);
-    sqlx::query(
-        "UPDATE checkpoints SET position = $2, epoch = $3, last_error = NULL, updated_at = clock_timestamp() \
-         WHERE name = $1",
-    )
-    .bind(reactor.name())
-    .bind(last)
-    .bind(epoch)
-    .execute(transaction)
-    .await?;
-    Ok(Some(made))
+    Ok(moved)
 }
 
-async fn carry_out(
-    transaction: &mut PgConnection,
-    reactor: &str,
-    position: i64,
-    intent: Intent,
-) -> Result<(), sqlx::Error> {
-    let at = match &intent {
-        Intent::Schedule { at, .. } => Some(*at),
-        _ => None,
-    };
-    match intent {
-        Intent::Enqueue { kind, key, payload } | Intent::Schedule { kind, key, payload, .. } => {
-            sqlx::query(
-                "INSERT INTO jobs (id, kind, reactor, position, key, payload, run_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, coalesce($7, clock_timestamp())) \
-                 ON CONFLICT (reactor, position) DO NOTHING",
-            )
-            .bind(Uuid::now_v7())
-            .bind(kind)
-            .bind(reactor)
-            .bind(position)
-            .bind(key)
-            .bind(payload)
-            .bind(at)
-            .execute(transaction)
-            .await?;
-        }
-        Intent::Withdraw { kind, key } => {
-            sqlx::query("DELETE FROM jobs WHERE kind = $1 AND key = $2 AND state = 'queued'")
-                .bind(kind)
-                .bind(key)
-                .execute(transaction)
-                .await?;
-        }
-        Intent::Cancel { kind, key } => {
-            sqlx::query(
-                "UPDATE jobs SET cancel_requested = true WHERE kind = $1 AND key = $2 \
-                 AND state IN ('queued', 'running')",
-            )
-            .bind(kind)
-            .bind(key)
-            .execute(transaction)
-            .await?;
-        }
-    }
-    Ok(())
+async fn move_cursor(
+    connection: &mut PgConnection,
+    name: &str,
+    (expected, last): (i64, &LoggedEvent),
+    synchronous_commit: &str,
+) -> Result<bool, sqlx::Error> {
+    let moved = sqlx::query(
+        "UPDATE checkpoints SET position = $3, epoch = $4, last_error = NULL, updated_at = clock_timestamp() \
+         FROM (SELECT set_config('synchronous_commit', $5, true)) AS how \
+         WHERE name = $1 AND position = $2",
+    )
+    .bind(name)
+    .bind(expected)
+    .bind(last.position)
+    .bind(last.epoch)
+    .bind(synchronous_commit)
+    .execute(connection)
+    .await?;
+    Ok(moved.rows_affected() == 1)
 }

@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::{
-    log::{LogError, LoggedEvent, last_position, page_log, position_of},
+    log::{LogError, LoggedEvent, PAGE_BYTES, last_position, page_log, position_of},
     published::{self, Published},
     streams,
     tail::{Broken, Tail},
@@ -70,7 +70,7 @@ impl EventFeed {
         self.tail.is_some()
     }
 
-    /// Up to `max` further events; none when `wait` ends first. Events are skipped never, repeated never, also when
+    /// Up to `max` further events, fewer when they are large; none when `wait` ends first. Events are skipped never, repeated never, also when
     /// the call is dropped while it waits.
     ///
     /// # Errors
@@ -131,14 +131,17 @@ impl EventFeed {
         max: usize,
         until: Instant,
     ) -> Result<(Vec<LoggedEvent>, bool), FeedError> {
-        let mut batch: Vec<LoggedEvent> = Vec::new();
+        let (mut batch, mut bytes) = (Vec::<LoggedEvent>::new(), 0);
         let patience = if self.behind_since.is_some() { BEHIND } else { SILENCE };
         let mut next = timeout_at(until.min(Instant::now() + patience), tail.next()).await.ok();
         while let Some(message) = next {
             let after = batch.last().map_or(self.after, |event| event.position);
             match message.and_then(|message| read(&message)) {
                 Ok(event) if event.position <= after => {}
-                Ok(event) if event.position == after + 1 => batch.push(event),
+                Ok(event) if event.position == after + 1 => {
+                    bytes += event.payload.bytes().len();
+                    batch.push(event);
+                }
                 Ok(event) => {
                     self.left(&Broken(format!("{} follows {after}", event.position)));
                     return Ok((batch, false));
@@ -148,7 +151,8 @@ impl EventFeed {
                     return Ok((batch, false));
                 }
             }
-            next = if batch.len() < max { tail.next().now_or_never() } else { None };
+            let has_room = batch.len() < max && bytes < PAGE_BYTES;
+            next = if has_room { tail.next().now_or_never() } else { None };
         }
         if batch.is_empty() && self.stream_lags().await? {
             self.try_stream_at = Instant::now() + DISTRUST;

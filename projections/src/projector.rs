@@ -4,7 +4,7 @@
 //! no effect but the same rows again. The rows of one aggregate must follow from the events of that aggregate alone,
 //! because a failing aggregate is parked while the others flow on.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -26,6 +26,12 @@ pub trait Projector: Send + Sync + 'static {
 
     /// Whether events of this aggregate type mean anything here; others only move the checkpoint.
     fn handles(&self, aggregate_type: &str) -> bool;
+
+    /// How long an event may wait for others, to be written with them: not at all where somebody looks at what they have
+    /// just done.
+    fn company(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Writes what follows from `events`, which come in order and belong to any aggregates. Between two resets every
     /// event is handed over once, unless the transaction of that time was rolled back.

@@ -17,19 +17,17 @@ const BESIDE: &str = "_rebuild";
 pub(crate) struct ReadModel<'p> {
     projector: &'p dyn Projector,
     schema: Cow<'static, str>,
-    lazily_synced: bool,
 }
 
 impl<'p> ReadModel<'p> {
     /// The rows that are read.
     pub(crate) fn live(projector: &'p dyn Projector) -> Self {
-        Self { projector, schema: Cow::Borrowed(projector.name()), lazily_synced: false }
+        Self { projector, schema: Cow::Borrowed(projector.name()) }
     }
 
-    /// The rows of a rebuild. A crash of the server may take its last transactions with it, each whole, checkpoint and all;
-    /// they are made again then, and what replaces the live rows is synced with that.
+    /// The rows of a rebuild.
     pub(crate) fn beside(projector: &'p dyn Projector) -> Self {
-        Self { projector, schema: Cow::Owned(format!("{}{BESIDE}", projector.name())), lazily_synced: true }
+        Self { projector, schema: Cow::Owned(format!("{}{BESIDE}", projector.name())) }
     }
 
     pub(crate) fn projector(&self) -> &'p dyn Projector {
@@ -43,15 +41,17 @@ impl<'p> ReadModel<'p> {
 
     /// Lets the statements of the rest of this transaction find the tables of this read model, and rows by their key: a
     /// plan that was made while the tables were empty, and is kept, must not read them whole when they are full.
+    ///
+    /// The commit waits for no disk. A crash of the server may take the last transactions with it, each whole, checkpoint and
+    /// all; the log has their events, and they are made again.
     pub(crate) async fn enter(&self, tx: &mut PgConnection) -> sqlx::Result<()> {
         sqlx::query(
             "SELECT set_config('search_path', quote_ident($1) || ', public', true), \
              set_config('plan_cache_mode', 'force_generic_plan', true), set_config('enable_seqscan', 'off', true), \
              set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), \
-             CASE WHEN $2 THEN set_config('synchronous_commit', 'off', true) END",
+             set_config('synchronous_commit', 'off', true)",
         )
         .bind(self.name())
-        .bind(self.lazily_synced)
         .execute(tx)
         .await?;
         Ok(())

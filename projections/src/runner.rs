@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_nats::Client;
 use nats::{EventFeed, Hint};
-use sqlx::PgPool;
+use sqlx::{Executor as _, PgPool};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use vault::Vault;
@@ -26,6 +26,8 @@ use crate::{
 
 /// Telling browsers may not hold up the rows.
 const HINTS_TIMEOUT: Duration = Duration::from_millis(200);
+/// Bytes of payloads from which on events wait for no others.
+const FULL_BYTES: usize = 8 * 1024 * 1024;
 /// How often the metrics of a busy projection are refreshed and its parked aggregates looked at.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
 
@@ -113,6 +115,8 @@ pub async fn reset(pool: &PgPool, projector: &dyn Projector) -> sqlx::Result<()>
     checkpoint::lock(&mut tx, projector.name()).await?;
     ReadModel::live(projector).enter(&mut tx).await?;
     projector.reset(&mut tx).await?;
+    // Somebody has asked for it and is told that it is done.
+    tx.execute("SET LOCAL synchronous_commit = on").await?;
     sqlx::query("DELETE FROM parked_keys WHERE projection = $1").bind(projector.name()).execute(&mut *tx).await?;
     checkpoint::set(&mut tx, projector.name(), Checkpoint { epoch: 1, position: 0 }).await?;
     tx.commit().await
@@ -143,7 +147,7 @@ impl Runner {
         let mut feed = self.feed().await?;
         let mut kept_house = Instant::now();
         while seat.is_held().await {
-            let next = feed.next_batch(self.options.batch_max, self.options.idle_wait);
+            let next = self.next_batch(&mut feed);
             let Some(logged) = stop.run_until_cancelled(next).await else { return Ok(()) };
             let logged = logged?;
             let idle = logged.is_empty();
@@ -168,6 +172,20 @@ impl Runner {
     async fn feed(&self) -> Result<EventFeed, RunError> {
         let at = checkpoint::read(&self.pool, self.projector.name()).await?;
         Ok(EventFeed::open(self.pool.clone(), self.client.clone(), at.position).await)
+    }
+
+    /// Events as they come, with those that keep them company.
+    async fn next_batch(&self, feed: &mut EventFeed) -> Result<Vec<nats::LoggedEvent>, RunError> {
+        let max = self.options.batch_max;
+        let mut batch = feed.next_batch(max, self.options.idle_wait).await?;
+        let until = Instant::now() + self.projector.company();
+        while !batch.is_empty() && batch.len() < max && Instant::now() < until {
+            if batch.iter().map(|event| event.payload.bytes().len()).sum::<usize>() >= FULL_BYTES {
+                break;
+            }
+            batch.extend(feed.next_batch(max - batch.len(), until - Instant::now()).await?);
+        }
+        Ok(batch)
     }
 
     async fn apply(&self, logged: Vec<nats::LoggedEvent>) -> Result<(), RunError> {

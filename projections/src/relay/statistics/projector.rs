@@ -3,7 +3,10 @@
 //! A batch of events is added up in memory and written with one statement a table. A call that is there already, and a
 //! settlement that its wallet's row contains, are not counted again.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -50,6 +53,11 @@ impl Projector for StatisticsProjector {
 
     fn handles(&self, aggregate_type: &str) -> bool {
         [CallBatch::TYPE, Wallet::TYPE].contains(&aggregate_type)
+    }
+
+    /// Calls of one second add to few sums, which are then written once.
+    fn company(&self) -> Duration {
+        Duration::from_secs(1)
     }
 
     async fn apply(&self, tx: &mut PgConnection, events: &[&ProjectedEvent]) -> Result<Touched, ProjectionError> {
