@@ -5,7 +5,7 @@
 //! serves on every node at once.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -85,21 +85,45 @@ struct Snapshot {
 /// Every offer, and where those of one model are: a call looks at no others.
 pub(crate) struct Offers {
     all: Arc<[Arc<Offer>]>,
-    by_model: HashMap<String, Vec<Arc<Offer>>>,
+    by_model: HashMap<String, OfModel>,
+}
+
+/// The offers of one model.
+#[derive(Default)]
+struct OfModel {
+    /// The preferred channel first.
+    offers: Vec<Arc<Offer>>,
+    /// What people of a group have the choice of, by the group's name, once somebody of it has asked.
+    choices: RwLock<BTreeMap<Arc<str>, Choices>>,
 }
 
 impl Offers {
     fn of(all: Arc<[Arc<Offer>]>) -> Arc<Self> {
-        let mut by_model = HashMap::<String, Vec<Arc<Offer>>>::new();
+        let mut by_model = HashMap::<String, OfModel>::new();
         for offer in all.iter() {
-            by_model.entry(offer.model.clone()).or_default().push(Arc::clone(offer));
+            by_model.entry(offer.model.clone()).or_default().offers.push(Arc::clone(offer));
         }
         Arc::new(Self { all, by_model })
     }
 
     /// Those of one model, the preferred channel first.
     pub(crate) fn of_model(&self, model: &str) -> &[Arc<Offer>] {
-        self.by_model.get(model).map(Vec::as_slice).unwrap_or_default()
+        self.by_model.get(model).map(|known| known.offers.as_slice()).unwrap_or_default()
+    }
+
+    /// What people of `group` have the choice of; `None` where nobody offers them `model`.
+    fn choices(&self, model: &str, group: &PayerGroup, router: &Router) -> Option<Choices> {
+        let of_model = self.by_model.get(model)?;
+        let known = of_model.choices.read().unwrap_or_else(PoisonError::into_inner).get(&group.name).cloned();
+        if known.is_some() {
+            return known;
+        }
+        let choices = Choices::of(model, self, &|offer| offer.routing.admits(&group.name), router)?;
+        if choices.are_lasting() {
+            let mut known = of_model.choices.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(Arc::clone(&group.name), choices.clone());
+        }
+        Some(choices)
     }
 }
 
@@ -214,9 +238,11 @@ impl Catalogue {
     /// # Errors
     /// [`RelayError::UnknownModel`] if no enabled channel offers it to them.
     pub async fn choices(&self, model: Option<&str>, group: &PayerGroup) -> Result<Choices, RelayError> {
+        if let Some(choices) = model.and_then(|model| self.offers().choices(model, group, &self.router)) {
+            return Ok(choices);
+        }
         let first = self.resolve(model, group).await?;
-        let admits = |offer: &Offer| offer.routing.admits(&group.name);
-        let choices = Choices::of(&first.model, &self.offers(), &admits, &self.router);
+        let choices = self.offers().choices(&first.model, group, &self.router);
         choices.ok_or_else(|| RelayError::UnknownModel(first.model.clone()))
     }
 

@@ -21,11 +21,21 @@ const MOST_INSTEAD: usize = 2;
 /// Models that may answer instead, at most.
 const MOST_FALLBACKS: usize = 4;
 
-/// The offers by which one call may be answered; the first is there always.
+/// The offers by which one call may be answered; the first is there always. What follows from them alone is made once, and
+/// shared by all calls until channels change. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Choices {
+pub struct Choices(Arc<Prepared>);
+
+#[derive(Debug)]
+struct Prepared {
     first: Arc<Offer>,
-    stages: Vec<Offers>,
+    /// Model by model.
+    offers: Vec<Offers>,
+    /// The same as the router takes them.
+    stages: Arc<[Stage]>,
+    hedge_after: Option<Duration>,
+    /// The terms of all but the first.
+    alternatives: Vec<Terms>,
 }
 
 /// One model's.
@@ -33,6 +43,8 @@ pub struct Choices {
 struct Offers {
     when: When,
     offers: Vec<Arc<Offer>>,
+    /// Nobody was left away who may answer, but is less well than others now.
+    is_all: bool,
 }
 
 /// What is known about a call before it is made, besides its price.
@@ -70,41 +82,60 @@ impl Choices {
         ];
         let instead = lists.into_iter().flat_map(|(when, names)| names.iter().map(move |name| (when, name)));
         let instead = instead.filter(|(_, name)| name.as_str() != model).take(MOST_FALLBACKS);
-        let instead = instead.map(|(when, name)| Offers { when, offers: best(of_model(name), MOST_INSTEAD, router) });
+        let instead = instead.map(|(when, name)| Offers::best(when, of_model(name), MOST_INSTEAD, router));
         let instead: Vec<Offers> = instead.collect();
-        let own = Offers { when: When::First, offers: best(own, MOST_CHANNELS, router) };
-        let stages = [own].into_iter().chain(instead).filter(|stage| !stage.offers.is_empty()).collect();
-        Some(Self { first: preferred, stages })
+        let own = Offers::best(When::First, own, MOST_CHANNELS, router);
+        let all = [own].into_iter().chain(instead).filter(|stage| !stage.offers.is_empty()).collect();
+        Some(Self::prepared(preferred, all))
+    }
+
+    fn prepared(first: Arc<Offer>, offers: Vec<Offers>) -> Self {
+        let own = offers.first().map(|own| own.offers.as_slice()).unwrap_or_default();
+        let hedge_after = said(own, |traits| traits.hedge_after_ms).map(|after| Duration::from_millis(after.into()));
+        let stages = offers.iter().map(Offers::stage).collect();
+        let others = offers.iter().flat_map(|stage| &stage.offers).filter(|offer| !Arc::ptr_eq(offer, &first));
+        let mut alternatives: Vec<Terms> = vec![];
+        for terms in others.map(|offer| terms(offer)) {
+            if !alternatives.contains(&terms) {
+                alternatives.push(terms);
+            }
+        }
+        Self(Arc::new(Prepared { first, offers, stages, hedge_after, alternatives }))
+    }
+
+    /// Whether they are the same until channels change.
+    pub(crate) fn are_lasting(&self) -> bool {
+        self.0.offers.iter().all(|stage| stage.is_all)
     }
 
     /// Only those of the model that was asked for: for a call that can be sent once.
     #[must_use]
-    pub fn without_fallbacks(mut self) -> Self {
-        self.stages.retain(|stage| stage.when == When::First);
-        self
+    pub fn without_fallbacks(self) -> Self {
+        let own = self.0.offers.iter().filter(|offers| offers.when == When::First);
+        Self::prepared(Arc::clone(&self.0.first), own.cloned().collect())
     }
 
     /// The preferred offer of the model that was asked for: what its input is counted by.
     #[must_use]
     pub fn first(&self) -> &Arc<Offer> {
-        &self.first
+        &self.0.first
     }
 
     /// Everybody who may answer.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Offer>> {
-        std::iter::once(&self.first).chain(self.stages.iter().flat_map(|stage| &stage.offers))
+        std::iter::once(&self.0.first).chain(self.0.offers.iter().flat_map(|stage| &stage.offers))
     }
 
     /// Whether a model may answer that reads more.
     #[must_use]
     pub fn has_larger_context(&self) -> bool {
-        self.stages.iter().any(|stage| stage.when == When::ContextWindow)
+        self.0.offers.iter().any(|stage| stage.when == When::ContextWindow)
     }
 
     /// The most that any channel of the model reads; `None` where that is not known of one of them.
     #[must_use]
     pub fn largest_context(&self) -> Option<u32> {
-        let own = self.stages.iter().filter(|stage| stage.when == When::First);
+        let own = self.0.offers.iter().filter(|stage| stage.when == When::First);
         let mut windows = own.flat_map(|stage| &stage.offers).map(|offer| offer.context_tokens);
         windows.try_fold(0, |largest: u32, window| Some(largest.max(window?)))
     }
@@ -112,36 +143,46 @@ impl Choices {
     /// What a call with this much input may cost at most, whoever answers; `wanted_output` is the client's own bound.
     #[must_use]
     pub fn quote(&self, input_tokens: u64, wanted_output: Option<u32>, bounds: &Bounds) -> Quote {
-        let first = &self.first;
-        let others = self.stages.iter().flat_map(|stage| &stage.offers).filter(|offer| !Arc::ptr_eq(offer, first));
-        let mut alternatives: Vec<Terms> = vec![];
-        for terms in others.map(|offer| terms(offer)) {
-            if !alternatives.contains(&terms) {
-                alternatives.push(terms);
-            }
-        }
-        Quote { alternatives, ..first.quote(input_tokens, wanted_output, bounds) }
+        let first = self.0.first.quote(input_tokens, wanted_output, bounds);
+        Quote { alternatives: self.0.alternatives.clone(), ..first }
     }
 
     /// The call as the router takes it.
     #[must_use]
     pub fn demand(&self, known: &Known, tries: Tries) -> Demand {
-        let stage = |Offers { when, offers }: &Offers| Stage {
-            model: offers.first().map_or_else(|| "".into(), |offer| offer.model.as_str().into()),
-            when: *when,
-            wish: Wish { strategy: strategy(offers), affinity: known.affinity.clone(), input_tokens: known.tokens },
-            candidates: offers.iter().map(|offer| candidate(offer, known.exactly)).collect(),
-        };
-        let own = self.stages.first().map(|stage| stage.offers.as_slice()).unwrap_or_default();
-        let hedge_after = said(own, |traits| traits.hedge_after_ms).map(|after| Duration::from_millis(after.into()));
-        Demand { stages: self.stages.iter().map(stage).collect(), tries, hedge_after }
+        let (affinity, input_tokens) = (known.affinity.clone(), known.tokens);
+        let wish = Wish { strategy: None, affinity, input_tokens, estimated: !known.exactly };
+        Demand { stages: Arc::clone(&self.0.stages), wish, tries, hedge_after: self.0.hedge_after }
     }
 
     /// The offer that the router asks for.
     #[must_use]
     pub fn offer(&self, asked: &Asked) -> &Arc<Offer> {
-        let stage = self.stages.get(asked.stage);
-        stage.and_then(|stage| stage.offers.get(asked.candidate)).unwrap_or(&self.first)
+        let stage = self.0.offers.get(asked.stage);
+        stage.and_then(|stage| stage.offers.get(asked.candidate)).unwrap_or(&self.0.first)
+    }
+}
+
+impl Offers {
+    /// The `most` whom the router would ask first now; all of them where they are few.
+    fn best(when: When, offers: Vec<Arc<Offer>>, most: usize, router: &Router) -> Self {
+        if offers.len() <= most {
+            return Self { when, offers, is_all: true };
+        }
+        let candidates: Vec<_> = offers.iter().map(|offer| candidate(offer)).collect();
+        let wish = Wish { strategy: strategy(&offers), estimated: true, ..Wish::default() };
+        let places = router.order(&candidates, &wish).into_iter();
+        let offers = places.filter_map(|place| offers.get(place).cloned()).take(most).collect();
+        Self { when, offers, is_all: false }
+    }
+
+    fn stage(&self) -> Stage {
+        Stage {
+            model: self.offers.first().map_or_else(|| "".into(), |offer| offer.model.as_str().into()),
+            when: self.when,
+            strategy: strategy(&self.offers),
+            candidates: self.offers.iter().map(|offer| candidate(offer)).collect(),
+        }
     }
 }
 
@@ -166,17 +207,7 @@ fn priority(offer: &Offer) -> i32 {
     if offer.demonstration { i32::MIN } else { offer.routing.priority }
 }
 
-/// The `most` whom the router would ask first now; all of them where they are few.
-fn best(offers: Vec<Arc<Offer>>, most: usize, router: &Router) -> Vec<Arc<Offer>> {
-    if offers.len() <= most {
-        return offers;
-    }
-    let candidates: Vec<_> = offers.iter().map(|offer| candidate(offer, false)).collect();
-    let places = router.order(&candidates, &Wish { strategy: strategy(&offers), ..Wish::default() });
-    places.into_iter().filter_map(|place| offers.get(place).cloned()).take(most).collect()
-}
-
-fn candidate(offer: &Offer, exactly: bool) -> Candidate {
+fn candidate(offer: &Offer) -> Candidate {
     Candidate {
         channel: offer.channel_id,
         name: offer.channel.as_str().into(),
@@ -187,7 +218,7 @@ fn candidate(offer: &Offer, exactly: bool) -> Candidate {
         price: usual_cost(&offer.costs),
         keys: offer.provider.keys().to_vec(),
         limits: offer.routing.limits,
-        context_tokens: offer.context_tokens.map(u64::from).filter(|_| exactly),
+        context_tokens: offer.context_tokens.map(u64::from),
     }
 }
 

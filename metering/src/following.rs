@@ -158,8 +158,8 @@ pub const fn surface_of(dialect: Dialect) -> Surface {
 fn told(one: &Try) -> CallTry {
     CallTry {
         channel_id: one.channel,
-        model: one.model.to_string(),
-        key: one.key.as_ref().map(ToString::to_string),
+        model: (*one.model).to_owned(),
+        key: one.key.as_ref().map(|key| key.as_str().to_owned()),
         hedge: one.hedge,
         outcome: one.outcome.to_owned(),
         duration_ms: milliseconds(one.took),

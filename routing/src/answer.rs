@@ -58,13 +58,11 @@ impl Answer for ServedAnswer {
     async fn begun(self, mut watch: Watch) -> Result<Self, RelayError> {
         match self {
             Self::Whole { body, usage } => {
-                watch.first_output();
-                watch.done(total(&usage));
+                watch.whole(total(&usage));
                 Ok(Self::Whole { body, usage })
             }
             Self::Passed { body, usage } => {
-                watch.first_output();
-                watch.done(total(&usage));
+                watch.whole(total(&usage));
                 Ok(Self::Passed { body, usage })
             }
             Self::Stream(stream) => Ok(Self::Stream(first_output(stream, watch).await?)),
@@ -76,8 +74,7 @@ impl Answer for ModalityAnswer {
     async fn begun(self, mut watch: Watch) -> Result<Self, RelayError> {
         match self {
             Self::Json { body, consumed } => {
-                watch.first_output();
-                watch.done(consumed.usage.as_ref().and_then(total));
+                watch.whole(consumed.usage.as_ref().and_then(total));
                 Ok(Self::Json { body, consumed })
             }
             Self::Stream { content_type, pieces } => {

@@ -3,7 +3,6 @@
 //! Promise: before the first output a bounded number of candidates is asked, within a budget that all requests share;
 //! after it nobody else. Whoever is not waited for any more is let go, and every try is reported.
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,8 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::demand::{Answered, Asked, Demand, Spared, Stage, Story, Try, Unanswered, When};
 use crate::fault::Blame;
+use crate::label::OK;
 use crate::watch::Watch;
-use crate::{Answer, Choice, Fault, LeftOut, Next, Plan, Router, Tried};
+use crate::{Answer, Candidate, Choice, Fault, LeftOut, Next, Plan, Router, Ticket, Tried, Wish};
 
 /// Who still waits for an answer.
 #[derive(Clone, Copy)]
@@ -44,57 +44,25 @@ impl Router {
         F: Fn(Asked) -> Asking + Sync,
         Asking: Future<Output = Result<A, RelayError>> + Send,
     {
-        self.earn();
         let mut course = Course::new(Arc::clone(self), demand, waiting);
-        let mut under_way = FuturesUnordered::new();
-        let one_try = |try_number: usize, asked: Asked, watch: Watch| {
-            let answer = ask(asked.clone());
-            async move { (try_number, asked, watch.over(answer).await) }
-        };
-        let mut hedge_at = None;
+        self.earn(self.at(course.begun));
+        if demand.hedge_after.is_some() {
+            return course.hedged(ask).await;
+        }
         loop {
-            if under_way.is_empty() {
-                let (number, asked, watch) = match course.next().await {
-                    Ok(next) => next,
-                    Err(error) => return Err(course.unanswered(error)),
-                };
-                if demand.hedge_after.is_none() {
-                    // Nobody is asked beside: it is waited for where it is.
-                    let (number, asked, ended) = tokio::select! {
-                        biased;
-                        () = waiting.cancel.cancelled() => return Err(course.unanswered(RelayError::Cancelled)),
-                        ended = one_try(number, asked, watch) => ended,
-                    };
-                    match ended {
-                        Ok(answer) => return Ok(course.answered(number, asked, answer)),
-                        Err(error) => course.failed(number, &asked, error),
-                    }
-                    continue;
-                }
-                under_way.push(one_try(number, asked, watch));
-                hedge_at = demand.hedge_after.map(|after| tokio::time::Instant::now() + after);
-            }
-            let hedging = pin!(async move {
-                match hedge_at {
-                    Some(at) => sleep_until(at).await,
-                    None => std::future::pending().await,
-                }
-            });
+            let (number, asked, watch) = match course.next().await {
+                Ok(next) => next,
+                Err(error) => return Err(course.unanswered(error)),
+            };
+            // Nobody is asked beside: it is waited for where it is.
             let ended = tokio::select! {
                 biased;
                 () = waiting.cancel.cancelled() => return Err(course.unanswered(RelayError::Cancelled)),
-                ended = under_way.next() => ended,
-                () = hedging => None,
+                ended = watch.over(ask(asked.clone())) => ended,
             };
             match ended {
-                Some((number, asked, Ok(answer))) => return Ok(course.answered(number, asked, answer)),
-                Some((number, asked, Err(error))) => course.failed(number, &asked, error),
-                None => {
-                    hedge_at = None;
-                    if let Some((number, asked, watch)) = course.beside() {
-                        under_way.push(one_try(number, asked, watch));
-                    }
-                }
+                Ok(answer) => return Ok(course.answered(number, asked, answer)),
+                Err(error) => course.failed(number, &asked, error),
             }
         }
     }
@@ -119,13 +87,15 @@ struct Course<'c> {
     /// What the last one of the stages before said.
     before: Option<RelayError>,
     /// Stages that were left.
-    left: HashSet<usize>,
+    left: Vec<usize>,
+    /// As this stage wishes it.
+    wish: Wish,
     story: Story,
-    began: Vec<Instant>,
 }
 
 impl<'c> Course<'c> {
     fn new(router: Arc<Router>, demand: &'c Demand, waiting: Waiting<'c>) -> Self {
+        let strategy = demand.stages.first().and_then(|stage| stage.strategy);
         Self {
             router,
             demand,
@@ -136,9 +106,52 @@ impl<'c> Course<'c> {
             tried: vec![],
             last: None,
             before: None,
-            left: HashSet::new(),
+            left: vec![],
+            wish: Wish { strategy, ..demand.wish.clone() },
             story: Story::default(),
-            began: vec![],
+        }
+    }
+
+    /// The way of a demand by which a second one is asked beside one that keeps silent.
+    async fn hedged<A, F, Asking>(mut self, ask: F) -> Result<Answered<A>, Unanswered>
+    where
+        A: Answer,
+        F: Fn(Asked) -> Asking + Sync,
+        Asking: Future<Output = Result<A, RelayError>> + Send,
+    {
+        let one_try = |(number, asked, watch): NextTry| {
+            let answer = ask(asked.clone());
+            async move { (number, asked, watch.over(answer).await) }
+        };
+        let (mut under_way, mut hedge_at) = (FuturesUnordered::new(), None);
+        loop {
+            if under_way.is_empty() {
+                match self.next().await {
+                    Ok(next) => under_way.push(one_try(next)),
+                    Err(error) => return Err(self.unanswered(error)),
+                }
+                hedge_at = self.demand.hedge_after.map(|after| tokio::time::Instant::now() + after);
+            }
+            let hedging = pin!(async move {
+                match hedge_at {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            });
+            let ended = tokio::select! {
+                biased;
+                () = self.waiting.cancel.cancelled() => return Err(self.unanswered(RelayError::Cancelled)),
+                ended = under_way.next() => ended,
+                () = hedging => None,
+            };
+            match ended {
+                Some((number, asked, Ok(answer))) => return Ok(self.answered(number, asked, answer)),
+                Some((number, asked, Err(error))) => self.failed(number, &asked, error),
+                None => {
+                    hedge_at = None;
+                    under_way.extend(self.beside().map(one_try));
+                }
+            }
         }
     }
 
@@ -162,7 +175,12 @@ impl<'c> Course<'c> {
                     Next::Another => {}
                 }
             }
-            let plan = self.router.plan(&stage.candidates, &stage.wish, &self.tried);
+            if let ([only], true) = (stage.candidates.as_slice(), self.story.tries.is_empty())
+                && let Some(next) = self.begin_only(stage, only)
+            {
+                return Ok(next);
+            }
+            let plan = self.router.plan(&stage.candidates, &self.wish, &self.tried);
             self.story.left_out = spared(stage, &plan);
             let Some(choice) = plan.order.first() else {
                 self.empty(&plan).await?;
@@ -212,7 +230,7 @@ impl<'c> Course<'c> {
         let stage = self.demand.stages.get(self.stage)?;
         let mut tried = self.tried.clone();
         tried.extend(self.under_way());
-        let plan = self.router.plan(&stage.candidates, &stage.wish, &tried);
+        let plan = self.router.plan(&stage.candidates, &self.wish, &tried);
         let choice = plan.order.first().filter(|choice| !choice.again)?;
         if self.asked >= self.demand.tries.most || !self.router.may_retry() {
             return None;
@@ -231,30 +249,49 @@ impl<'c> Course<'c> {
         })
     }
 
+    /// The first try of a request that only one may answer: there is nothing to plan.
+    fn begin_only(&mut self, stage: &Stage, only: &Candidate) -> Option<NextTry> {
+        let began = Instant::now();
+        let (key, ticket) = self.router.begin_only(only, &self.wish, self.router.at(began))?;
+        self.story.left_out.clear();
+        Some(self.begun(stage, Choice { candidate: 0, key, again: false }, (only, ticket, began), false))
+    }
+
     fn begin(&mut self, stage: &Stage, choice: &Choice, hedge: bool) -> Option<NextTry> {
-        let candidate = stage.candidates.get(choice.candidate)?;
+        let (candidate, began) = (stage.candidates.get(choice.candidate)?, Instant::now());
         // Another request took its place meanwhile: the plan is made anew.
-        let ticket = self.router.begin(candidate, choice, stage.wish.input_tokens).ok()?;
-        let watch = Watch::new(Arc::clone(&self.router), ticket, choice.again, Arc::clone(&candidate.name));
+        let ticket = self.router.begin(candidate, choice, self.wish.input_tokens, self.router.at(began)).ok()?;
+        Some(self.begun(stage, choice.clone(), (candidate, ticket, began), hedge))
+    }
+
+    /// Somebody may be asked, since `began`.
+    fn begun(
+        &mut self,
+        stage: &Stage,
+        choice: Choice,
+        (candidate, ticket, began): (&Candidate, Ticket, Instant),
+        hedge: bool,
+    ) -> NextTry {
+        let watch = Watch::new(Arc::clone(&self.router), ticket, choice.again, candidate.name.clone(), began);
         self.asked += 1;
-        self.began.push(Instant::now());
         self.story.tries.push(Try {
             channel: candidate.channel,
-            name: Arc::clone(&candidate.name),
+            name: Arc::clone(candidate.name.name()),
             model: Arc::clone(&stage.model),
             key: choice.key.clone(),
             hedge,
             outcome: PENDING,
             took: Duration::ZERO,
+            began,
         });
-        let asked = Asked { stage: self.stage, candidate: choice.candidate, key: choice.key.clone() };
-        Some((self.story.tries.len() - 1, asked, watch))
+        let asked = Asked { stage: self.stage, candidate: choice.candidate, key: choice.key };
+        (self.story.tries.len() - 1, asked, watch)
     }
 
     fn note(&mut self, number: usize, outcome: &'static str) {
-        if let (Some(one), Some(began)) = (self.story.tries.get_mut(number), self.began.get(number)) {
+        if let Some(one) = self.story.tries.get_mut(number) {
             one.outcome = outcome;
-            one.took = began.elapsed();
+            one.took = one.began.elapsed();
         }
     }
 
@@ -266,7 +303,7 @@ impl<'c> Course<'c> {
     }
 
     fn answered<A>(mut self, number: usize, by: Asked, answer: A) -> Answered<A> {
-        self.note(number, "ok");
+        self.note(number, OK);
         if self.story.tries.len() > 1 {
             metrics::counter!("routing_failovers_total").increment(1);
             tracing::info!(story = %self.story, "a request was answered after more than one try");
@@ -296,7 +333,7 @@ impl<'c> Course<'c> {
 
     /// Goes on to the next model for that reason, if there is one and somebody waits.
     fn fall_back(&mut self, when: When) -> bool {
-        self.left.insert(self.stage);
+        self.left.push(self.stage);
         let is_next = |(place, stage): &(usize, &Stage)| stage.when == when && !self.left.contains(place);
         let Some((place, stage)) = self.demand.stages.iter().enumerate().find(is_next) else { return false };
         if self.begun.elapsed() >= self.demand.tries.within || !(self.waiting.still)() {
@@ -304,7 +341,7 @@ impl<'c> Course<'c> {
         }
         tracing::info!(model = %stage.model, ?when, "another model is asked instead");
         metrics::counter!("routing_fallbacks_total", "reason" => when.as_str()).increment(1);
-        (self.stage, self.asked) = (place, 0);
+        (self.stage, self.asked, self.wish.strategy) = (place, 0, stage.strategy);
         self.tried.clear();
         self.before = self.last.take().or(self.before.take());
         true
@@ -345,7 +382,7 @@ impl When {
 fn spared(stage: &Stage, plan: &Plan) -> Vec<Spared> {
     let one = |left: &LeftOut| {
         let candidate = stage.candidates.get(left.candidate)?;
-        let (name, told) = (Arc::clone(&candidate.name), Arc::clone(&candidate.told));
+        let (name, told) = (Arc::clone(candidate.name.name()), Arc::clone(&candidate.told));
         Some(Spared { name, told, reason: left.reason.clone() })
     };
     plan.left_out.iter().filter_map(one).collect()

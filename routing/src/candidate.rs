@@ -8,12 +8,14 @@ use domain::{
 };
 use relay::KeyRef;
 
+use crate::Label;
+
 /// One model of one channel, as a call may reach it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Candidate {
     pub channel: ChannelId,
-    /// What operators call the channel; the label in metrics.
-    pub name: Arc<str>,
+    /// What operators call the channel.
+    pub name: Label,
     /// What users are told of the channel.
     pub told: Arc<str>,
     /// As the provider names it.
@@ -42,6 +44,8 @@ pub struct Wish {
     pub affinity: Option<String>,
     /// Of the input, as counted for the hold.
     pub input_tokens: u64,
+    /// They were estimated: nobody is left out for reading less.
+    pub estimated: bool,
 }
 
 /// A candidate that this request was sent to in vain.

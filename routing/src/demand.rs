@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use domain::ChannelId;
+use domain::{ChannelId, relay::Strategy};
 use relay::{KeyRef, RelayError};
 
 use crate::{Candidate, Reason, Wish};
@@ -12,8 +12,9 @@ use crate::{Candidate, Reason, Wish};
 /// Something that anybody of several may answer.
 #[derive(Debug, Clone)]
 pub struct Demand {
-    /// The model that was asked for, then those that may answer instead.
-    pub stages: Vec<Stage>,
+    /// The model that was asked for, then those that may answer instead. They change only with the channels.
+    pub stages: Arc<[Stage]>,
+    pub wish: Wish,
     pub tries: Tries,
     /// A second candidate is asked too if the first has said nothing for so long; nobody else where absent.
     pub hedge_after: Option<Duration>,
@@ -25,7 +26,8 @@ pub struct Stage {
     /// As users name it.
     pub model: Arc<str>,
     pub when: When,
-    pub wish: Wish,
+    /// Replaces that of the wish.
+    pub strategy: Option<Strategy>,
     pub candidates: Vec<Candidate>,
 }
 
@@ -114,6 +116,7 @@ pub struct Try {
     pub outcome: &'static str,
     /// Until its first output, or its failure.
     pub took: Duration,
+    pub(crate) began: Instant,
 }
 
 /// A channel that was not asked.

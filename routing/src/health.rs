@@ -3,6 +3,8 @@
 //! Promise: pure: the clock is handed in and chance is seeded. Every call that begins ends once; each change of a
 //! breaker's state is told once, by [`Health::changes`].
 
+mod channel;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +12,11 @@ use std::time::Duration;
 use domain::ChannelId;
 use relay::{KeyRef, RelayError};
 
+pub(crate) use self::channel::ChannelHealth;
 use crate::breaker::{Breaker, BreakerOptions, Passed, State};
 use crate::change::{PartOf, TOLD};
-use crate::decay::Decaying;
-use crate::plan::{Reason, within_limits};
-use crate::window::LastMinute;
-use crate::{Blame, Candidate, Change, Fault, Moment, Part, Weight};
+use crate::plan::{Reason, in_turn, is_too_small, within_limits};
+use crate::{Blame, Candidate, Change, Fault, Moment, Part, Weight, Wish};
 
 /// How health is judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,60 +68,6 @@ pub struct Health {
     nodes: u32,
 }
 
-pub(crate) struct ChannelHealth {
-    name: Arc<str>,
-    pub(crate) breaker: Breaker,
-    pub(crate) models: BTreeMap<Arc<str>, Breaker>,
-    /// By their names.
-    pub(crate) keys: BTreeMap<Arc<str>, Breaker>,
-    pub(crate) in_flight: u32,
-    pub(crate) first_output: Decaying,
-    pub(crate) errors: Decaying,
-    pub(crate) requests: LastMinute,
-    pub(crate) tokens: LastMinute,
-    /// Counts calls, so that keys take turns.
-    pub(crate) turn: usize,
-    /// When it was last asked.
-    used: Moment,
-}
-
-impl ChannelHealth {
-    fn new(options: &HealthOptions) -> Self {
-        Self {
-            name: Arc::default(),
-            breaker: Breaker::default(),
-            models: BTreeMap::new(),
-            keys: BTreeMap::new(),
-            in_flight: 0,
-            first_output: Decaying::new(options.half_life),
-            errors: Decaying::new(options.half_life),
-            requests: LastMinute::default(),
-            tokens: LastMinute::default(),
-            turn: 0,
-            used: Moment::default(),
-        }
-    }
-
-    /// The breakers of its keys and models.
-    fn parts(&self) -> impl Iterator<Item = (Part, &Breaker)> {
-        let keys = self.keys.iter().map(|(key, breaker)| (Part::Key { name: (**key).to_owned() }, breaker));
-        keys.chain(self.models.iter().map(|(model, breaker)| (Part::Model { name: (**model).to_owned() }, breaker)))
-    }
-
-    pub(crate) fn breaker_mut(&mut self, part: PartOf<'_>) -> &mut Breaker {
-        let (breakers, name) = match part {
-            PartOf::Channel => return &mut self.breaker,
-            PartOf::Key(name) => (&mut self.keys, name),
-            PartOf::Model(name) => (&mut self.models, name),
-        };
-        // Nearly always it is there.
-        match breakers.contains_key(name) {
-            true => breakers.get_mut(name).unwrap_or(&mut self.breaker),
-            false => breakers.entry(name.into()).or_default(),
-        }
-    }
-}
-
 impl Health {
     /// Nothing is known yet; everything is taken to be well. `seed` decides all that is left to chance.
     #[must_use]
@@ -142,20 +89,16 @@ impl Health {
         self.channels.get(&channel)
     }
 
-    fn entry(&mut self, channel: ChannelId) -> &mut ChannelHealth {
-        let options = self.options;
-        self.channels.entry(channel).or_insert_with(|| ChannelHealth::new(&options))
+    /// What is known of one channel, and where its changes are noted.
+    fn entry(&mut self, channel: ChannelId) -> (&mut ChannelHealth, &mut Vec<Change>) {
+        let Self { options, channels, changes, .. } = self;
+        (channels.entry(channel).or_insert_with(|| ChannelHealth::new(channel, options)), changes)
     }
 
     /// The state of one breaker.
     #[must_use]
     pub fn state(&self, channel: ChannelId, part: &Part, now: Moment) -> State {
-        let health = self.channels.get(&channel);
-        let breaker = health.and_then(|health| match part {
-            Part::Channel => Some(&health.breaker),
-            Part::Key { name } => health.keys.get(name.as_str()),
-            Part::Model { name } => health.models.get(name.as_str()),
-        });
+        let breaker = self.of(channel).and_then(|health| health.breaker(part.into()));
         breaker.map_or(State::Closed, |breaker| breaker.state(now))
     }
 
@@ -175,34 +118,48 @@ impl Health {
         input_tokens: u64,
         now: Moment,
     ) -> Result<Ticket, Reason> {
-        let (channel, model) = (candidate.channel, Arc::clone(&candidate.model));
         let (nodes, options) = (self.nodes, self.options);
-        let health = self.entry(channel);
+        let (health, changes) = self.entry(candidate.channel);
         // All of them are asked first, so that no trial is begun that another breaker forbids.
-        for part in parts_of(&model, key).into_iter().flatten() {
-            let checked = health.breaker_mut(part).check(now, &options.breaker_of(part));
-            checked.map_err(|shut| Reason::Shut { part: part.owned(), shut })?;
+        for part in parts_of(&candidate.model, key).into_iter().flatten() {
+            health.check(part, &options, now)?;
         }
         within_limits(candidate, health, input_tokens, nodes, now)?;
-        let channel_pass = self.pass(channel, PartOf::Channel, now)?;
-        let model_pass = self.pass(channel, PartOf::Model(&model), now)?;
-        let key_pass = key.map(|key| self.pass(channel, PartOf::Key(key.as_str()), now)).transpose()?;
-        let health = self.entry(channel);
+        let mut pass = |part: PartOf<'_>| health.pass(part, &options, now, changes);
+        let (channel_pass, model_pass) = (pass(PartOf::Channel)?, pass(PartOf::Model(&candidate.model))?);
+        let key_pass = key.map(|key| pass(PartOf::Key(key.as_str()))).transpose()?;
         health.in_flight += 1;
         health.turn = health.turn.wrapping_add(1);
         health.used = now;
-        if health.name != candidate.name {
-            health.name = Arc::clone(&candidate.name);
+        if !Arc::ptr_eq(&health.name, candidate.name.name()) {
+            health.name = Arc::clone(candidate.name.name());
         }
         health.requests.add(1, now);
         health.tokens.add(input_tokens, now);
-        let (key, begun) = (key.cloned(), now);
-        Ok(Ticket { channel, model, key, channel_pass, model_pass, key_pass, begun, input_tokens, heard: false })
+        Ok(Ticket {
+            channel: candidate.channel,
+            model: Arc::clone(&candidate.model),
+            key: key.cloned(),
+            channel_pass,
+            model_pass,
+            key_pass,
+            begun: now,
+            input_tokens,
+            heard: false,
+        })
     }
 
-    fn pass(&mut self, channel: ChannelId, part: PartOf<'_>, now: Moment) -> Result<Passed, Reason> {
-        let passed = self.changing(channel, part, "trial", |breaker, options, _| breaker.pass(now, options));
-        passed.map_err(|shut| Reason::Shut { part: part.owned(), shut })
+    /// Sends a call to the only candidate there is, with the first of its keys that may be used: what a plan comes to where
+    /// there is nobody to weigh it against. `None` where it may not be asked; a plan says why.
+    pub fn begin_only(&mut self, candidate: &Candidate, wish: &Wish, now: Moment) -> Option<(Option<KeyRef>, Ticket)> {
+        if is_too_small(candidate, wish) {
+            return None;
+        }
+        let turn = self.of(candidate.channel).map_or(0, |health| health.turn);
+        in_turn(candidate, turn, wish).find_map(|key| {
+            let ticket = self.begin(candidate, key.as_ref(), wish.input_tokens, now).ok()?;
+            Some((key, ticket))
+        })
     }
 
     /// The first output came. Further ones change nothing.
@@ -210,23 +167,22 @@ impl Health {
         if std::mem::replace(&mut ticket.heard, true) {
             return;
         }
-        let health = self.entry(ticket.channel);
+        let (health, _) = self.entry(ticket.channel);
         health.first_output.record(now.since(ticket.begun).as_secs_f64(), now);
-        health.breaker.hear(&mut ticket.channel_pass);
-        if let Some(breaker) = health.models.get_mut(&ticket.model) {
-            breaker.hear(&mut ticket.model_pass);
-        }
-        if let (Some(key), Some(passed)) = (&ticket.key, &mut ticket.key_pass)
-            && let Some(breaker) = health.keys.get_mut(key.as_str())
-        {
-            breaker.hear(passed);
+        let Ticket { model, key, channel_pass, model_pass, key_pass, .. } = ticket;
+        let passes = [Some(channel_pass), Some(model_pass), key_pass.as_mut()];
+        for (part, passed) in parts_of(model, key.as_ref()).into_iter().zip(passes) {
+            if let (Some(part), Some(passed)) = (part, passed) {
+                health.on(part, |breaker| breaker.hear(passed));
+            }
         }
     }
 
     /// The call is over.
     pub fn end(&mut self, ticket: Ticket, ended: Ended<'_>, now: Moment) {
         let Ticket { channel, model, key, channel_pass, model_pass, key_pass, input_tokens, .. } = ticket;
-        let health = self.entry(channel);
+        let (options, random) = (self.options, &mut self.random);
+        let health = self.channels.entry(channel).or_insert_with(|| ChannelHealth::new(channel, &options));
         health.in_flight = health.in_flight.saturating_sub(1);
         let fault = match ended {
             Ended::Well { tokens } => {
@@ -242,38 +198,42 @@ impl Health {
             health.errors.record(f64::from(u8::from(!rate_limited)), now);
         }
         let has_key = key.is_some();
-        for (part, passed) in
-            parts_of(&model, key.as_ref()).into_iter().zip([Some(channel_pass), Some(model_pass), key_pass])
-        {
+        let passes = [Some(channel_pass), Some(model_pass), key_pass];
+        for (part, passed) in parts_of(&model, key.as_ref()).into_iter().zip(passes) {
             let (Some(part), Some(passed)) = (part, passed) else { continue };
+            let options = options.breaker_of(part);
             match (ended, fault) {
                 (Ended::Well { .. }, _) => {
-                    self.changing(channel, part, "recovered", |breaker, options, _| breaker.succeed(passed, options));
+                    let succeed = |breaker: &mut Breaker| breaker.succeed(passed, &options);
+                    health.changing(part, "recovered", &mut self.changes, succeed);
                 }
                 (Ended::Failed { error, repeats }, Some(fault)) if is_to_blame(fault.blame, part, has_key) => {
                     let weight = if repeats && fault.weight == Weight::Counts { Weight::Repeats } else { fault.weight };
                     // Nobody could change a key that there is not: the channel rests and is tried again.
                     let weight = if weight == Weight::Kills && !has_key { Weight::Opens } else { weight };
-                    let fault = Fault { weight, ..fault };
-                    self.changing(channel, part, error.code(), |breaker, options, chance| {
-                        breaker.fail(passed, &fault, now, chance, options);
-                    });
+                    let (fault, chance) = (Fault { weight, ..fault }, random.f64());
+                    let fail = |breaker: &mut Breaker| breaker.fail(passed, &fault, now, chance, &options);
+                    health.changing(part, error.code(), &mut self.changes, fail);
                 }
-                _ => self.entry(channel).breaker_mut(part).leave(passed),
+                _ => health.on(part, |breaker| breaker.leave(passed)),
             }
         }
     }
 
     /// Takes over what another node has seen. Whether it was news.
     pub fn adopt(&mut self, channel: ChannelId, part: &Part, state: State, opened: u32, now: Moment) -> bool {
-        self.entry(channel).used = now;
-        self.changing(channel, part.into(), TOLD, |breaker, options, _| breaker.adopt(state, opened, now, options))
+        let (part, options) = (PartOf::from(part), self.options);
+        let (health, changes) = self.entry(channel);
+        health.used = now;
+        health.changing(part, TOLD, changes, |breaker| breaker.adopt(state, opened, now, &options.breaker_of(part)))
     }
 
     /// Closes a dead breaker: somebody who knows says that its thing works again, or shall be tried. Whether it was one.
     pub fn resume(&mut self, channel: ChannelId, part: &Part, now: Moment) -> bool {
-        self.changing(channel, part.into(), "resumed", |breaker, options, _| {
-            breaker.state(now) == State::Dead && breaker.adopt(State::Closed, 0, now, options)
+        let (part, options) = (PartOf::from(part), self.options);
+        let (health, changes) = self.entry(channel);
+        health.changing(part, "resumed", changes, |breaker| {
+            breaker.state(now) == State::Dead && breaker.adopt(State::Closed, 0, now, &options.breaker_of(part))
         })
     }
 
@@ -282,7 +242,9 @@ impl Health {
     /// # Errors
     /// It is no time for a trial.
     pub fn begin_probe(&mut self, channel: ChannelId, part: &Part, now: Moment) -> Result<Passed, Reason> {
-        self.pass(channel, part.into(), now)
+        let options = self.options;
+        let (health, changes) = self.entry(channel);
+        health.pass(part.into(), &options, now, changes)
     }
 
     /// The probe is over. A failure that tells against somebody keeps the breaker open, whomever it tells against.
@@ -293,11 +255,13 @@ impl Health {
         now: Moment,
     ) {
         let part = PartOf::from(part);
+        let (options, chance) = (self.options.breaker_of(part), self.random.f64());
+        let (health, changes) = self.entry(channel);
         match result.map_err(|error| (error, Fault::of(error))) {
-            Ok(()) => self.changing(channel, part, "probed", |breaker, options, _| breaker.succeed(passed, options)),
-            Err((_, fault)) if fault.blame == Blame::Nobody => self.entry(channel).breaker_mut(part).leave(passed),
-            Err((error, fault)) => self.changing(channel, part, error.code(), |breaker, options, chance| {
-                breaker.fail(passed, &fault, now, chance, options);
+            Ok(()) => health.changing(part, "probed", changes, |breaker| breaker.succeed(passed, &options)),
+            Err((_, fault)) if fault.blame == Blame::Nobody => health.on(part, |breaker| breaker.leave(passed)),
+            Err((error, fault)) => health.changing(part, error.code(), changes, |breaker| {
+                breaker.fail(passed, &fault, now, chance, &options);
             }),
         }
     }
@@ -345,28 +309,6 @@ impl Health {
     /// Forgets channels that nobody has asked since `before` and that have nothing under way.
     pub fn forget(&mut self, before: Moment) {
         self.channels.retain(|_, health| health.used >= before || health.in_flight > 0);
-    }
-
-    /// Works on one breaker and notes whether its state changed.
-    fn changing<T>(
-        &mut self,
-        channel: ChannelId,
-        part: PartOf<'_>,
-        cause: &'static str,
-        work: impl FnOnce(&mut Breaker, &BreakerOptions, f64) -> T,
-    ) -> T {
-        let (options, chance) = (self.options.breaker_of(part), self.random.f64());
-        let health = self.entry(channel);
-        let breaker = health.breaker_mut(part);
-        // A half-open one that nobody has tried yet is still an open one to those who were told so.
-        let from = breaker.told_state();
-        let result = work(breaker, &options, chance);
-        let (to, opened) = (breaker.told_state(), breaker.opened());
-        if from != to {
-            let (name, part) = (Arc::clone(&health.name), part.owned());
-            self.changes.push(Change { channel, name, part, from, to, opened, cause });
-        }
-        result
     }
 }
 

@@ -17,6 +17,7 @@ mod demand;
 mod fault;
 mod health;
 mod illness;
+mod label;
 mod moment;
 mod plan;
 mod probe;
@@ -35,6 +36,7 @@ pub use demand::{Answered, Asked, Demand, Spared, Stage, Story, Tries, Try, Unan
 pub use fault::{Blame, Fault, Next, Weight};
 pub use health::{Ended, Health, HealthOptions, Ticket};
 pub use illness::Illness;
+pub use label::Label;
 pub use moment::Moment;
 pub use plan::{Choice, LeftOut, Plan, Reason};
 pub use probe::{Probe, probe};

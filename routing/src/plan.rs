@@ -138,27 +138,20 @@ impl Health {
 
     /// The keys with which `candidate` can be asked, in order; one `None` where it needs none.
     fn admit(&self, candidate: &Candidate, wish: &Wish, now: Moment) -> Result<Vec<Option<KeyRef>>, Reason> {
-        if candidate.context_tokens.is_some_and(|most| wish.input_tokens > most) {
+        if is_too_small(candidate, wish) {
             return Err(Reason::ContextTooSmall);
         }
         let Some(health) = self.of(candidate.channel) else {
             return Ok(in_turn(candidate, 0, wish).collect());
         };
-        let shut = |part: PartOf<'_>, breaker: &crate::Breaker| {
-            let checked = breaker.check(now, &self.options.breaker_of(part));
-            checked.map_err(|shut| Reason::Shut { part: part.owned(), shut })
-        };
-        shut(PartOf::Channel, &health.breaker)?;
-        if let Some(breaker) = health.models.get(&candidate.model) {
-            shut(PartOf::Model(&candidate.model), breaker)?;
-        }
+        health.check(PartOf::Channel, &self.options, now)?;
+        health.check(PartOf::Model(&candidate.model), &self.options, now)?;
         within_limits(candidate, health, wish.input_tokens, self.nodes(), now)?;
         let mut keys = vec![];
         let mut refused: Option<Reason> = None;
         for key in in_turn(candidate, health.turn, wish) {
-            let name = key.as_ref().map(KeyRef::as_str).unwrap_or_default();
-            let breaker = health.keys.get(name).filter(|_| key.is_some());
-            match breaker.map_or(Ok(()), |breaker| shut(PartOf::Key(name), breaker)) {
+            let part = key.as_ref().map(|key| PartOf::Key(key.as_str()));
+            match part.map_or(Ok(()), |part| health.check(part, &self.options, now)) {
                 Ok(()) => keys.push(key),
                 Err(reason) => refused = Some(sooner(refused, reason)),
             }
@@ -247,8 +240,13 @@ fn as_fraction(hash: u64) -> f64 {
     ((hash >> 11) as f64 + 0.5) / (1_u64 << 53) as f64
 }
 
+/// Whether the input alone is certainly more than `candidate` reads.
+pub(crate) fn is_too_small(candidate: &Candidate, wish: &Wish) -> bool {
+    !wish.estimated && candidate.context_tokens.is_some_and(|most| wish.input_tokens > most)
+}
+
 /// The keys one after the other from `turn` on; where the request prefers an upstream's cache, always the same first.
-fn in_turn(candidate: &Candidate, turn: usize, wish: &Wish) -> impl Iterator<Item = Option<KeyRef>> {
+pub(crate) fn in_turn(candidate: &Candidate, turn: usize, wish: &Wish) -> impl Iterator<Item = Option<KeyRef>> {
     let keys = &candidate.keys;
     let first = match (wish.strategy, &wish.affinity) {
         (Some(Strategy::Affinity), Some(affinity)) => {
@@ -278,9 +276,12 @@ pub(crate) fn within_limits(
     if limits.requests_per_minute.is_some_and(|most| health.requests.sum(now) >= share(u64::from(most))) {
         return Err(Reason::RequestsPerMinute { until: relief(&health.requests) });
     }
-    let used = health.tokens.sum(now);
-    // A request that is larger than the limit by itself is the provider's to refuse.
-    if limits.tokens_per_minute.is_some_and(|most| used > 0 && used.saturating_add(input_tokens) > share(most)) {
+    let used_up = |most: u64| match health.tokens.sum(now) {
+        // A request that is larger than the limit by itself is the provider's to refuse.
+        0 => false,
+        used => used.saturating_add(input_tokens) > share(most),
+    };
+    if limits.tokens_per_minute.is_some_and(used_up) {
         return Err(Reason::TokensPerMinute { until: relief(&health.tokens) });
     }
     Ok(())

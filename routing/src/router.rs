@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use domain::ChannelId;
-use relay::RelayError;
+use relay::{KeyRef, RelayError};
 use tokio::sync::broadcast;
 
 use crate::budget::{BudgetOptions, RetryBudget};
@@ -51,8 +51,8 @@ impl Clock {
         Self { wall: Moment::default().after(wall), start: Instant::now() }
     }
 
-    fn now(&self) -> Moment {
-        self.wall.after(self.start.elapsed())
+    fn at(&self, instant: Instant) -> Moment {
+        self.wall.after(instant.saturating_duration_since(self.start))
     }
 }
 
@@ -63,7 +63,7 @@ impl Router {
         let clock = Clock::new();
         let core = Core {
             health: Health::new(options.health, fastrand::u64(..)),
-            budget: RetryBudget::new(options.budget, clock.now()),
+            budget: RetryBudget::new(options.budget, clock.at(Instant::now())),
         };
         let changes = broadcast::Sender::new(CHANGES_KEPT);
         Arc::new(Self { core: Mutex::new(core), notes: Mutex::default(), clock, changes })
@@ -168,7 +168,12 @@ impl Router {
     }
 
     pub(crate) fn now(&self) -> Moment {
-        self.clock.now()
+        self.at(Instant::now())
+    }
+
+    /// When that was.
+    pub(crate) fn at(&self, instant: Instant) -> Moment {
+        self.clock.at(instant)
     }
 
     pub(crate) fn plan(&self, candidates: &[Candidate], wish: &Wish, tried: &[Tried]) -> Plan {
@@ -176,9 +181,24 @@ impl Router {
         self.core().health.plan(candidates, wish, tried, now)
     }
 
-    pub(crate) fn begin(&self, candidate: &Candidate, choice: &Choice, input_tokens: u64) -> Result<Ticket, Reason> {
-        let now = self.now();
+    pub(crate) fn begin(
+        &self,
+        candidate: &Candidate,
+        choice: &Choice,
+        input_tokens: u64,
+        now: Moment,
+    ) -> Result<Ticket, Reason> {
         self.working(|core| core.health.begin(candidate, choice.key.as_ref(), input_tokens, now))
+    }
+
+    /// The same where there is nobody else to ask, with what it was begun with.
+    pub(crate) fn begin_only(
+        &self,
+        candidate: &Candidate,
+        wish: &Wish,
+        now: Moment,
+    ) -> Option<(Option<KeyRef>, Ticket)> {
+        self.working(|core| core.health.begin_only(candidate, wish, now))
     }
 
     pub(crate) fn first_output(&self, ticket: &mut Ticket) {
@@ -191,9 +211,17 @@ impl Router {
         self.working(|core| core.health.end(ticket, ended, now));
     }
 
-    /// A request begins: it earns its share of a retry.
-    pub(crate) fn earn(&self) {
+    /// All of an answer came at once.
+    pub(crate) fn whole(&self, mut ticket: Ticket, ended: Ended<'_>) {
         let now = self.now();
+        self.working(|core| {
+            core.health.first_output(&mut ticket, now);
+            core.health.end(ticket, ended, now);
+        });
+    }
+
+    /// A request begins: it earns its share of a retry.
+    pub(crate) fn earn(&self, now: Moment) {
         self.core().budget.earn(now);
     }
 

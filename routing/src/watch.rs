@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use relay::RelayError;
 
-use crate::{Answer, Ended, Router, Ticket, answer::Seen};
+use crate::{Answer, Ended, Label, Router, Ticket, answer::Seen, label::OK};
 
 /// One try under way.
 pub struct Watch {
@@ -16,13 +16,19 @@ pub struct Watch {
     ticket: Option<Ticket>,
     /// The same request failed there before.
     repeats: bool,
-    channel: Arc<str>,
+    channel: Label,
     begun: Instant,
 }
 
 impl Watch {
-    pub(crate) fn new(router: Arc<Router>, ticket: Ticket, repeats: bool, channel: Arc<str>) -> Self {
-        Self { router, ticket: Some(ticket), repeats, channel, begun: Instant::now() }
+    pub(crate) const fn new(
+        router: Arc<Router>,
+        ticket: Ticket,
+        repeats: bool,
+        channel: Label,
+        begun: Instant,
+    ) -> Self {
+        Self { router, ticket: Some(ticket), repeats, channel, begun }
     }
 
     /// Waits for the answer and for its beginning, and watches it from then on.
@@ -48,7 +54,14 @@ impl Watch {
 
     /// It went well to its end; `tokens` of input and output together.
     pub fn done(&mut self, tokens: Option<u64>) {
-        self.report(Ended::Well { tokens }, "ok");
+        self.report(Ended::Well { tokens }, OK);
+    }
+
+    /// All of it came at once.
+    pub fn whole(&mut self, tokens: Option<u64>) {
+        let Some(ticket) = self.ticket.take() else { return };
+        self.router.whole(ticket, Ended::Well { tokens });
+        self.tell(OK);
     }
 
     /// It failed.
@@ -72,9 +85,12 @@ impl Watch {
     fn report(&mut self, ended: Ended<'_>, outcome: &'static str) {
         let Some(ticket) = self.ticket.take() else { return };
         self.router.end(ticket, ended);
-        metrics::counter!("routing_tries_total", "channel" => self.channel.to_string(), "outcome" => outcome)
-            .increment(1);
-        tracing::debug!(channel = %self.channel, outcome, seconds = self.begun.elapsed().as_secs_f64(), "a try ended");
+        self.tell(outcome);
+    }
+
+    fn tell(&self, outcome: &'static str) {
+        self.channel.count(outcome);
+        tracing::debug!(channel = &*self.channel, outcome, seconds = self.begun.elapsed().as_secs_f64(), "a try ended");
     }
 }
 

@@ -168,6 +168,43 @@ async fn people_see_and_use_what_their_group_may() {
     assert_eq!(models, ["a", "c"]);
 }
 
+#[tokio::test]
+async fn what_a_group_has_the_choice_of_is_made_once_until_channels_change_and_is_its_own() {
+    let catalogue = Catalogue::new(Arc::new(Staff));
+    catalogue.reload().await.unwrap();
+    let staff = catalogue.group_of(UserId::new(Uuid::nil())).await.unwrap();
+    let chosen = async |group: &PayerGroup| {
+        let demand =
+            catalogue.choices(Some("a"), group).await.unwrap().demand(&Known::default(), routing::Tries::default());
+        demand.stages
+    };
+    let names = |stages: &[routing::Stage]| -> Vec<String> {
+        stages.iter().flat_map(|stage| &stage.candidates).map(|candidate| candidate.name.to_string()).collect()
+    };
+    let (first, again, others) = (chosen(&staff).await, chosen(&staff).await, chosen(&everybody()).await);
+    assert!(Arc::ptr_eq(&first, &again));
+    assert_eq!((names(&first), names(&others)), (vec!["1".to_owned(), "2".to_owned()], vec!["2".to_owned()]));
+    catalogue.reload().await.unwrap();
+    assert!(!Arc::ptr_eq(&first, &chosen(&staff).await), "channels may have changed");
+}
+
+#[tokio::test]
+async fn of_more_channels_than_are_priced_those_that_are_well_now_are_chosen() {
+    let offers: Vec<_> = (0..9).map(|channel| offer(channel, "m")).collect();
+    let catalogue = Catalogue::of(offers.into());
+    let chosen = async || {
+        let choices = catalogue.choices(Some("m"), &everybody()).await.unwrap();
+        let mut channels: Vec<_> = choices.all().map(|offer| offer.channel.clone()).collect();
+        channels.sort();
+        channels.dedup();
+        channels
+    };
+    assert!(chosen().await.len() >= 8);
+    let ill = ChannelId::new(Uuid::from_u128(3));
+    catalogue.router().adopt(ill, &routing::Part::Channel, routing::State::Dead, 0);
+    assert_eq!(chosen().await, ["0", "1", "2", "4", "5", "6", "7", "8"]);
+}
+
 /// The first reading sees the channels of its beginning and ends when it may; later ones see a new channel at once.
 #[derive(Default)]
 struct FirstIsSlow {

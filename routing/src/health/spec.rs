@@ -233,3 +233,36 @@ fn a_key_that_was_suspended_is_used_again_once_somebody_says_so_and_others_hear_
     let told: Vec<_> = health.changes().into_iter().map(|change| (change.to, change.was_told())).collect();
     assert_eq!(told, [(State::Dead, true), (State::Closed, false)]);
 }
+
+proptest! {
+    #[test]
+    fn the_only_candidate_is_asked_with_the_key_that_a_plan_names_or_not_at_all(
+        fates in prop::collection::vec((0_usize..3, any::<bool>(), 0_u64..4), 0..40), keys in 0_usize..4, tokens in 0_u64..12,
+    ) {
+        let (mut planned, mut straight) = (health(), health());
+        let keys: Vec<_> = ["a", "b", "c"].into_iter().take(keys).collect();
+        let limits = Limits { parallel: Some(4), ..Limits::default() };
+        let only = Candidate { limits, context_tokens: Some(10), ..candidate(1, "m", &keys) };
+        let mut now = at(0);
+        for (key, well, pause) in fates {
+            now = now.after(Duration::from_secs(pause));
+            let key = keys.get(key).map(|key| KeyRef::new(key));
+            for health in [&mut planned, &mut straight] {
+                let Ok(ticket) = health.begin(&only, key.as_ref(), 1, now) else { continue };
+                let error = RelayError::UpstreamRateLimited { retry_after: Some(Duration::from_secs(3)) };
+                let ended =
+                    if well { Ended::Well { tokens: None } } else { Ended::Failed { error: &error, repeats: false } };
+                health.end(ticket, ended, now);
+            }
+            let wish = Wish { input_tokens: tokens, ..Wish::default() };
+            let plan = planned.plan(std::slice::from_ref(&only), &wish, &[], now);
+            let begun = straight.begin_only(&only, &wish, now);
+            prop_assert_eq!(begun.as_ref().map(|(key, _)| key), plan.order.first().map(|choice| &choice.key));
+            if let (Some((_, ticket)), Some(choice)) = (begun, plan.order.first()) {
+                straight.end(ticket, Ended::Left, now);
+                let ticket = planned.begin(&only, choice.key.as_ref(), tokens, now).expect("the plan says so");
+                planned.end(ticket, Ended::Left, now);
+            }
+        }
+    }
+}

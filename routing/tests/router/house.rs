@@ -101,11 +101,12 @@ impl House {
         let stage = |(when, of): (When, Vec<usize>)| Stage {
             model: format!("{when:?}").into(),
             when,
-            wish: Wish { input_tokens: 10, ..Wish::default() },
+            strategy: None,
             candidates: of.iter().map(|at| self.channels[*at].candidate.clone()).collect(),
         };
         let stages = [(When::First, first)].into_iter().chain(self.instead.clone()).map(stage).collect();
-        Demand { stages, tries: self.tries, hedge_after: self.hedge_after }
+        let wish = Wish { input_tokens: 10, ..Wish::default() };
+        Demand { stages, wish, tries: self.tries, hedge_after: self.hedge_after }
     }
 
     /// Asks, and gives the answer that has begun.
