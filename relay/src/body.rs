@@ -179,6 +179,49 @@ impl RequestBody {
         out.push(b'}');
         Ok(out)
     }
+
+    /// What was sent with these members of ours in the place of those of the same names, and of those that are `None` no
+    /// trace. `None` where it cannot be told so: a member of it is not `left` as it is, or is there twice.
+    pub(crate) fn with(
+        &self,
+        ours: &[(&str, Option<Value>)],
+        left: impl Fn(&str, &Value) -> bool,
+    ) -> Option<serde_json::Result<Vec<u8>>> {
+        let Inner { text, members, .. } = &*self.0;
+        let name = |member: &Member| member.name(text);
+        let mut known = members.iter().enumerate();
+        let is_once = known.all(|(at, one)| members.iter().skip(at + 1).all(|other| name(one) != name(other)));
+        let is_ours = |member: &&Member| ours.iter().any(|(ours, _)| ours.as_bytes() == name(member));
+        let is_left = |member: &Member| std::str::from_utf8(name(member)).is_ok_and(|name| left(name, &member.value));
+        if text.is_empty() || !is_once || !members.iter().filter(|member| !is_ours(member)).all(is_left) {
+            return None;
+        }
+        let theirs = members.iter().filter(|member| !is_ours(member)).map(|member| (name(member), member.sent(text)));
+        Some(written(theirs, ours, text.len()))
+    }
+}
+
+/// An object with these members, written already, and those.
+fn written<'t>(
+    theirs: impl Iterator<Item = (&'t [u8], &'t [u8])>,
+    ours: &[(&str, Option<Value>)],
+    about: usize,
+) -> serde_json::Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(about + 64);
+    for (name, value) in theirs {
+        out.extend_from_slice(if out.is_empty() { b"{\"" } else { b",\"" });
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"\":");
+        out.extend_from_slice(value);
+    }
+    for (name, value) in ours.iter().filter_map(|(name, value)| value.as_ref().map(|value| (name, value))) {
+        out.push(if out.is_empty() { b'{' } else { b',' });
+        serde_json::to_writer(&mut out, name)?;
+        out.push(b':');
+        serde_json::to_writer(&mut out, value)?;
+    }
+    out.push(b'}');
+    Ok(out)
 }
 
 /// One that was made here.

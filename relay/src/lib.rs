@@ -25,6 +25,7 @@ pub mod modalities;
 pub mod model;
 mod provider;
 pub mod providers;
+mod scan;
 mod sse;
 mod usage;
 mod watched;

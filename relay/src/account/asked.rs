@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use super::media;
 use crate::body::{LONG, Marks};
 use crate::count::{self, Generated};
+use crate::dialects::chat_completions::Ours;
 use crate::dialects::{custom, generate_content, messages, responses, served};
 use crate::http::{self, ParameterOverride};
 use crate::model::Prompt;
@@ -21,14 +23,22 @@ pub(crate) struct Asked {
     /// The upstream's id of the model.
     pub(crate) model: String,
     pub(crate) stream: bool,
-    /// The long members of what passes are in `sent`, and something stands for them here.
-    pub(crate) body: Map<String, Value>,
-    sent: Option<RequestBody>,
+    body: Body,
     /// Answers to the same question that were asked for, where it is translated.
     candidates: u32,
     /// The client's custom tools, where it is translated.
     pub(super) custom: BTreeSet<String>,
     pub(super) question: Question,
+}
+
+/// What it says.
+enum Body {
+    /// All of it.
+    Tree(Map<String, Value>),
+    /// The parameters; what may be long is as it was sent, and something stands for it here.
+    Head(Map<String, Value>, RequestBody),
+    /// As it was sent but for what is ours in it, and how that is written.
+    Sent(RequestBody, Bytes),
 }
 
 /// What was asked, kept to the end of the answer, because a missing usage is counted from it.
@@ -58,26 +68,24 @@ impl Asked {
         changes: &[ParameterOverride],
     ) -> Result<Self, RelayError> {
         let dialect = vendor.dialect(Some(call.dialect), &call.model);
-        let (mut candidates, mut custom, mut sent) = (1, BTreeSet::new(), None);
-        let mut body = if dialect == call.dialect {
-            let reach = vendor.reach(dialect) | reach(dialect);
-            let is_whole = call.body.marks().any(reach) || concerns_long(&call.body, changes);
-            sent = (!is_whole).then(|| call.body.clone());
-            passing(call, if is_whole { call.body.tree().clone() } else { call.body.head() })
+        let (mut candidates, mut custom) = (1, BTreeSet::new());
+        let body = if dialect == call.dialect {
+            passing(call, vendor, changes)?
         } else {
             let mut prompt = understood(call)?;
             call.memory.complete(&mut prompt);
             media::check(&prompt, dialect).map_err(invalid)?;
             candidates = prompt.candidates.unwrap_or(1);
             custom = custom::names(&prompt);
-            vendor.spoken(dialect).write(&prompt)
+            let mut body = vendor.spoken(dialect).write(&prompt);
+            vendor.adapt(dialect, &mut body);
+            http::apply(changes, &mut body);
+            Body::Tree(body)
         };
-        vendor.adapt(dialect, &mut body);
-        http::apply(changes, &mut body);
         let most = call.max_output_tokens.map(|most| u64::from(most).saturating_mul(choices(&call.body)));
         let question =
             Question::Call { dialect: call.dialect, model: call.model.clone(), body: call.body.clone(), most };
-        Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, sent, candidates, custom, question })
+        Ok(Self { dialect, model: call.model.clone(), stream: call.stream, body, candidates, custom, question })
     }
 
     /// A question of our own.
@@ -99,8 +107,7 @@ impl Asked {
             dialect,
             model,
             stream,
-            body,
-            sent: None,
+            body: Body::Tree(body),
             candidates: 1,
             custom: BTreeSet::new(),
             question: Question::Prompt { prompt: Arc::new(prompt) },
@@ -113,12 +120,20 @@ impl Asked {
     ///
     /// # Errors
     /// [`RelayError::Misconfigured`] if it cannot be written.
-    pub(super) fn written(&self) -> Result<Vec<u8>, RelayError> {
-        let written = match &self.sent {
-            Some(sent) => sent.write(&self.body),
-            None => serde_json::to_vec(&self.body),
-        };
-        written.map_err(|_| RelayError::Misconfigured("the request cannot be written as JSON".to_owned()))
+    pub(super) fn written(&self) -> Result<Bytes, RelayError> {
+        match &self.body {
+            Body::Tree(body) => serde_json::to_vec(body).map(Bytes::from).map_err(unwritable),
+            Body::Head(head, sent) => sent.write(head).map(Bytes::from).map_err(unwritable),
+            Body::Sent(_, written) => Ok(written.clone()),
+        }
+    }
+
+    /// A parameter that goes upstream.
+    pub(super) fn parameter(&self, name: &str) -> Option<&Value> {
+        match &self.body {
+            Body::Tree(body) | Body::Head(body, _) => body.get(name),
+            Body::Sent(sent, _) => sent.get(name),
+        }
     }
 
     /// How many answers can come.
@@ -155,7 +170,7 @@ fn choices(body: &RequestBody) -> u64 {
     body.get("n").or_else(in_config).and_then(Value::as_u64).unwrap_or(1).max(1)
 }
 
-/// What of a conversation [`passing`] may change.
+/// What of a conversation [`with_ours`] may change.
 fn reach(dialect: Dialect) -> Marks {
     match dialect {
         Dialect::ChatCompletions => Marks::NONE,
@@ -172,8 +187,24 @@ fn concerns_long(body: &RequestBody, changes: &[ParameterOverride]) -> bool {
     !changes.is_empty() && LONG.iter().any(|name| body.keeps(name) && http::concern(changes, name))
 }
 
+/// A client's body in its own dialect, with what is ours in its place and an operator's changes.
+fn passing(call: &ServedCall, vendor: &dyn Vendor, changes: &[ParameterOverride]) -> Result<Body, RelayError> {
+    let (dialect, body) = (call.dialect, &call.body);
+    let is_whole = body.marks().any(vendor.reach(dialect) | reach(dialect)) || concerns_long(body, changes);
+    if !is_whole && changes.is_empty() {
+        let ours = Ours { model: &call.model, stream: call.stream, bound: call.max_output_tokens };
+        if let Some(written) = vendor.in_place(dialect, body, &ours) {
+            return Ok(Body::Sent(body.clone(), written.map_err(unwritable)?.into()));
+        }
+    }
+    let mut parameters = with_ours(call, if is_whole { body.tree().clone() } else { body.head() });
+    vendor.adapt(dialect, &mut parameters);
+    http::apply(changes, &mut parameters);
+    Ok(if is_whole { Body::Tree(parameters) } else { Body::Head(parameters, body.clone()) })
+}
+
 /// The client's body with what is ours in its place: the model, the bound, and whether it is a stream.
-fn passing(call: &ServedCall, mut body: Map<String, Value>) -> Map<String, Value> {
+fn with_ours(call: &ServedCall, mut body: Map<String, Value>) -> Map<String, Value> {
     match call.dialect {
         Dialect::GenerateContent => generate_content::passing::ask(&mut body, &call.model),
         _ => {
@@ -227,6 +258,10 @@ pub(crate) fn understood(call: &ServedCall) -> Result<Prompt, RelayError> {
     prompt.stream = call.stream;
     prompt.max_output_tokens = call.max_output_tokens.or(prompt.max_output_tokens);
     Ok(prompt)
+}
+
+fn unwritable(_: serde_json::Error) -> RelayError {
+    RelayError::Misconfigured("the request cannot be written as JSON".to_owned())
 }
 
 /// A request that cannot be served, as its dialect's clients are told of it.

@@ -49,12 +49,12 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub(super) fn new(asked: &Asked, envelope: Envelope) -> Self {
-        let forces_tool = match asked.body.get("tool_choice") {
+        let forces_tool = match asked.parameter("tool_choice") {
             Some(Value::String(choice)) => choice == "required",
             Some(choice) => choice.is_object(),
             None => false,
         };
-        let choices = asked.body.get("n").and_then(Value::as_u64).unwrap_or(1).clamp(1, MAX_CHOICES);
+        let choices = asked.parameter("n").and_then(Value::as_u64).unwrap_or(1).clamp(1, MAX_CHOICES);
         Self::of(choices, forces_tool, envelope)
     }
 

@@ -19,9 +19,10 @@ use self::compatible::Compatible;
 use crate::account::Account;
 use crate::address::check_address;
 use crate::body::Marks;
+use crate::dialects::chat_completions::Ours;
 pub use crate::http::{KeyOrder, Limits, ParameterOverride, ProviderKey};
 use crate::modalities::{Mapping, Modality};
-use crate::{AddressPolicy, Dialect, Provider, RelayError, Spoken};
+use crate::{AddressPolicy, Dialect, Provider, RelayError, RequestBody, Spoken};
 
 /// One account at one provider, as an operator describes it.
 #[derive(Clone)]
@@ -156,6 +157,17 @@ pub(crate) trait Vendor: Send + Sync {
 
     /// Puts a finished body into the provider's terms.
     fn adapt(&self, _dialect: Dialect, _body: &mut Map<String, Value>) {}
+
+    /// What [`Self::adapt`] would make of a client's body in that dialect with what is ours in its place, written as it was
+    /// sent. `None` where that cannot be told so, or not without being read.
+    fn in_place(
+        &self,
+        _dialect: Dialect,
+        _body: &RequestBody,
+        _ours: &Ours<'_>,
+    ) -> Option<serde_json::Result<Vec<u8>>> {
+        None
+    }
 
     /// What of a conversation [`Self::adapt`] may change; a body without all of it is adapted by its parameters alone.
     fn reach(&self, _dialect: Dialect) -> Marks {

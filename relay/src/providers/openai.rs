@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use super::compatible::{Compatible, KeyHeader};
 use super::{ReadModels, Vendor, Way, header, ids, under};
 use crate::body::Marks;
-use crate::dialects::chat_completions::Upstream;
+use crate::dialects::chat_completions::{Ours, Upstream};
 use crate::dialects::responses::Responses;
 use crate::modalities::{Modality, RerankForm};
-use crate::{Dialect, RelayError, Spoken};
+use crate::{Dialect, RelayError, RequestBody, Spoken};
 
 /// Rows whose server speaks Responses too.
 const SPEAK_RESPONSES: [&str; 2] = ["openai", "azure_openai"];
@@ -93,6 +93,13 @@ impl Vendor for OpenAi {
             // The conversation is kept here and not there.
             Dialect::Responses => drop(body.insert("store".to_owned(), false.into())),
             _ => self.row.quirks.adapt(body),
+        }
+    }
+
+    fn in_place(&self, dialect: Dialect, body: &RequestBody, ours: &Ours<'_>) -> Option<serde_json::Result<Vec<u8>>> {
+        match dialect {
+            Dialect::ChatCompletions => self.row.quirks.in_place(body, ours),
+            _ => None,
         }
     }
 

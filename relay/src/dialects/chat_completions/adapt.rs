@@ -3,12 +3,22 @@
 //! One function for bodies that were written here and for those that pass through from a client, because both may hold
 //! what the server refuses: another name, another form, what it never heard of.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::quirks::{Bound, Quirks, ToolChoices};
 use super::write::write_thoughts;
 use super::{reasoning, thoughts};
+use crate::RequestBody;
 use crate::body::Marks;
+
+/// What is ours in a body that passes.
+pub(crate) struct Ours<'a> {
+    /// The upstream's id of the model.
+    pub(crate) model: &'a str,
+    pub(crate) stream: bool,
+    /// Instead of the client's, if there is one.
+    pub(crate) bound: Option<u32>,
+}
 
 /// The output bound's two names: OpenAI renamed it, most others know the old one.
 const OLD_BOUND: &str = "max_tokens";
@@ -49,6 +59,40 @@ impl Quirks {
         self.set_stream(body);
         self.set_format(body);
         self.set_tool_choice(body);
+    }
+
+    /// A body as it was sent, with what is ours in its place: what [`Self::adapt`] would make of it where nothing in its
+    /// conversation is within [`Self::reach`]. `None` where that one has more to do.
+    pub(crate) fn in_place(&self, body: &RequestBody, ours: &Ours<'_>) -> Option<serde_json::Result<Vec<u8>>> {
+        let Ours { model, stream, bound } = *ours;
+        let mut members = vec![("model", Some(Value::from(model))), ("stream", Some(stream.into()))];
+        if let Some(bound) = bound {
+            let (key, other) = match self.bound {
+                Bound::MaxTokens => (OLD_BOUND, NEW_BOUND),
+                Bound::MaxCompletionTokens => (NEW_BOUND, OLD_BOUND),
+            };
+            members.extend([(key, Some(bound.into())), (other, None)]);
+        }
+        let streams = stream && self.stream_options;
+        members.push(("stream_options", streams.then(|| json!({"include_usage": true}))));
+        // What else a client wants of a stream is kept, and switches are put behind what it sent.
+        let is_usual = !streams || body.get("stream_options").is_none_or(is_of_usage);
+        if !is_usual || !self.added.is_empty() {
+            return None;
+        }
+        body.with(&members, |name, value| self.leaves(name, value))
+    }
+
+    /// Whether [`Self::adapt`] leaves a parameter as it is, whatever else there is.
+    fn leaves(&self, name: &str, value: &Value) -> bool {
+        let (least, greatest) = self.temperature;
+        match name {
+            OLD_BOUND | NEW_BOUND | "stream_options" | "reasoning_effort" | "reasoning" => false,
+            "temperature" if value.as_f64().is_some_and(|told| told < least || told > greatest) => false,
+            "response_format" if !self.schemas => false,
+            "tool_choice" if self.tool_choice != ToolChoices::All => false,
+            name => !self.dropped.contains(&name) && self.renamed.iter().all(|(from, _)| *from != name),
+        }
     }
 
     fn set_bound(&self, body: &mut Map<String, Value>) {
@@ -164,4 +208,9 @@ impl Quirks {
         };
         body.insert("tool_choice".to_owned(), instead.into());
     }
+}
+
+/// Whether options of a stream say at most whether usage is told, which it always is.
+fn is_of_usage(options: &Value) -> bool {
+    options.as_object().is_some_and(|options| options.keys().all(|key| key == "include_usage"))
 }

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+pub(crate) use adapt::Ours;
 pub(crate) use regular::regularize;
 
 pub use quirks::{Bound, Quirks, Thinking, Thoughts, ToolChoices};

@@ -1,12 +1,12 @@
 //! The `usage` object of compatible servers, read with suspicion.
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::scan::Scan;
 use crate::{Basis, Usage};
 
 /// A report, as far as it says what is charged: each part where OpenAI has it, and where somebody else does.
-#[derive(Default, Deserialize)]
+#[derive(Default)]
 pub(crate) struct Report {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
@@ -21,7 +21,7 @@ pub(crate) struct Report {
     cache_creation_input_tokens: Option<u64>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default)]
 struct OfPrompt {
     cached_tokens: Option<u64>,
     /// OpenRouter.
@@ -32,7 +32,7 @@ struct OfPrompt {
     image_tokens: Option<u64>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default)]
 struct OfCompletion {
     reasoning_tokens: Option<u64>,
     audio_tokens: Option<u64>,
@@ -40,6 +40,33 @@ struct OfCompletion {
 }
 
 impl Report {
+    /// The report that stands there; `None` where something in it is of another type.
+    pub(crate) fn scan(scan: &mut Scan<'_>) -> Option<Self> {
+        let mut report = Self::default();
+        scan.object(|scan, name| {
+            let number = match name {
+                "prompt_tokens" => &mut report.prompt_tokens,
+                "completion_tokens" => &mut report.completion_tokens,
+                "total_tokens" => &mut report.total_tokens,
+                "prompt_cache_hit_tokens" => &mut report.prompt_cache_hit_tokens,
+                "cached_tokens" => &mut report.cached_tokens,
+                "cache_creation_input_tokens" => &mut report.cache_creation_input_tokens,
+                "prompt_tokens_details" => {
+                    report.prompt_tokens_details = scan.or_null(OfPrompt::scan)?;
+                    return Some(());
+                }
+                "completion_tokens_details" => {
+                    report.completion_tokens_details = scan.or_null(OfCompletion::scan)?;
+                    return Some(());
+                }
+                _ => return scan.skip().map(drop),
+            };
+            *number = scan.or_null(Scan::number)?;
+            Some(())
+        })?;
+        Some(report)
+    }
+
     /// The same of one in which anything may be of another type; what is, is not said.
     fn of(report: &Value) -> Self {
         let number = |within: &Value, name: &str| within.get(name).and_then(Value::as_u64);
@@ -98,6 +125,42 @@ impl Report {
             ..Usage::new(input, output, Basis::Reported)
         };
         Some(usage.fitted())
+    }
+}
+
+impl OfPrompt {
+    fn scan(scan: &mut Scan<'_>) -> Option<Self> {
+        let mut prompt = Self::default();
+        scan.object(|scan, name| {
+            let number = match name {
+                "cached_tokens" => &mut prompt.cached_tokens,
+                "cache_write_tokens" => &mut prompt.cache_write_tokens,
+                "cache_creation_input_tokens" => &mut prompt.cache_creation_input_tokens,
+                "audio_tokens" => &mut prompt.audio_tokens,
+                "image_tokens" => &mut prompt.image_tokens,
+                _ => return scan.skip().map(drop),
+            };
+            *number = scan.or_null(Scan::number)?;
+            Some(())
+        })?;
+        Some(prompt)
+    }
+}
+
+impl OfCompletion {
+    fn scan(scan: &mut Scan<'_>) -> Option<Self> {
+        let mut completion = Self::default();
+        scan.object(|scan, name| {
+            let number = match name {
+                "reasoning_tokens" => &mut completion.reasoning_tokens,
+                "audio_tokens" => &mut completion.audio_tokens,
+                "image_tokens" => &mut completion.image_tokens,
+                _ => return scan.skip().map(drop),
+            };
+            *number = scan.or_null(Scan::number)?;
+            Some(())
+        })?;
+        Some(completion)
     }
 }
 
