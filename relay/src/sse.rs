@@ -4,14 +4,17 @@
 //! two packets is never broken. A line or an event beyond its limit, and data that is not UTF-8, end the stream. Nothing
 //! waits here: who reads knows by [`Parser::heard_a_line`] that the other side lives, also by its comments (`: ping`).
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use memchr::memchr;
 
 /// One event. Ids are not used by any provider here.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Event {
+pub(crate) struct Event<'p> {
     /// The `event` field.
-    pub(crate) name: Option<String>,
-    pub(crate) data: String,
+    pub(crate) name: Option<Cow<'p, str>>,
+    pub(crate) data: Cow<'p, str>,
     /// False where the connection ended before the empty line that completes an event.
     pub(crate) complete: bool,
 }
@@ -28,10 +31,18 @@ pub(crate) struct Parser {
     /// From the next line's begin, how far there is no end of a line.
     scanned: usize,
     max_bytes: usize,
-    name: Option<String>,
-    data: Option<String>,
+    name: Option<Text>,
+    data: Option<Text>,
     heard_a_line: bool,
     is_at_end: bool,
+}
+
+/// The text of a field until its event is complete.
+enum Text {
+    /// There in the buffer: nearly always.
+    Within(Range<usize>),
+    /// Of several lines, or of an earlier packet.
+    Gathered(Vec<u8>),
 }
 
 impl Parser {
@@ -51,6 +62,9 @@ impl Parser {
 
     /// Takes what came next.
     pub(crate) fn push(&mut self, bytes: &[u8]) {
+        for text in [&mut self.name, &mut self.data] {
+            *text = text.take().map(|text| Text::Gathered(text.gathered(&self.buffer)));
+        }
         // What was read is forgotten once for each packet and not for each line.
         drop(self.buffer.drain(..self.start));
         self.start = 0;
@@ -71,22 +85,21 @@ impl Parser {
     ///
     /// # Errors
     /// Nothing after this can be read.
-    pub(crate) fn next(&mut self) -> Result<Option<Event>, Garbage> {
-        while let Some((from, to)) = self.line()? {
-            if from < to {
-                self.field(from, to)?;
-                continue;
+    pub(crate) fn next(&mut self) -> Result<Option<Event<'_>>, Garbage> {
+        let complete = loop {
+            match self.line()? {
+                Some((from, to)) if from < to => self.field(from, to)?,
+                // A name without data is forgotten.
+                Some(_) if self.data.is_none() => self.name = None,
+                Some(_) => break true,
+                None if self.is_at_end => break false,
+                None => return Ok(None),
             }
-            let name = self.name.take();
-            if let Some(data) = self.data.take() {
-                return Ok(Some(Event { name, data, complete: true }));
-            }
-        }
-        if !self.is_at_end {
-            return Ok(None);
-        }
-        let name = self.name.take();
-        Ok(self.data.take().map(|data| Event { name, data, complete: false }))
+        };
+        let (name, data) = (self.name.take(), self.data.take());
+        let Some(data) = data else { return Ok(None) };
+        let name = name.map(|name| name.read(&self.buffer)).transpose()?;
+        Ok(Some(Event { name, data: data.read(&self.buffer)?, complete }))
     }
 
     /// Where the next line is, without its end.
@@ -116,21 +129,50 @@ impl Parser {
         let line = self.buffer.get(from..to).unwrap_or_default();
         let line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
         if let Some(value) = value_of(line, b"data") {
-            let value = text(value)?;
-            match &mut self.data {
-                None => self.data = Some(value.to_owned()),
+            self.data = Some(match self.data.take() {
+                None => Text::Within(to - value.len()..to),
                 Some(data) if data.len() + value.len() > self.max_bytes => {
                     return Err(Garbage("an event is too long"));
                 }
                 Some(data) => {
-                    data.push('\n');
-                    data.push_str(value);
+                    let mut gathered = data.gathered(&self.buffer);
+                    gathered.push(b'\n');
+                    gathered.extend_from_slice(value);
+                    Text::Gathered(gathered)
                 }
-            }
+            });
         } else if let Some(value) = value_of(line, b"event") {
-            self.name = Some(text(value)?.to_owned());
+            self.name = Some(Text::Within(to - value.len()..to));
         }
         Ok(())
+    }
+}
+
+impl Text {
+    fn len(&self) -> usize {
+        match self {
+            Self::Within(range) => range.len(),
+            Self::Gathered(bytes) => bytes.len(),
+        }
+    }
+
+    /// Its bytes, out of the buffer.
+    fn gathered(self, buffer: &[u8]) -> Vec<u8> {
+        match self {
+            Self::Within(range) => buffer.get(range).unwrap_or_default().to_vec(),
+            Self::Gathered(bytes) => bytes,
+        }
+    }
+
+    fn read(self, buffer: &[u8]) -> Result<Cow<'_, str>, Garbage> {
+        let garbage = Garbage("the text is not UTF-8");
+        match self {
+            Self::Within(range) => {
+                let bytes = buffer.get(range).unwrap_or_default();
+                std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| garbage)
+            }
+            Self::Gathered(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|_| garbage),
+        }
     }
 }
 
@@ -140,16 +182,12 @@ fn value_of<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     Some(value.strip_prefix(b" ").unwrap_or(value))
 }
 
-fn text(bytes: &[u8]) -> Result<&str, Garbage> {
-    std::str::from_utf8(bytes).map_err(|_| Garbage("the text is not UTF-8"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// What comes of these packets, up to the first that cannot be read.
-    fn read(packets: &[&[u8]], max_bytes: usize) -> Vec<Result<Event, Garbage>> {
+    fn read(packets: &[&[u8]], max_bytes: usize) -> Vec<Result<Event<'static>, Garbage>> {
         let mut parser = Parser::new(max_bytes);
         let mut events = Vec::new();
         for packet in packets.iter().copied().map(Some).chain([None]) {
@@ -159,7 +197,11 @@ mod tests {
             }
             while let Some(event) = parser.next().transpose() {
                 let failed = event.is_err();
-                events.push(event);
+                events.push(event.map(|event| Event {
+                    name: event.name.map(|name| name.into_owned().into()),
+                    data: event.data.into_owned().into(),
+                    complete: event.complete,
+                }));
                 if failed {
                     return events;
                 }
@@ -168,8 +210,8 @@ mod tests {
         events
     }
 
-    fn event(data: &str) -> Result<Event, Garbage> {
-        Ok(Event { name: None, data: data.to_owned(), complete: true })
+    fn event(data: &str) -> Result<Event<'_>, Garbage> {
+        Ok(Event { name: None, data: data.into(), complete: true })
     }
 
     #[test]
@@ -194,7 +236,7 @@ mod tests {
     #[test]
     fn several_data_lines_are_one_event_and_comments_and_other_fields_are_none() {
         let events = read(&[b": ping\n\nevent: x\nid: 1\ndata: a\ndata:b\n\n\n\nretry: 5\n\n"], 1024);
-        assert_eq!(events, [Ok(Event { name: Some("x".to_owned()), data: "a\nb".to_owned(), complete: true })]);
+        assert_eq!(events, [Ok(Event { name: Some("x".into()), data: "a\nb".into(), complete: true })]);
     }
 
     #[test]
@@ -211,7 +253,7 @@ mod tests {
     #[test]
     fn an_event_without_its_empty_line_is_given_as_incomplete() {
         let events = read(&[b"data: [DONE]"], 1024);
-        assert_eq!(events, [Ok(Event { name: None, data: "[DONE]".to_owned(), complete: false })]);
+        assert_eq!(events, [Ok(Event { name: None, data: "[DONE]".into(), complete: false })]);
     }
 
     #[test]
@@ -237,8 +279,10 @@ mod tests {
     fn comments_are_signs_of_life_and_half_a_line_is_none() {
         let mut parser = Parser::new(1024);
         parser.push(b": still he");
-        assert_eq!((parser.next(), parser.heard_a_line()), (Ok(None), false));
+        assert_eq!(parser.next(), Ok(None));
+        assert!(!parser.heard_a_line());
         parser.push(b"re\n");
-        assert_eq!((parser.next(), parser.heard_a_line(), parser.heard_a_line()), (Ok(None), true, false));
+        assert_eq!(parser.next(), Ok(None));
+        assert!(parser.heard_a_line() && !parser.heard_a_line());
     }
 }

@@ -1,7 +1,11 @@
 //! What the router sees of an answer: whether it has begun, and how it ended. Never what it says.
 
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::vec;
+
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, future, stream};
+use futures::{Stream, StreamExt as _};
 use relay::modalities::{ModalityAnswer, Piece};
 use relay::{Finish, RelayError, ReplyDelta, ServedAnswer, ServedEvent, ServedFrame, Usage};
 use serde_json::Value;
@@ -161,13 +165,32 @@ async fn first_output<S: Step>(mut stream: BoxStream<'_, S>, mut watch: Watch) -
         }
     }
     watch.first_output();
-    let whole = stream::iter(read).chain(stream);
-    // Ended by its caller or by itself: either way the watch is dropped with it.
-    let watched = whole.scan(watch, |watch, step| {
-        watch.see(&step.seen());
-        future::ready(Some(step))
-    });
-    Ok(watched.boxed())
+    Ok(Box::pin(Watched { read: read.into_iter(), stream, watch }))
+}
+
+/// An answer with what was read of it. Ended by its caller or by itself: either way the watch is dropped with it.
+struct Watched<'s, S> {
+    read: vec::IntoIter<S>,
+    stream: BoxStream<'s, S>,
+    watch: Watch,
+}
+
+/// Steps are moved and never pinned.
+impl<S> Unpin for Watched<'_, S> {}
+
+impl<S: Step> Stream for Watched<'_, S> {
+    type Item = S;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S>> {
+        let step = match self.read.next() {
+            Some(step) => Some(step),
+            None => ready!(self.stream.as_mut().poll_next(context)),
+        };
+        if let Some(step) = &step {
+            self.watch.see(&step.seen());
+        }
+        Poll::Ready(step)
+    }
 }
 
 #[cfg(test)]

@@ -183,13 +183,13 @@ impl Chunks {
 impl Listener for Chunks {
     type Step = ServedFrame;
 
-    fn hear(&mut self, _name: Option<&str>, data: String, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
+    fn hear(&mut self, _name: Option<&str>, data: &str, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
         let was_finished = self.is_finished();
-        if !was_finished && (self.like_the_last(&data, heard).is_some() || self.plain(&data, heard).is_some()) {
+        if !was_finished && (self.like_the_last(data, heard).is_some() || self.plain(data, heard).is_some()) {
             return Ok(());
         }
         self.template.forget();
-        let Ok(Value::Object(mut chunk)) = serde_json::from_str(&data) else {
+        let Ok(Value::Object(mut chunk)) = serde_json::from_str(data) else {
             return Err(garbage("a chunk is not a chat completion"));
         };
         if let Some(error) = refusal::error_in(&mut chunk) {

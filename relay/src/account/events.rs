@@ -1,7 +1,9 @@
 //! The events of one upstream answer, whatever frames them: server-sent events, or the frames of AWS.
 //!
 //! Reading is in two steps, so that what came in one packet is read without waiting between its events: [`Events::next`]
-//! gives what is there, [`Events::more`] waits for more.
+//! gives what is there, [`Events::poll_more`] waits for more.
+
+use std::task::{Context, Poll, ready};
 
 use crate::Dialect;
 use crate::dialects::converse::frames::Frames;
@@ -11,8 +13,6 @@ use crate::sse::{Event, Garbage, Parser};
 /// Why no further event can be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ReadError {
-    /// Nothing came for too long.
-    Idle,
     /// The transport failed before the body's end.
     Broken,
     /// A limit was passed or the bytes are not what they should be; the text says which.
@@ -23,6 +23,8 @@ pub(super) enum ReadError {
 pub(super) struct Events {
     response: Response,
     framing: Framing,
+    /// Bytes came since it was asked whether the other side lives.
+    heard_bytes: bool,
     is_at_end: bool,
 }
 
@@ -38,17 +40,20 @@ impl Events {
             Dialect::Converse => Framing::Aws(Box::new(Frames::new(max_bytes))),
             _ => Framing::Sse(Parser::new(max_bytes)),
         };
-        Self { response, framing, is_at_end: false }
+        Self { response, framing, heard_bytes: false, is_at_end: false }
     }
 
     /// The next one of what has come. `None`: more must come, unless the body is at its end.
-    pub(super) fn next(&mut self) -> Option<Result<Event, ReadError>> {
+    pub(super) fn next(&mut self) -> Option<Result<Event<'_>, ReadError>> {
         match &mut self.framing {
             Framing::Sse(parser) => {
                 parser.next().transpose().map(|event| event.map_err(|Garbage(what)| ReadError::Garbage(what)))
             }
             Framing::Aws(frames) => match frames.next_frame() {
-                Ok(Some(frame)) => Some(Ok(Event { name: Some(frame.name), data: frame.data, complete: true })),
+                Ok(Some(frame)) => {
+                    let (name, data) = (Some(frame.name.into()), frame.data.into());
+                    Some(Ok(Event { name, data, complete: true }))
+                }
                 Ok(None) if self.is_at_end && frames.is_partial() => Some(Err(ReadError::Broken)),
                 Ok(None) => None,
                 Err(_) => Some(Err(ReadError::Garbage("a frame is damaged or too long"))),
@@ -56,25 +61,28 @@ impl Events {
         }
     }
 
-    /// Waits for more of the body, or its end. Nothing is lost where this is not waited for to its end.
+    /// Waits for more of the body, or its end.
     ///
     /// # Errors
     /// [`ReadError::Broken`].
-    pub(super) async fn more(&mut self) -> Result<(), ReadError> {
-        match self.response.chunk().await {
-            Ok(Some(bytes)) => match &mut self.framing {
-                Framing::Sse(parser) => parser.push(&bytes),
-                Framing::Aws(frames) => frames.push(&bytes),
-            },
+    pub(super) fn poll_more(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ReadError>> {
+        match ready!(self.response.poll_chunk(context)) {
+            Ok(Some(bytes)) => {
+                self.heard_bytes = true;
+                match &mut self.framing {
+                    Framing::Sse(parser) => parser.push(&bytes),
+                    Framing::Aws(frames) => frames.push(&bytes),
+                }
+            }
             Ok(None) => {
                 self.is_at_end = true;
                 if let Framing::Sse(parser) = &mut self.framing {
                     parser.end();
                 }
             }
-            Err(_) => return Err(ReadError::Broken),
+            Err(_) => return Poll::Ready(Err(ReadError::Broken)),
         }
-        Ok(())
+        Poll::Ready(Ok(()))
     }
 
     /// Reads the rest of the body for nobody, as far as it is well.
@@ -91,7 +99,7 @@ impl Events {
     pub(super) fn is_alive(&mut self) -> bool {
         match &mut self.framing {
             Framing::Sse(parser) => parser.heard_a_line(),
-            Framing::Aws(_) => true,
+            Framing::Aws(_) => std::mem::take(&mut self.heard_bytes),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! dialects, asked in the upstream's, and the answer is told in the client's. Either way usage is watched, limits hold,
 //! and every end is accounted for.
 
+mod alarm;
 mod asked;
 mod beside;
 mod chunks;
@@ -23,7 +24,7 @@ mod template;
 mod usage;
 mod whole;
 
-use std::{sync::Arc, time::SystemTime};
+use std::{pin::pin, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use reqwest::header::HeaderMap;
@@ -292,7 +293,9 @@ impl Provider for Account {
         if call.stream {
             unless_cancelled(&cancel, Box::pin(self.streamed(call, cancel.clone()))).await.map(ServedAnswer::Stream)
         } else {
-            unless_cancelled(&cancel, self.whole(call)).await
+            // It is pinned where it is made, or it would be moved into whoever waits for it.
+            let answering = pin!(self.whole(call));
+            unless_cancelled(&cancel, answering).await
         }
     }
 

@@ -62,17 +62,17 @@ impl Passing {
 impl Listener for Passing {
     type Step = ServedFrame;
 
-    fn hear(&mut self, name: Option<&str>, data: String, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
+    fn hear(&mut self, name: Option<&str>, data: &str, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
         let is_told = self.kept.is_empty() && !self.reader.is_finished();
-        if is_told && self.dialect == Dialect::Messages && self.is_piece(&data, &mut heard.generated) {
+        if is_told && self.dialect == Dialect::Messages && self.is_piece(data, &mut heard.generated) {
             let name = Some(Cow::Borrowed(plain::BLOCK_DELTA));
-            heard.steps.push_back(ServedFrame::Passed(PassedEvent { name, data }));
+            heard.steps.push_back(ServedFrame::Passed(PassedEvent { name, data: data.to_owned() }));
             return Ok(());
         }
-        for delta in self.reader.read(name, &data)? {
+        for delta in self.reader.read(name, data)? {
             heard.watch(&delta);
         }
-        let Ok(Value::Object(mut body)) = serde_json::from_str(&data) else {
+        let Ok(Value::Object(mut body)) = serde_json::from_str(data) else {
             return Err(RelayError::UpstreamGarbage("an event is not a JSON object".to_owned()));
         };
         rename(self.dialect, &mut body, &self.envelope);

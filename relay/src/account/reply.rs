@@ -23,9 +23,9 @@ impl Steps {
 impl Listener for Steps {
     type Step = Delta;
 
-    fn hear(&mut self, name: Option<&str>, data: String, heard: &mut Heard<Delta>) -> Result<(), RelayError> {
+    fn hear(&mut self, name: Option<&str>, data: &str, heard: &mut Heard<Delta>) -> Result<(), RelayError> {
         let is_told = self.is_finished();
-        for delta in self.reader.read(name, &data)? {
+        for delta in self.reader.read(name, data)? {
             heard.watch(&delta);
             if !is_told {
                 heard.steps.push_back(delta);

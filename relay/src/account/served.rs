@@ -1,8 +1,10 @@
 //! A streamed answer as the client of a served API gets it, whichever way it came about.
 
 use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 
 use super::asked::Question;
 use super::stream::{Heard, Listener, Next, Reading};
@@ -20,15 +22,23 @@ pub(super) trait Ending {
 
 /// The answer, about to be told.
 pub(super) fn frames<L: Listener<Step = ServedFrame> + Ending>(reading: Reading<L>) -> ServedStream {
-    Box::pin(stream::unfold(reading, |mut reading| async move {
-        let frame = match reading.next().await? {
+    Box::pin(Frames(reading))
+}
+
+struct Frames<L: Listener>(Reading<L>);
+
+impl<L: Listener<Step = ServedFrame> + Ending> Stream for Frames<L> {
+    type Item = ServedFrame;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ServedFrame>> {
+        let Self(reading) = &mut *self;
+        Poll::Ready(ready!(reading.poll_next(context)).map(|next| match next {
             Next::Step(frame) => frame,
             Next::End { cancelled: true, usage } => ServedFrame::Done { last: vec![], usage },
             Next::End { cancelled: false, usage } => ServedFrame::Done { last: reading.listener.last(&usage), usage },
             Next::Failed { error, usage } => ServedFrame::Failed { error, usage },
-        };
-        Some((frame, reading))
-    }))
+        }))
+    }
 }
 
 /// An answer that came at once, told as a stream.
@@ -65,9 +75,9 @@ impl Translated {
 impl Listener for Translated {
     type Step = ServedFrame;
 
-    fn hear(&mut self, name: Option<&str>, data: String, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
+    fn hear(&mut self, name: Option<&str>, data: &str, heard: &mut Heard<ServedFrame>) -> Result<(), RelayError> {
         let is_told = self.is_finished();
-        for delta in self.reader.read(name, &data)? {
+        for delta in self.reader.read(name, data)? {
             heard.watch(&delta);
             self.listening.hear(&delta);
             if let Delta::Finish { candidate, .. } = delta {

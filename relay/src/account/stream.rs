@@ -5,14 +5,16 @@
 //! goes on after it, but nothing that happens there can spoil the answer.
 
 use std::collections::VecDeque;
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::time::{Instant, Sleep, sleep_until};
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use futures::future::BoxFuture;
+use tokio_util::sync::CancellationToken;
 
+use super::alarm::{Alarm, Rung};
 use super::asked::Question;
 use super::events::{Events, ReadError};
 use super::hidden::Hidden;
@@ -28,15 +30,15 @@ const GRACE_AFTER_FINISH: Duration = Duration::from_secs(5);
 const GRACE_FOR_CONNECTION: Duration = Duration::from_secs(1);
 
 /// Understands the events of one answer.
-pub(super) trait Listener: Send + 'static {
+pub(super) trait Listener: Send + Unpin + 'static {
     /// What a caller gets of an event.
-    type Step: Send;
+    type Step: Send + 'static;
 
     /// Adds to `heard` what an event amounts to.
     ///
     /// # Errors
     /// The event is malformed, or the provider's word that the answer failed.
-    fn hear(&mut self, name: Option<&str>, data: String, heard: &mut Heard<Self::Step>) -> Result<(), RelayError>;
+    fn hear(&mut self, name: Option<&str>, data: &str, heard: &mut Heard<Self::Step>) -> Result<(), RelayError>;
 
     /// Whether everything that was asked for has come; only the usage may follow.
     fn is_finished(&self) -> bool;
@@ -68,18 +70,15 @@ pub(super) struct Reading<L: Listener> {
     /// `None` once the answer ended: dropped early so that a cancelled generation stops before anything is counted.
     events: Option<Events>,
     pub(super) listener: L,
-    cancel: CancellationToken,
-    /// One for the whole answer: it is looked at whenever something is waited for.
-    cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
+    alarm: Alarm,
     limits: Limits,
     hidden: Arc<Hidden>,
-    deadline: Instant,
-    /// One for the whole answer, too; it may ring too early and never rings too late.
-    alarm: Pin<Box<Sleep>>,
     question: Question,
     heard: Heard<L::Step>,
     /// The end that came before anything else.
     ending: Option<Taken>,
+    /// The last that the caller gets, being made.
+    last: Option<BoxFuture<'static, Next<L::Step>>>,
     /// Nothing more comes from the connection.
     is_at_end: bool,
 }
@@ -99,11 +98,10 @@ pub(super) enum Next<S> {
     },
 }
 
-enum Input {
-    Cancelled,
-    TooLate,
+enum Input<'e> {
+    Rung(Rung),
     End,
-    Event(Event),
+    Event(Event<'e>),
     Failed(ReadError),
 }
 
@@ -121,19 +119,16 @@ impl<L: Listener> Reading<L> {
         question: Question,
         cancel: CancellationToken,
     ) -> Self {
-        let now = Instant::now();
         Self {
             events: Some(events),
             listener,
-            cancelled: Box::pin(cancel.clone().cancelled_owned()),
-            cancel,
+            alarm: Alarm::new(limits, cancel),
             limits,
             hidden,
-            deadline: now + limits.total,
-            alarm: Box::pin(sleep_until(now + limits.total.min(limits.idle))),
             question,
             heard: Heard::default(),
             ending: None,
+            last: None,
             is_at_end: false,
         }
     }
@@ -144,12 +139,13 @@ impl<L: Listener> Reading<L> {
     /// What ended the answer before its first step.
     pub(super) async fn begun(mut self) -> Result<Self, RelayError> {
         while self.heard.steps.is_empty() && self.ending.is_none() {
-            let Some(input) = self.read().await else { break };
-            match self.take(input)? {
-                Taken::GoOn => {}
-                Taken::End { cancelled: true } => return Err(RelayError::Cancelled),
+            match poll_fn(|context| self.poll_input(context)).await {
+                None => break,
+                Some(Ok(Taken::GoOn)) => {}
+                Some(Ok(Taken::End { cancelled: true })) => return Err(RelayError::Cancelled),
                 // An answer without a word.
-                end @ Taken::End { .. } => self.ending = Some(end),
+                Some(Ok(end @ Taken::End { .. })) => self.ending = Some(end),
+                Some(Err(error)) => return Err(error),
             }
         }
         Ok(self)
@@ -157,33 +153,49 @@ impl<L: Listener> Reading<L> {
 
     /// What happens next; `None` after the end.
     pub(super) async fn next(&mut self) -> Option<Next<L::Step>> {
+        poll_fn(|context| self.poll_next(context)).await
+    }
+
+    /// The same.
+    pub(super) fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Next<L::Step>>> {
         loop {
             if let Some(step) = self.heard.steps.pop_front() {
-                return Some(Next::Step(step));
+                return Poll::Ready(Some(Next::Step(step)));
+            }
+            if let Some(last) = &mut self.last {
+                let next = ready!(last.as_mut().poll(context));
+                self.last = None;
+                return Poll::Ready(Some(next));
             }
             let taken = match self.ending.take() {
-                Some(ending) => Ok(ending),
-                None => {
-                    let input = self.read().await?;
-                    self.take(input)
-                }
+                Some(ending) => Some(Ok(ending)),
+                None => ready!(self.poll_input(context)),
             };
             match taken {
-                Ok(Taken::GoOn) => {}
-                Ok(Taken::End { cancelled }) => {
+                None => return Poll::Ready(None),
+                Some(Ok(Taken::GoOn)) => {}
+                Some(Ok(Taken::End { cancelled })) => {
                     self.close(cancelled);
-                    let generated = std::mem::take(&mut self.heard.generated);
-                    let usage = final_usage(self.heard.usage, !cancelled, self.question.clone(), generated).await;
-                    return Some(Next::End { cancelled, usage });
+                    let (usage, question, generated) = self.consumed();
+                    self.last = Some(Box::pin(async move {
+                        let usage = final_usage(usage, !cancelled, question, generated).await;
+                        Next::End { cancelled, usage }
+                    }));
                 }
-                Err(error) => {
+                Some(Err(error)) => {
                     self.events = None;
-                    let generated = std::mem::take(&mut self.heard.generated);
-                    let usage = vain_usage(self.heard.usage, self.question.clone(), generated).await;
-                    return Some(Next::Failed { error, usage });
+                    let (usage, question, generated) = self.consumed();
+                    self.last = Some(Box::pin(async move {
+                        Next::Failed { error, usage: vain_usage(usage, question, generated).await }
+                    }));
                 }
             }
         }
+    }
+
+    /// What the usage is made of, at the end.
+    fn consumed(&mut self) -> (Option<Usage>, Question, Generated) {
+        (self.heard.usage, self.question.clone(), std::mem::take(&mut self.heard.generated))
     }
 
     /// Ends the connection: at once where the answer was cancelled, else by its own end, so that it can be used again.
@@ -196,82 +208,71 @@ impl<L: Listener> Reading<L> {
         }
     }
 
-    /// The next thing that happens, or `None` if the answer already ended.
-    async fn read(&mut self) -> Option<Input> {
-        let events = self.events.as_mut()?;
-        let idle = if self.listener.is_finished() { GRACE_AFTER_FINISH } else { self.limits.idle };
-        let mut since = None;
+    /// What the next thing that happens amounts to; `None` if the answer already ended.
+    fn poll_input(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Taken, RelayError>>> {
+        let Self { events, listener, alarm, limits, hidden, heard, is_at_end, .. } = self;
+        let Some(events) = events else { return Poll::Ready(None) };
+        // What follows the end of the text can add the usage and nothing else.
+        let finished = listener.is_finished();
+        let idle = if finished { GRACE_AFTER_FINISH } else { limits.idle };
         let input = loop {
-            if self.cancel.is_cancelled() {
-                break Input::Cancelled;
+            if alarm.is_cancelled() {
+                break Input::Rung(Rung::Cancelled);
             }
             match events.next() {
                 Some(Ok(event)) => break Input::Event(event),
                 Some(Err(error)) => break Input::Failed(error),
-                None if events.is_at_end() => break Input::End,
                 None => {}
             }
-            if events.is_alive() || since.is_none() {
-                since = Some(Instant::now());
+            if events.is_at_end() {
+                break Input::End;
             }
-            let due = since.map_or(self.deadline, |since| self.deadline.min(since + idle));
-            if due < self.alarm.deadline() {
-                self.alarm.as_mut().reset(due);
-            }
-            tokio::select! {
-                biased;
-                () = &mut self.cancelled => break Input::Cancelled,
-                more = events.more() => if let Err(error) = more {
-                    break Input::Failed(error);
-                },
-                () = &mut self.alarm => match Instant::now() {
-                    now if now >= self.deadline => break Input::TooLate,
-                    now if now >= due => break Input::Failed(ReadError::Idle),
-                    _ => self.alarm.as_mut().reset(due),
-                },
+            match events.poll_more(context) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => break Input::Failed(error),
+                Poll::Pending => break Input::Rung(ready!(alarm.poll(events.is_alive(), idle, context))),
             }
         };
-        self.is_at_end = matches!(input, Input::End | Input::Failed(_));
-        Some(input)
-    }
-
-    fn take(&mut self, input: Input) -> Result<Taken, RelayError> {
-        // What follows the end of the text can add the usage and nothing else.
-        let finished = self.listener.is_finished();
-        match input {
-            Input::Cancelled => Ok(Taken::End { cancelled: true }),
+        alarm.event();
+        *is_at_end = matches!(input, Input::End | Input::Failed(_));
+        Poll::Ready(Some(match input {
+            Input::Rung(Rung::Cancelled) => Ok(Taken::End { cancelled: true }),
             Input::Event(event) if event.data == "[DONE]" => Ok(Taken::End { cancelled: false }),
-            Input::Event(event) => match self.hear(event) {
+            Input::Event(event) => match hear(listener, event, heard, (limits, hidden)) {
                 Err(_) if finished => Ok(Taken::End { cancelled: false }),
-                Err(error) => Err(error),
-                Ok(()) => Ok(Taken::GoOn),
+                heard => heard.map(|()| Taken::GoOn),
             },
-            Input::End if self.listener.may_end() => Ok(Taken::End { cancelled: false }),
+            Input::End if listener.may_end() => Ok(Taken::End { cancelled: false }),
             _ if finished => Ok(Taken::End { cancelled: false }),
             Input::End | Input::Failed(ReadError::Broken) => Err(RelayError::UpstreamCut),
-            Input::TooLate => Err(self.limits.too_slow("the whole answer", self.limits.total)),
-            Input::Failed(ReadError::Idle) => Err(self.limits.too_slow("the next piece", self.limits.idle)),
+            Input::Rung(Rung::TooLate) => Err(limits.too_slow("the whole answer", limits.total)),
+            Input::Rung(Rung::Silent) => Err(limits.too_slow("the next piece", limits.idle)),
             Input::Failed(ReadError::Garbage(what)) => Err(RelayError::UpstreamGarbage(what.to_owned())),
-        }
+        }))
     }
+}
 
-    fn hear(&mut self, event: Event) -> Result<(), RelayError> {
-        let Event { name, data, complete } = event;
-        let (finished, before) = (self.listener.is_finished(), self.heard.generated.lengths());
-        let outcome = match self.listener.hear(name.as_deref(), data, &mut self.heard) {
-            // Half an event at the end of the body was cut, not malformed.
-            Err(RelayError::UpstreamGarbage(_)) if !complete => Err(RelayError::UpstreamCut),
-            Ok(()) if !finished && self.heard.generated.bytes() > self.limits.answer_bytes => {
-                Err(RelayError::UpstreamGarbage("the answer is longer than any model's".to_owned()))
-            }
-            outcome => outcome.map_err(|error| self.hidden.clean(error)),
-        };
-        if finished || outcome.is_err() {
-            self.heard.generated.cut(before);
+/// Lets an event be heard; nothing of one that is refused remains.
+fn hear<L: Listener>(
+    listener: &mut L,
+    event: Event<'_>,
+    heard: &mut Heard<L::Step>,
+    (limits, hidden): (&Limits, &Hidden),
+) -> Result<(), RelayError> {
+    let (finished, before) = (listener.is_finished(), heard.generated.lengths());
+    let outcome = match listener.hear(event.name.as_deref(), &event.data, heard) {
+        // Half an event at the end of the body was cut, not malformed.
+        Err(RelayError::UpstreamGarbage(_)) if !event.complete => Err(RelayError::UpstreamCut),
+        Ok(()) if !finished && heard.generated.bytes() > limits.answer_bytes => {
+            Err(RelayError::UpstreamGarbage("the answer is longer than any model's".to_owned()))
         }
-        if outcome.is_err() {
-            self.heard.steps.clear();
-        }
-        outcome
+        outcome => outcome.map_err(|error| hidden.clean(error)),
+    };
+    if finished || outcome.is_err() {
+        heard.generated.cut(before);
     }
+    if outcome.is_err() {
+        heard.steps.clear();
+    }
+    outcome
 }

@@ -6,14 +6,16 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
-use hyper::body::{Body as _, Incoming};
+use futures::task::AtomicWaker;
+use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use reqwest::{Body, Url};
@@ -56,7 +58,23 @@ pub(super) struct Connection {
     sender: SendRequest<Body>,
     /// `None` once it is closed.
     driver: Option<BoxFuture<'static, hyper::Result<()>>>,
+    reader: Arc<Reader>,
+    /// The reader again, as the connection wakes it.
+    waker: Waker,
 }
+
+/// Who reads an answer. That a piece was taken, which a body tells its connection, is no news to the one who took it and
+/// drives the connection next: it would wake a task that is awake, once for each piece.
+#[derive(Default)]
+struct Reader {
+    /// [`WAITS`], [`TAKES`], or [`TAKES_AND_WAS_WOKEN`].
+    state: AtomicU8,
+    task: AtomicWaker,
+}
+
+const WAITS: u8 = 0;
+const TAKES: u8 = 1;
+const TAKES_AND_WAS_WOKEN: u8 = 2;
 
 /// Why there is no connection.
 pub(super) enum Unreachable {
@@ -131,13 +149,14 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| Unreachable::Nobody)?;
-        Ok(Self { origin, sender, driver: Some(Box::pin(driver)) })
+        let reader = Arc::<Reader>::default();
+        let waker = Waker::from(Arc::clone(&reader));
+        Ok(Self { origin, sender, driver: Some(Box::pin(driver)), reader, waker })
     }
 
     /// Whether it rests and the other side has not closed it; looks without waiting.
     pub(super) fn is_usable(&mut self) -> bool {
-        self.drive(&mut Context::from_waker(Waker::noop()));
-        self.driver.is_some() && self.sender.is_ready()
+        drive(&mut self.driver, &mut Context::from_waker(Waker::noop())).is_pending() && self.sender.is_ready()
     }
 
     /// Sends a request and waits for the head of its answer.
@@ -163,15 +182,18 @@ impl Connection {
         body: &mut Incoming,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Cut>>> {
+        self.reader.task.register(context.waker());
         loop {
-            // What comes comes by the connection, which is polled here and wakes this task.
-            let mut quietly = Context::from_waker(Waker::noop());
-            let mut polled = Pin::new(&mut *body).poll_frame(&mut quietly);
+            let (mut polled, _) = self.reader.take(body);
             if polled.is_pending() {
-                let is_closed = self.drive(context);
-                polled = Pin::new(&mut *body).poll_frame(&mut quietly);
-                if polled.is_pending() && !is_closed {
-                    return Poll::Pending;
+                let is_closed = drive(&mut self.driver, &mut Context::from_waker(&self.waker)).is_ready();
+                let was_woken;
+                (polled, was_woken) = self.reader.take(body);
+                match polled.is_pending() && !is_closed {
+                    // Since it was driven.
+                    true if was_woken => continue,
+                    true => return Poll::Pending,
+                    false => {}
                 }
             }
             return match polled {
@@ -185,10 +207,28 @@ impl Connection {
             };
         }
     }
+}
 
-    /// Moves it on; whether it is closed.
-    fn drive(&mut self, context: &mut Context<'_>) -> bool {
-        drive(&mut self.driver, context).is_ready()
+impl Reader {
+    /// The next piece, if it is there; and whether anything would have woken us meanwhile.
+    fn take(&self, body: &mut Incoming) -> (Poll<Option<hyper::Result<Frame<Bytes>>>>, bool) {
+        self.state.store(TAKES, Ordering::Release);
+        // What comes comes by the connection, which wakes us.
+        let polled = Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()));
+        (polled, self.state.swap(WAITS, Ordering::AcqRel) == TAKES_AND_WAS_WOKEN)
+    }
+}
+
+impl Wake for Reader {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let taking = self.state.compare_exchange(TAKES, TAKES_AND_WAS_WOKEN, Ordering::AcqRel, Ordering::Acquire);
+        if taking.is_err() {
+            self.task.wake();
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! What an upstream answers: its head, and its body as it comes.
 
 use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use hyper::body::Incoming;
@@ -37,23 +38,20 @@ impl Direct {
         Self { status: head.status, headers: head.headers, body, connection: Some(connection), pool }
     }
 
-    async fn chunk(&mut self) -> Result<Option<Bytes>, Cut> {
-        poll_fn(|context| {
-            let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(None)) };
-            match ready!(connection.poll_body(&mut self.body, context)) {
-                Some(Ok(bytes)) => return Poll::Ready(Ok(Some(bytes))),
-                Some(Err(cut)) => {
-                    self.connection = None;
-                    return Poll::Ready(Err(cut));
-                }
-                None => {}
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Cut>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(Ok(None)) };
+        match ready!(connection.poll_body(&mut self.body, context)) {
+            Some(Ok(bytes)) => return Poll::Ready(Ok(Some(bytes))),
+            Some(Err(cut)) => {
+                self.connection = None;
+                return Poll::Ready(Err(cut));
             }
-            if let Some(connection) = self.connection.take() {
-                self.pool.give_back(connection);
-            }
-            Poll::Ready(Ok(None))
-        })
-        .await
+            None => {}
+        }
+        if let Some(connection) = self.connection.take() {
+            self.pool.give_back(connection);
+        }
+        Poll::Ready(Ok(None))
     }
 }
 
@@ -79,9 +77,15 @@ impl Response {
     /// # Errors
     /// It was cut off.
     pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>, Cut> {
+        poll_fn(|context| self.poll_chunk(context)).await
+    }
+
+    /// The same.
+    pub(crate) fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Cut>> {
         match self {
-            Self::Direct(answer) => answer.chunk().await,
-            Self::Proxied(answer) => answer.chunk().await.map_err(|_| Cut),
+            Self::Direct(answer) => answer.poll_chunk(context),
+            // Made anew for each look: it keeps nothing of its own.
+            Self::Proxied(answer) => pin!(answer.chunk()).poll(context).map_err(|_| Cut),
         }
     }
 }

@@ -20,7 +20,7 @@ fn chunks(include_usage: bool) -> Chunks {
 /// What becomes of these chunks, and what was heard in all.
 fn heard(chunks: &mut Chunks, sent: &[&str]) -> Heard<ServedFrame> {
     let mut heard = Heard::default();
-    sent.iter().for_each(|data| chunks.hear(None, (*data).to_owned(), &mut heard).unwrap());
+    sent.iter().for_each(|data| chunks.hear(None, data, &mut heard).unwrap());
     heard
 }
 
