@@ -7,18 +7,17 @@
 use std::{
     borrow::Cow,
     convert::Infallible,
-    mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::{
-    Json,
     body::{Body, Bytes, HttpBody},
-    http::{HeaderName, HeaderValue, header},
-    response::{IntoResponse as _, Response},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::Response,
 };
+use bytes::{BufMut as _, BytesMut};
 use http_body::Frame;
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 use relay::{PassedEvent, ServedEvent};
@@ -44,8 +43,10 @@ const FIRST_EVENT: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(10);
 /// Events that are ready are written together up to about so many bytes.
 const ONE_WRITE: usize = 16 * 1024;
-/// Room for an event of the usual size.
-const ONE_EVENT: usize = 512;
+/// Room for what stands before and behind an event.
+const ONE_FRAME: usize = 64;
+/// Room for all headers that an answer bears in the end, so that they are moved into larger room by nobody.
+const HEADERS: usize = 20;
 /// How often a provider was asked.
 const X_TRIES: HeaderName = HeaderName::from_static("x-oblivious-tries");
 /// The channel that answered, by its public name or its id; percent-encoded beyond ASCII.
@@ -88,7 +89,7 @@ impl Caller {
         let (manner, id, stream) = (self.manner, self.id.clone(), ask.stream);
         let mut heard = self.call(ask, kept).await?;
         if stream {
-            streamed(heard, Writer { manner, id, wire, elements: 0, out: vec![] }).await
+            streamed(heard, Writer { manner, id, wire, elements: 0, out: BytesMut::new() }).await
         } else {
             whole(&mut heard, wire).await
         }
@@ -106,7 +107,7 @@ async fn whole(heard: &mut Listener<Heard>, wire: Wire) -> Result<Response, Prob
                     Wire::Rewritten(mut rewrite) => rewrite.whole(body),
                     _ => body,
                 };
-                return Ok(marked(Json(body).into_response(), route));
+                return Ok(marked(json(body.to_string()), route));
             }
             Some(Heard::PassedWhole(body)) => {
                 let body = match wire {
@@ -115,13 +116,19 @@ async fn whole(heard: &mut Listener<Heard>, wire: Wire) -> Result<Response, Prob
                     }
                     _ => body,
                 };
-                let kind = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-                return Ok(marked((kind, body).into_response(), route));
+                return Ok(marked(json(body), route));
             }
             Some(Heard::Failed(error)) => return Err(of_upstream(error)),
             _ => return Err(lost()),
         }
     }
+}
+
+fn json(body: String) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.headers_mut() = HeaderMap::with_capacity(HEADERS);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
 /// The answer as it is generated.
@@ -145,8 +152,9 @@ async fn streamed(mut heard: Listener<Heard>, writer: Writer) -> Result<Response
         Wire::Array => "application/json",
         _ => "text/event-stream",
     };
-    let mut response = Body::new(Written::new(first, heard, writer)).into_response();
+    let mut response = Response::new(Body::new(Written::new(first, heard, writer)));
     let headers = response.headers_mut();
+    *headers = HeaderMap::with_capacity(HEADERS);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     // Proxies would hold frames back.
@@ -160,8 +168,8 @@ pub(super) fn marked(mut response: Response, route: Option<Route>) -> Response {
         let headers = response.headers_mut();
         headers.insert(X_TRIES, tries.into());
         for (name, text) in [(X_CHANNEL, channel), (X_MODEL, model)] {
-            let encoded = utf8_percent_encode(&text, CONTROLS).to_string();
-            headers.extend(encoded.parse::<HeaderValue>().ok().map(|value| (name, value)));
+            let encoded = Cow::from(utf8_percent_encode(&text, CONTROLS));
+            headers.extend(HeaderValue::from_str(&encoded).ok().map(|value| (name, value)));
         }
     }
     response
@@ -244,14 +252,14 @@ struct Writer {
     wire: Wire,
     /// Of an array, that were written.
     elements: u64,
-    /// What was written and not yet taken.
-    out: Vec<u8>,
+    /// What was written and not yet taken. Its memory is used again as soon as what was taken has been sent.
+    out: BytesMut,
 }
 
 impl Writer {
     /// What is to be sent, if there is anything.
     fn take(&mut self) -> Option<Bytes> {
-        (!self.out.is_empty()).then(|| Bytes::from(mem::replace(&mut self.out, Vec::with_capacity(ONE_EVENT))))
+        (!self.out.is_empty()).then(|| self.out.split().freeze())
     }
 
     /// Writes what was heard; whether that was the end.
@@ -299,6 +307,7 @@ impl Writer {
         match self.wire {
             Wire::Rewritten(_) => self.event(event.read()),
             _ => {
+                self.out.reserve(event.data.len() + ONE_FRAME);
                 self.open(event.name);
                 self.out.extend_from_slice(event.data.as_bytes());
                 self.close();
@@ -309,7 +318,7 @@ impl Writer {
     fn object(&mut self, name: Option<Cow<'static, str>>, data: &Value) {
         self.open(name);
         let before = self.out.len();
-        if serde_json::to_writer(&mut self.out, data).is_err() {
+        if serde_json::to_writer((&mut self.out).writer(), data).is_err() {
             // A value can always be written; half of one must not reach anybody.
             self.out.truncate(before);
             self.out.extend_from_slice(b"null");
@@ -328,7 +337,7 @@ impl Writer {
             self.out.extend_from_slice(b"event: ");
             // An upstream may have named it.
             self.out.extend(name.bytes().filter(|byte| !byte.is_ascii_control()));
-            self.out.push(b'\n');
+            self.out.put_u8(b'\n');
         }
         self.out.extend_from_slice(b"data: ");
     }

@@ -15,7 +15,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, Wake, Waker, ready},
     time::Duration,
 };
 
@@ -72,14 +72,16 @@ struct Line<T> {
     signs: Arc<Signs>,
 }
 
-/// What both ends know of each other.
-#[derive(Default)]
+/// What both ends know of each other. As a waker it is what the work waits by while its listener does it: a listener that
+/// comes by for another reason lets the work rest.
 struct Signs {
-    /// The work has a task of its own. Until then the listener looks at everything itself and nobody has to be woken.
+    /// The work has a task of its own.
     is_apart: AtomicBool,
     is_over: AtomicBool,
+    /// The work has something to do, or has not begun.
+    is_due: AtomicBool,
     gone: CancellationToken,
-    /// Who listens to work that has a task of its own.
+    /// Who listens: woken when the work is due, and by what is told where it has a task of its own.
     listener: AtomicWaker,
     /// Something was taken of what waits.
     taken: Notify,
@@ -87,17 +89,13 @@ struct Signs {
 
 /// The work, wherever it is done.
 struct Work {
-    bench: Mutex<Bench>,
+    /// Where the listener does it; `None` once it ended or has a task of its own.
+    bench: Mutex<Option<Task>>,
     signs: Arc<Signs>,
+    /// The signs again, as the work is told of them.
+    waker: Waker,
     came_by: AtomicBool,
     runtime: Handle,
-}
-
-/// Where the listener does it.
-struct Bench {
-    /// `None` once it ended or has a task of its own.
-    task: Option<Task>,
-    listener: Option<Waker>,
 }
 
 /// The work itself.
@@ -117,12 +115,13 @@ impl Lines {
     where
         W: Future<Output = ()> + Send + 'static,
     {
-        let signs = Arc::<Signs>::default();
+        let signs = Arc::new(Signs::new());
         let line = Arc::new(Line { told: Mutex::default(), signs: Arc::clone(&signs) });
         let speaker = Speaker { line: Arc::clone(&line), shutdown: self.shutdown.clone() };
         let task = Task { work: Box::pin(work(speaker)), signs: Arc::clone(&signs), _tracked: self.tracker.token() };
         let work = Arc::new(Work {
-            bench: Mutex::new(Bench { task: Some(task), listener: None }),
+            bench: Mutex::new(Some(task)),
+            waker: Waker::from(Arc::clone(&signs)),
             signs,
             came_by: AtomicBool::new(true),
             runtime: Handle::current(),
@@ -169,16 +168,23 @@ impl<T> Speaker<T> {
     /// Says it, and waits while the listener is slow.
     pub(super) async fn tell(&self, what: T) {
         let Line { told, signs } = &*self.line;
-        // Whoever listens and works takes all that waits before it goes on working.
-        poll_fn(|_| match signs.is_apart() || locked(told).len() < MAX_WAITING {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        let mut what = Some(what);
+        poll_fn(|_| {
+            if signs.is_apart() {
+                return Poll::Ready(());
+            }
+            let mut told = locked(told);
+            if told.len() < MAX_WAITING {
+                told.extend(what.take());
+                return Poll::Ready(());
+            }
+            // Whoever listens takes all that waits before the work goes on.
+            signs.is_due.store(true, Ordering::Release);
+            Poll::Pending
         })
         .await;
-        if signs.is_apart() {
+        if let Some(what) = what {
             self.tell_apart(what).await;
-        } else {
-            locked(told).push_back(what);
         }
     }
 
@@ -230,11 +236,11 @@ impl<T> Listener<T> {
         if let Some(told) = self.try_recv() {
             return Poll::Ready(Some(told));
         }
-        if self.work.poll(context) {
-            return self.try_recv().map_or(Poll::Pending, |told| Poll::Ready(Some(told)));
-        }
         let signs = &self.work.signs;
         signs.listener.register(context.waker());
+        if signs.is_due.swap(false, Ordering::AcqRel) {
+            self.work.go_on();
+        }
         let is_over = signs.is_over.load(Ordering::Acquire);
         match self.try_recv() {
             None if !is_over => Poll::Pending,
@@ -260,37 +266,48 @@ impl<T> Drop for Listener<T> {
 }
 
 impl Signs {
+    fn new() -> Self {
+        Self {
+            is_apart: AtomicBool::new(false),
+            is_over: AtomicBool::new(false),
+            is_due: AtomicBool::new(true),
+            gone: CancellationToken::new(),
+            listener: AtomicWaker::new(),
+            taken: Notify::new(),
+        }
+    }
+
     fn is_apart(&self) -> bool {
         self.is_apart.load(Ordering::Acquire)
     }
 }
 
+impl Wake for Signs {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_due.store(true, Ordering::Release);
+        self.listener.wake();
+    }
+}
+
 impl Work {
-    /// Does some of it; whether more is to be done here.
-    fn poll(&self, context: &mut Context<'_>) -> bool {
+    /// Does some of it, unless it has a task of its own.
+    fn go_on(&self) {
         let mut bench = locked(&self.bench);
-        let Bench { task, listener } = &mut *bench;
-        let Some(work) = task else { return false };
-        if Pin::new(work).poll(context).is_ready() {
-            *task = None;
-            return false;
+        let Some(task) = &mut *bench else { return };
+        if Pin::new(task).poll(&mut Context::from_waker(&self.waker)).is_ready() {
+            *bench = None;
         }
-        if !listener.as_ref().is_some_and(|listener| listener.will_wake(context.waker())) {
-            *listener = Some(context.waker().clone());
-        }
-        true
     }
 
     /// Gives it a task of its own, unless it has one or has ended.
     fn set_apart(&self) {
-        let mut bench = locked(&self.bench);
-        let Some(task) = bench.task.take() else { return };
+        let Some(task) = locked(&self.bench).take() else { return };
         self.signs.is_apart.store(true, Ordering::Release);
         self.runtime.spawn(task);
-        // From now on it is woken by what is told.
-        if let Some(listener) = bench.listener.take() {
-            listener.wake();
-        }
     }
 }
 
