@@ -116,7 +116,7 @@ impl Holders {
         if Key::looks_like(presented) {
             return self.of_key(presented).await;
         }
-        Ok(Holder { user: self.auth.check(presented).await?.user, key: None })
+        Ok(Holder { user: Box::pin(self.auth.check(presented)).await?.user, key: None })
     }
 
     async fn of_key(&self, presented: &str) -> Result<Holder, Problem> {

@@ -101,7 +101,8 @@ impl KeyGrants {
     pub(crate) async fn of(&self, presented: &str) -> sqlx::Result<Option<Arc<Grant>>> {
         let grant = match self.believed(presented) {
             Some(grant) => Some(grant),
-            None => self.look_up(presented).await?,
+            // Seldom, and much to carry along for those who are believed.
+            None => Box::pin(self.look_up(presented)).await?,
         };
         Ok(grant.filter(|grant| !grant.has_ended()))
     }

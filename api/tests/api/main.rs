@@ -32,6 +32,7 @@ mod served_requests;
 mod sessions;
 mod settlement;
 mod sse;
+mod two_ways;
 mod uploads;
 mod v1_completions;
 mod v1_dashboard;
