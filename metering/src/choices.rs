@@ -155,6 +155,14 @@ impl Choices {
         Demand { stages: Arc::clone(&self.0.stages), wish, tries, hedge_after: self.0.hedge_after }
     }
 
+    /// What users are told of whom the router asks for: the channel, and the model that answers.
+    #[must_use]
+    pub fn told(&self, asked: &Asked) -> Option<(Arc<str>, Arc<str>)> {
+        let stage = self.0.stages.get(asked.stage)?;
+        let candidate = stage.candidates.get(asked.candidate)?;
+        Some((Arc::clone(&candidate.told), Arc::clone(&stage.model)))
+    }
+
     /// The offer that the router asks for.
     #[must_use]
     pub fn offer(&self, asked: &Asked) -> &Arc<Offer> {

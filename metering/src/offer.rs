@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use domain::{
     ChannelId,
-    billing::{Basis, Pieces, Quote, Rates, Tokens},
+    billing::{Basis, Pieces, Quote, Rate, Rates, Tokens},
     relay::{ModelTraits, ProviderKind, Routing},
 };
 use relay::{Provider, Usage};
@@ -67,6 +67,22 @@ impl Offer {
     #[must_use]
     pub fn public_channel(&self) -> String {
         self.routing.public_name.clone().unwrap_or_else(|| self.channel_id.to_string())
+    }
+
+    /// Whether the exact number of an input's tokens makes no difference to who may answer, and how much: they are
+    /// certainly no more than `at_most`, and all of that fits.
+    #[must_use]
+    pub fn takes_any_up_to(&self, at_most: u64, wanted_output: Option<u32>) -> bool {
+        let output = wanted_output.or(self.max_output_tokens).unwrap_or_default();
+        let fits = |window: u32| at_most.saturating_add(output.into()) <= window.into();
+        !self.demonstration && self.routing.limits.tokens_per_minute.is_none() && self.context_tokens.is_none_or(fits)
+    }
+
+    /// Whether anybody pays for its tokens; else it is sold by the piece alone, or costs nothing.
+    #[must_use]
+    pub fn is_sold_by_token(&self) -> bool {
+        let tiers = self.prices.tiers();
+        tiers.of_input().into_iter().chain(tiers.of_output()).any(|rate| rate != Rate::FREE)
     }
 
     /// What a call with this much input may cost at most; `wanted_output` is the client's own bound.

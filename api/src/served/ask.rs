@@ -328,7 +328,9 @@ fn id_of(dialect: Dialect) -> String {
         Dialect::Messages => "msg_",
         Dialect::GenerateContent | Dialect::Converse => "",
     };
-    format!("{prefix}{}", Uuid::now_v7().simple())
+    let mut buffer = Uuid::encode_buffer();
+    let unique: &str = Uuid::now_v7().simple().encode_lower(&mut buffer);
+    [prefix, unique].concat()
 }
 
 #[cfg(test)]

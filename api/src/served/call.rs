@@ -87,9 +87,9 @@ pub(super) struct Route {
     /// How often somebody was asked, the successful time included.
     pub(super) tries: u32,
     /// What users are told of the channel that answers.
-    pub(super) channel: String,
+    pub(super) channel: Arc<str>,
     /// The model that answers, as users name it.
-    pub(super) model: String,
+    pub(super) model: Arc<str>,
 }
 
 impl Deref for Calls {
@@ -318,7 +318,7 @@ impl Call {
             // Answered once, and said once.
             let _ = self.drain.set(drain);
         }
-        let (channel, model) = (offer.public_channel(), offer.model.clone());
+        let (channel, model) = self.choices.told(&by).unwrap_or_default();
         self.listener.tell(Heard::Taken(Route { tries: story.asked(), channel, model })).await;
         Ok((answer, offer))
     }

@@ -37,14 +37,8 @@ pub(super) fn roughly(ask: &Ask, choices: &Choices) -> Option<Rough> {
     }
     let length = ask.body.length();
     let rough = Rough { at_most: length.at_most + PRIMING, about: length.about.div_ceil(BYTES_PER_TOKEN) };
-    choices.all().all(|offer| will_do(offer, rough.at_most, ask.max_output_tokens)).then_some(rough)
-}
-
-/// Whether the number makes no difference to who may answer, and how much.
-fn will_do(offer: &Offer, at_most: u64, wanted: Option<u32>) -> bool {
-    let output = wanted.or(offer.max_output_tokens).unwrap_or_default();
-    let fits = |window: u32| at_most.saturating_add(output.into()) <= window.into();
-    !offer.demonstration && offer.routing.limits.tokens_per_minute.is_none() && offer.context_tokens.is_none_or(fits)
+    let will_do = |offer: &Arc<Offer>| offer.takes_any_up_to(rough.at_most, ask.max_output_tokens);
+    choices.all().all(will_do).then_some(rough)
 }
 
 /// The input's tokens. Counting is arithmetic for milliseconds, so it is done off the async threads.

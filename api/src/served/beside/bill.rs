@@ -4,7 +4,7 @@
 //! pictures, searches) and estimated where it is not (sound), and the basis says which. Sources of the estimates: OpenAI's
 //! guides "Speech to text" (ten tokens a second of input) and "Text to speech" (about 1,250 tokens a minute of output).
 
-use domain::billing::{Basis, Pieces, Rate, Tokens};
+use domain::billing::{Basis, Pieces, Tokens};
 use metering::{Offer, tokens_of};
 use relay::{
     Counted, Usage,
@@ -48,7 +48,7 @@ impl Bill {
         let pieces = self.pieces_of(told, sent);
         let usage = told.usage.unwrap_or_else(|| self.estimate(&pieces));
         let (tokens, basis) = tokens_of(&usage);
-        let basis = if told.usage.is_none() && !is_sold_by_token(by) { self.basis(told, sent) } else { basis };
+        let basis = if told.usage.is_none() && !by.is_sold_by_token() { self.basis(told, sent) } else { basis };
         (Tokens { pieces, ..tokens }, basis)
     }
 
@@ -102,11 +102,6 @@ impl Bill {
 /// The output of a recording of this length, at most.
 pub(crate) fn written_tokens(sound_ms: u32) -> u32 {
     u32::try_from(u64::from(sound_ms).div_ceil(MS_PER_WRITTEN_TOKEN)).unwrap_or(u32::MAX)
-}
-
-fn is_sold_by_token(by: &Offer) -> bool {
-    let tiers = by.prices.tiers();
-    tiers.of_input().into_iter().chain(tiers.of_output()).any(|rate| rate != Rate::FREE)
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float saturates, and is not negative")]

@@ -186,7 +186,7 @@ impl Running {
         let offer = Arc::clone(work.choices.offer(&by));
         following.tried(&story);
         following.answers(&offer);
-        let (channel, model) = (offer.public_channel(), offer.model.clone());
+        let (channel, model) = work.choices.told(&by).unwrap_or_default();
         self.listener.tell(Told::Taken(Route { tries: story.asked(), channel, model })).await;
         Ok((answer, offer))
     }
