@@ -13,7 +13,10 @@ mod pool;
 mod prepared;
 mod proxy;
 mod response;
+#[cfg(test)]
+mod secure;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -104,17 +107,13 @@ impl Http {
         proxy: Option<&str>,
         base: &Url,
     ) -> Result<Self, RelayError> {
-        let resolver = Resolver::new(policy);
         if proxy.is_none() && !goes_by_the_environment(base) {
-            let mut tls = tls()?;
-            tls.alpn_protocols = vec![b"http/1.1".to_vec()];
-            let connector = Connector { resolver, tls: Arc::new(tls).into() };
-            return Ok(Self { way: Way::Direct(Pool::new(connector)), limits });
+            return Ok(Self::direct(limits, policy, tls()?));
         }
         let mut builder = Client::builder()
             .connect_timeout(limits.connect)
             .redirect(reqwest::redirect::Policy::none())
-            .dns_resolver(resolver)
+            .dns_resolver(Resolver::new(policy))
             .pool_idle_timeout(IDLE)
             .pool_max_idle_per_host(MAX_IDLE)
             .tcp_nodelay(true)
@@ -127,6 +126,13 @@ impl Http {
         let client =
             builder.build().map_err(|_| RelayError::Misconfigured("the HTTP client cannot be set up".to_owned()))?;
         Ok(Self { way: Way::Proxied(client), limits })
+    }
+
+    /// The way without anybody between.
+    fn direct(limits: Limits, policy: AddressPolicy, mut tls: rustls::ClientConfig) -> Self {
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let connector = Connector { resolver: Resolver::new(policy), tls: Arc::new(tls).into() };
+        Self { way: Way::Direct(Pool::new(connector)), limits }
     }
 
     pub(crate) fn limits(&self) -> Limits {
@@ -173,7 +179,7 @@ impl Http {
                 }
             }
         };
-        let answered = tokio::time::timeout(patience, answering).await;
+        let answered = tokio::time::timeout(patience, pin!(answering)).await;
         answered.unwrap_or_else(|_| Err(self.limits.too_slow("the first byte", patience)))
     }
 
