@@ -4,7 +4,7 @@ mod error;
 mod messages;
 mod models;
 
-use axum::{Router, response::IntoResponse as _};
+use axum::{Router, response::IntoResponse};
 pub(crate) use error::error;
 pub(crate) use models::{list, model};
 
@@ -17,7 +17,7 @@ use crate::{
 pub(crate) const DOCUMENTS: [Document; 2] = [
     Document::new("/messages", |_, incoming| Box::pin(messages::create(incoming))),
     Document::new("/messages/count_tokens", |_, incoming| {
-        Box::pin(async { messages::count_tokens(incoming).await.map(|counted| counted.into_response()) })
+        Box::pin(async { messages::count_tokens(incoming).await.map(IntoResponse::into_response) })
     }),
 ];
 
