@@ -255,7 +255,8 @@ impl Call {
     /// Passes on every event until the end, counts them, and says whose they are.
     async fn read(&self, upstream: &CancellationToken, passed: &mut u64, by: &mut Arc<Offer>) -> Ending {
         let asked = Instant::now();
-        let mut stream: ServedStream = match self.ask(upstream).await {
+        // What finding an answer takes is given back before the answer is read, which may take minutes.
+        let mut stream: ServedStream = match Box::pin(self.ask(upstream)).await {
             Ok((ServedAnswer::Stream(stream), answering)) => {
                 *by = answering;
                 stream

@@ -2,7 +2,8 @@
 //!
 //! Promise: a whole answer is the same few hundred bytes each time. A stream is what the prompt's directive says
 //! (`[[stream EVENTS PACE_US]]`): each event is written by itself, at once or at its pace, and its text is the instant of
-//! its writing, so that whoever reads it knows how long it was under way. Usage is told as OpenAI does.
+//! its writing, so that whoever reads it knows how long it was under way. The first text follows the role at once, as
+//! providers send it: a gateway may hold back what only announces an answer, until it is one. Usage is told as OpenAI does.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -100,7 +101,7 @@ impl Telling {
             Next::Nothing => return None,
         };
         self.next = next;
-        if let (Some(pause), Next::Text(_)) = (&mut self.pause, next) {
+        if let (Some(pause), Next::Text(1..)) = (&mut self.pause, next) {
             self.due += Duration::from_micros(pace_us);
             pause.as_mut().reset(self.due);
         }
@@ -114,7 +115,7 @@ impl Body for Telling {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<hyper::Result<Frame<Bytes>>>> {
         let next = self.next;
-        if let (Some(pause), Next::Text(_)) = (&mut self.pause, next) {
+        if let (Some(pause), Next::Text(1..)) = (&mut self.pause, next) {
             std::task::ready!(pause.poll_unpin(cx));
         } else if !self.flushed {
             // The server writes what it has when there is nothing more for the moment.
