@@ -238,7 +238,7 @@ impl<L: Listener> Reading<L> {
         Poll::Ready(Some(match input {
             Input::Rung(Rung::Cancelled) => Ok(Taken::End { cancelled: true }),
             Input::Event(event) if event.data == "[DONE]" => Ok(Taken::End { cancelled: false }),
-            Input::Event(event) => match hear(listener, event, heard, (limits, hidden)) {
+            Input::Event(event) => match hear(listener, &event, heard, (limits, hidden)) {
                 Err(_) if finished => Ok(Taken::End { cancelled: false }),
                 heard => heard.map(|()| Taken::GoOn),
             },
@@ -255,7 +255,7 @@ impl<L: Listener> Reading<L> {
 /// Lets an event be heard; nothing of one that is refused remains.
 fn hear<L: Listener>(
     listener: &mut L,
-    event: Event<'_>,
+    event: &Event<'_>,
     heard: &mut Heard<L::Step>,
     (limits, hidden): (&Limits, &Hidden),
 ) -> Result<(), RelayError> {
