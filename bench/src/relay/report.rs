@@ -51,7 +51,9 @@ fn method(server: &Server, plan: &Plan, rows: &[Row], absent: &[(&str, String)])
          Postgres. *A model that costs nothing*: the same installation and path with a price of zero; \
          its calls move no money and are told of by their records.\n\
          - Processor time is that of the contestant's processes as the kernel counts it, user and system; of streams it \
-         contains their beginning and end. An event's delay is from its writing by the upstream to its reading.\n",
+         contains their beginning and end. An event's delay is from its writing by the upstream to its reading. The \
+         upstream writes a stream's role and its first text at once; Oblivious passes the role on together with the first \
+         text, so that somebody else can still be asked, and the others as it comes.\n",
         versions.join(", "),
         turns.join(", "),
         seconds(plan.span.measured),
