@@ -70,8 +70,8 @@ impl EventFeed {
         self.tail.is_some()
     }
 
-    /// Up to `max` further events, fewer when they are large; none when `wait` ends first. Events are skipped never, repeated never, also when
-    /// the call is dropped while it waits.
+    /// Up to `max` further events, fewer when they are large; none when `wait` ends first. Events are skipped never,
+    /// repeated never, also when the call is dropped while it waits.
     ///
     /// # Errors
     /// See [`FeedError`]; the feed stays where it is and can be asked again.
