@@ -126,11 +126,10 @@ async fn step(
     work: &Work,
 ) -> Result<bool, sqlx::Error> {
     if work.is_nothing() {
-        // A crash of the server may put the cursor back, over events that ask for nothing.
-        return move_cursor(&mut *pool.acquire().await?, name, (expected, last), "off").await;
+        return move_cursor(&mut *pool.acquire().await?, name, (expected, last)).await;
     }
     let mut transaction = pool.begin().await?;
-    let moved = move_cursor(&mut transaction, name, (expected, last), "on").await?;
+    let moved = move_cursor(&mut transaction, name, (expected, last)).await?;
     if moved {
         work.carry_out(&mut transaction, name).await?;
         transaction.commit().await?;
@@ -142,18 +141,15 @@ async fn move_cursor(
     connection: &mut PgConnection,
     name: &str,
     (expected, last): (i64, &LoggedEvent),
-    synchronous_commit: &str,
 ) -> Result<bool, sqlx::Error> {
     let moved = sqlx::query(
         "UPDATE checkpoints SET position = $3, epoch = $4, last_error = NULL, updated_at = clock_timestamp() \
-         FROM (SELECT set_config('synchronous_commit', $5, true)) AS how \
          WHERE name = $1 AND position = $2",
     )
     .bind(name)
     .bind(expected)
     .bind(last.position)
     .bind(last.epoch)
-    .bind(synchronous_commit)
     .execute(connection)
     .await?;
     Ok(moved.rows_affected() == 1)

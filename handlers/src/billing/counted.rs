@@ -1,9 +1,7 @@
 //! Money and tokens as metrics, counted from the log.
 //!
-//! Promise: each fact is counted by the one runner that follows the log, after its cursor moved. What is money is counted
-//! never twice, and that of one batch at most not at all, where a process dies in between. Tokens of calls that cost
-//! nothing ask for no job, so the cursor passes them without waiting for the disk: where the database server itself
-//! crashes, those of its last moments may be counted again. Metrics are for graphs; the truth is the ledger.
+//! Promise: each fact is counted by the one runner that follows the log, after its cursor moved: no fact twice, and at
+//! most those of one batch not at all, where a process dies in between. Metrics are for graphs; the truth is the ledger.
 
 use std::collections::BTreeMap;
 
